@@ -1,0 +1,2 @@
+"""keras_actfn"""
+from ._version import __version__

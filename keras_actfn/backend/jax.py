@@ -1,0 +1,1 @@
+"""The functions of `keras_actfn.backend` on jax."""

@@ -1,25 +1,52 @@
 """What `keras.ops` lacks, in one thin module per backend with the same functions.
 
-Every backend module defines each name of `__all__`, with the same meaning and,
-in float32, the same numbers to 1e-5 relative. The rest of the package calls
-`keras.ops` first and this package only for what is missing there.
+The modules `tensorflow`, `jax` and `torch` define the same names with the same meaning and, in
+float32, the same numbers to 1e-5 relative. The rest of the package calls `keras.ops` first and
+this package only for what is missing there.
+
+`custom_gradient(forward, backward, x, *parameters)` is the mechanism of every activation layer:
+`forward(x, *parameters)` is a function of tensors that is elementwise in x, and
+`backward(gradient, x, *parameters)` returns the gradients to x and to each parameter, given the
+gradient to the output. The first axis of x is the batch, and parameters broadcast against the
+axes behind it; either function may be called on slices of the batch, the parameters' gradients
+being summed over them. Only x and the parameters are kept for the backward pass.
+(`keras.ops.custom_gradient` passes the gradient differently on each backend, takes one tensor
+output on PyTorch only, and hides errors there.)
 """
 
-import importlib
+from ._load import BACKENDS, backend
+from .piecewise import piecewise_linear
 
-import keras
+__all__ = [
+    "BACKENDS",
+    "bessel_i0e",
+    "bessel_i1e",
+    "custom_gradient",
+    "elementwise",
+    "piecewise_linear",
+    "vector_jacobian_product",
+]
 
-BACKENDS = ("tensorflow", "jax", "torch")
-
-_name = keras.backend.backend()
-if _name not in BACKENDS:
-    raise ImportError(
-        f"keras_actfn runs on the Keras backends {', '.join(BACKENDS)}; KERAS_BACKEND is "
-        f"'{_name}'. Set the environment variable KERAS_BACKEND to one of them before "
-        "importing keras."
-    )
-_module = importlib.import_module(f"{__name__}.{_name}")
+bessel_i0e = backend.bessel_i0e
+bessel_i1e = backend.bessel_i1e
+custom_gradient = backend.custom_gradient
+vector_jacobian_product = backend.vector_jacobian_product
 
 
+def elementwise(function, x, *parameters):
+    """`function(x, *parameters)` that keeps x only and recomputes the rest in its gradient.
 
-__all__ = []
+    Args:
+        function: Differentiable function of tensors, elementwise in x; see the package's
+            docstring for how parameters broadcast.
+        x: Float tensor with the batch first.
+        *parameters: Float tensors.
+
+    Returns:
+        Tensor of the shape and dtype of x.
+    """
+
+    def backward(gradient, x, *parameters):
+        return vector_jacobian_product(function, gradient, x, *parameters)
+
+    return custom_gradient(function, backward, x, *parameters)

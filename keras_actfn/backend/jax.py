@@ -1,1 +1,56 @@
-"""The functions of `keras_actfn.backend` on jax."""
+"""The functions of `keras_actfn.backend` on JAX."""
+
+import jax
+
+#: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
+SELECT_ROWS = 64
+
+
+def custom_gradient(forward, backward, x, *parameters):
+    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+
+    Reverse mode only: JAX has no forward mode for a function with its own vector-Jacobian
+    product.
+    """
+
+    @jax.custom_vjp
+    def apply(x, *parameters):
+        return forward(x, *parameters)
+
+    def save(x, *parameters):
+        return forward(x, *parameters), (x, parameters)
+
+    def pull_back(saved, gradient):
+        x, parameters = saved
+        return tuple(backward(gradient, x, *parameters))
+
+    apply.defvjp(save, pull_back)
+    return apply(x, *parameters)
+
+
+def vector_jacobian_product(function, gradient, x, *parameters):
+    """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
+    return jax.vjp(function, x, *parameters)[1](gradient)
+
+
+def segment_sums(first, second, segments, count):
+    """Sums of two flat arrays over equal `segments` in 0 … count − 1."""
+    # One scatter of complex numbers costs as much as one scatter of real numbers.
+    sums = jax.ops.segment_sum(jax.lax.complex(first, second), segments, count)
+    return sums.real, sums.imag
+
+
+def bessel_i0e(x):
+    """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(jax.scipy.special.i0e, x)
+
+
+def bessel_i1e(x):
+    """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(jax.scipy.special.i1e, x)
+
+
+def _in_float32(function, x):
+    if x.dtype in ("float32", "float64"):
+        return function(x)
+    return function(x.astype("float32")).astype(x.dtype)

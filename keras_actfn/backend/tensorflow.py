@@ -1,1 +1,70 @@
-"""The functions of `keras_actfn.backend` on tensorflow."""
+"""The functions of `keras_actfn.backend` on TensorFlow."""
+
+import tensorflow as tf
+
+#: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
+SELECT_ROWS = 64
+
+
+def custom_gradient(forward, backward, x, *parameters):
+    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+
+    While a graph is traced, both become XLA kernels inside it: TensorFlow's graph runs one
+    kernel per operation otherwise, several times slower for a chain of elementwise ones.
+    """
+    fuse = _fusible(x)
+
+    @tf.custom_gradient
+    def apply(x, *parameters):
+        def pull_back(gradient):
+            return fuse(backward)(gradient, x, *parameters)
+
+        return fuse(forward)(x, *parameters), pull_back
+
+    return apply(x, *parameters)
+
+
+def vector_jacobian_product(function, gradient, x, *parameters):
+    """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
+    sources = (x, *parameters)
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        output = function(*sources)
+    return tape.gradient(
+        output, sources, gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+
+
+def segment_sums(first, second, segments, count):
+    """Sums of two flat arrays over equal `segments` in 0 … count − 1."""
+    return (
+        tf.math.unsorted_segment_sum(first, segments, count),
+        tf.math.unsorted_segment_sum(second, segments, count),
+    )
+
+
+def _fusible(x):
+    """A decorator that compiles a function of tensors like x with XLA where that pays.
+
+    Eager calls would compile at every call, and inputs of varying inner sizes once per size.
+    """
+    if tf.executing_eagerly() or None in x.shape[1:]:
+        return lambda function: function
+    return tf.function(jit_compile=True, autograph=False)
+
+
+def bessel_i0e(x):
+    """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(tf.math.bessel_i0e, x)
+
+
+def bessel_i1e(x):
+    """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(tf.math.bessel_i1e, x)
+
+
+def _in_float32(function, x):
+    x = tf.convert_to_tensor(x)
+    if x.dtype in (tf.float32, tf.float64):
+        return function(x)
+    return tf.cast(function(tf.cast(x, tf.float32)), x.dtype)

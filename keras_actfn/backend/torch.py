@@ -1,1 +1,217 @@
-"""The functions of `keras_actfn.backend` on torch."""
+"""The functions of `keras_actfn.backend` on PyTorch."""
+
+import torch
+
+#: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache
+#: (tuned on two cores over 2^14 … 2^20 by benchmarks/layers.py).
+_TILE = 1 << 17
+
+
+def custom_gradient(forward, backward, x, *parameters):
+    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+
+    On a CPU both run tile by tile over the batch. Under `torch.compile` and `torch.export`
+    the plain `forward` is traced: the compiler fuses and rematerialises by itself.
+    """
+    if torch.compiler.is_compiling():
+        return forward(x, *parameters)
+    return _Tiled.apply(forward, backward, x, *parameters)
+
+
+def vector_jacobian_product(function, gradient, x, *parameters):
+    """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
+    with torch.enable_grad():
+        sources = [source.detach().requires_grad_() for source in (x, *parameters)]
+        output = function(*sources)
+    gradients = torch.autograd.grad(output, sources, gradient, allow_unused=True)
+    return [
+        torch.zeros_like(source) if gradient is None else gradient
+        for source, gradient in zip(sources, gradients, strict=True)
+    ]
+
+
+def interpolate(x, values, *, low, scale, bounds):
+    """`piecewise.interpolate`, with its temporaries reused in place."""
+    values = values.to(torch.promote_types(x.dtype, values.dtype))
+    offset, segment = _locate(x, values, low, scale, bounds)
+    output = _look_up(_rise(values), segment).mul_(offset)
+    return output.add_(_look_up(values, segment)).to(x.dtype)
+
+
+def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
+    """`piecewise.interpolate_gradient`, with its temporaries reused in place."""
+    dtype = values.dtype
+    values = values.to(torch.promote_types(x.dtype, dtype))
+    gradient = gradient.to(values.dtype)
+    offset, segment = _locate(x, values, low, scale, bounds)
+    to_x = _look_up(_rise(values), segment).mul_(gradient).mul_(scale)
+    if bounds[0] == 0:  # constant outside the knots
+        to_x.mul_((x >= low) & (x < low + (values.shape[0] - 1) / scale))
+    offset.mul_(gradient)
+    total, right = (
+        torch.zeros(values.numel(), dtype=values.dtype, device=x.device)
+        .scatter_add_(0, segment.reshape(-1), part.reshape(-1))
+        .view(values.shape)[:-1]
+        for part in (gradient, offset)
+    )
+    to_values = torch.zeros_like(values)
+    to_values[:-1] += total - right
+    to_values[1:] += right
+    return to_x.to(x.dtype), to_values.to(dtype)
+
+
+def _locate(x, values, low, scale, bounds):
+    """Offset of x in its segment, and the segment's row of a table of `values.shape`.
+
+    NaN is put into the last row, which belongs to no segment.
+    """
+    last = values.shape[0] - 1
+    position = x.to(values.dtype).sub(low).mul_(scale)
+    position.clamp_(*bounds)
+    segment = position.clamp(0, last - 1).floor_().nan_to_num_(nan=last)
+    offset = position.sub_(segment)
+    segment = segment.to(torch.int32).to(torch.int64)  # two fast conversions, one slow
+    channels = values[0].numel()
+    if channels > 1:
+        channel = torch.arange(channels, device=x.device).view(values.shape[1:])
+        segment = segment.mul_(channels).add_(channel)
+    return offset, segment
+
+
+def _rise(values):
+    """Rise of each segment, with a row of zeros for the last knot."""
+    return torch.cat([values[1:] - values[:-1], torch.zeros_like(values[:1])])
+
+
+def _look_up(table, index):
+    return table.reshape(-1).index_select(0, index.reshape(-1)).view(index.shape)
+
+
+class _Tiled(torch.autograd.Function):
+    """Runs a function and its gradient over slices of the batch, keeping only its arguments."""
+
+    @staticmethod
+    def forward(ctx, forward, backward, x, *parameters):
+        ctx.functions = forward, backward
+        ctx.save_for_backward(x, *parameters)
+        tiles = _tiles(x)
+        if len(tiles) == 1:
+            return forward(x, *parameters)
+        output = torch.empty_like(x)
+        for tile in tiles:
+            output[tile] = forward(x[tile], *parameters)
+        return output
+
+    @staticmethod
+    def backward(ctx, gradient):
+        forward, backward = ctx.functions
+        x, *parameters = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of this gradient is wanted
+            sources = [s for s in (x, *parameters) if s.requires_grad]
+            output = forward(x, *parameters)
+            found = iter(torch.autograd.grad(output, sources, gradient, create_graph=True))
+            return None, None, *(next(found) if s.requires_grad else None for s in (x, *parameters))
+        tiles = _tiles(x)
+        if len(tiles) == 1:
+            return None, None, *backward(gradient, x, *parameters)
+        to_x = torch.empty_like(x)
+        totals = [torch.zeros_like(parameter) for parameter in parameters]
+        for tile in tiles:
+            to_x[tile], *parts = backward(gradient[tile], x[tile], *parameters)
+            for total, part in zip(totals, parts, strict=True):
+                total += part
+        return None, None, to_x, *totals
+
+
+def _tiles(x):
+    """Slices of the batch axis of about `_TILE` elements each; one slice off the CPU."""
+    batch = x.shape[0] if x.ndim else 1
+    if x.device.type != "cpu" or x.numel() <= _TILE:
+        return [slice(None)]
+    step = max(1, _TILE * batch // x.numel())
+    return [slice(start, start + step) for start in range(0, batch, step)]
+
+
+def bessel_i0e(x):
+    """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(torch.special.i0e, x)
+
+
+def bessel_i1e(x):
+    """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
+    return _in_float32(torch.special.i1e, x)
+
+
+def _in_float32(function, x):
+    if x.dtype in (torch.float32, torch.float64):
+        return function(x)
+    return function(x.float()).to(x.dtype)
+
+
+class GradientTaps:
+    """Gradients of a function's output with respect to tensors tapped inside it.
+
+    Args:
+        forward: A function of one argument, `tap`, that returns the output and a list of
+            further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
+    """
+
+    def __init__(self, forward):
+        self._taps = []
+        with torch.enable_grad():
+            self.output, self.tensors = forward(self._tap)
+
+    def _tap(self, tensor):
+        if not tensor.requires_grad:
+            tensor = tensor.detach().requires_grad_()
+        self._taps.append(tensor)
+        return tensor
+
+    def pullback(self, cotangents):
+        """Yield, for each cotangent of the output, the list of the taps' gradients."""
+        for cotangent in cotangents:
+            seed = torch.as_tensor(cotangent, dtype=self.output.dtype, device=self.output.device)
+            gradients = torch.autograd.grad(
+                self.output, self._taps, seed, retain_graph=True, allow_unused=True
+            )
+            yield [
+                torch.zeros_like(tap) if gradient is None else gradient.detach()
+                for tap, gradient in zip(self._taps, gradients, strict=True)
+            ]
+
+
+def variable_gradients(forward, variables, cotangents):
+    """Return, for each cotangent, the gradients of output · cotangent by Keras variables.
+
+    Args:
+        forward: A function of no argument that returns the output.
+        variables: Keras variables.
+        cotangents: Arrays of the output's shape.
+
+    Returns:
+        A list per cotangent of gradients in the variables' order.
+    """
+    with torch.enable_grad():
+        output = forward()
+        values = [variable.value for variable in variables]
+        asked = [value.requires_grad for value in values]
+        for value in values:
+            if not value.requires_grad:
+                raise ValueError(
+                    "A gradient needs trainable variables; received one whose requires_grad "
+                    "is False. Set layer.trainable = True."
+                )
+        del asked
+    results = []
+    for cotangent in cotangents:
+        seed = torch.as_tensor(cotangent, dtype=output.dtype, device=output.device)
+        gradients = torch.autograd.grad(
+            output, values, seed, retain_graph=True, allow_unused=True
+        )
+        results.append(
+            [
+                torch.zeros_like(value) if gradient is None else gradient.detach()
+                for value, gradient in zip(values, gradients, strict=True)
+            ]
+        )
+    return results

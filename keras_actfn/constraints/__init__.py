@@ -1,1 +1,79 @@
-"""constraints"""
+"""Constraints that hold the parameters of learned activations in place."""
+
+import difflib
+import inspect
+
+import keras
+
+from .constraints import AnchoredUnitNorm, Simplex, UnitSum
+from .projections import anchored_unit_norm, project_simplex, project_unit_sum
+
+__all__ = [
+    "AnchoredUnitNorm",
+    "Simplex",
+    "UnitSum",
+    "anchored_unit_norm",
+    "deserialize",
+    "get",
+    "project_simplex",
+    "project_unit_sum",
+    "serialize",
+]
+
+#: Every constraint of this package by its short name.
+CONSTRAINTS = {
+    "simplex": Simplex,
+    "unit_sum": UnitSum,
+    "anchored_unit_norm": AnchoredUnitNorm,
+}
+
+
+def get(identifier):
+    """The constraint that `identifier` names.
+
+    Args:
+        identifier: None, a name (`"simplex"`, `"unit_sum"`, `"anchored_unit_norm"`, or any
+            of Keras's own such as `"non_neg"`), a configuration from `serialize`, a
+            constraint, a constraint class or any callable from a tensor to a tensor.
+
+    Returns:
+        A callable, or None.
+
+    Raises:
+        ValueError: If a name is unknown or the identifier is nothing of the above.
+
+    Example:
+    ```python
+    keras_actfn.constraints.get("simplex").get_config()  # {'axis': 0}
+    ```
+    """
+    if isinstance(identifier, str):
+        if identifier in CONSTRAINTS:
+            return CONSTRAINTS[identifier]()
+        by_class_name = {cls.__name__: cls for cls in CONSTRAINTS.values()}
+        if identifier in by_class_name:
+            return by_class_name[identifier]()
+        try:
+            return keras.constraints.get(identifier)
+        except ValueError:
+            near = difflib.get_close_matches(identifier, CONSTRAINTS)
+            raise ValueError(
+                "A constraint's name is one of keras_actfn's or of keras.constraints. "
+                f"Received: '{identifier}'. "
+                + (f"Did you mean '{near[0]}'?" if near else f"Ours: {', '.join(CONSTRAINTS)}.")
+            ) from None
+    if inspect.isclass(identifier):
+        return identifier()
+    return keras.constraints.get(identifier)
+
+
+def serialize(constraint):
+    """The configuration of `constraint`, as `keras.constraints.serialize` gives it."""
+    return None if constraint is None else keras.constraints.serialize(constraint)
+
+
+def deserialize(config, custom_objects=None):
+    """The constraint that `serialize` described."""
+    if config is None:
+        return None
+    return keras.constraints.deserialize(config, custom_objects=custom_objects)

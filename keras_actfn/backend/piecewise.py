@@ -1,0 +1,121 @@
+r"""Piecewise-linear interpolation on uniform knots: value and gradients by segment.
+
+For knots $x_s = l + s h$, $s = 0 \dots K-1$, values $v_s$ and the position
+$t = (x - l) / h$, with $s = \lfloor t \rfloor$ held within $0 \dots K-2$:
+
+$$f(x) = v_s + (t - s)(v_{s+1} - v_s), \qquad
+\frac{\partial f}{\partial x} = \frac{v_{s+1} - v_s}{h}, \qquad
+\frac{\partial f}{\partial v_s} = 1 - (t - s), \quad
+\frac{\partial f}{\partial v_{s+1}} = t - s$$
+
+Linear extrapolation is the same formula with t outside $[0, K-1]$; clamping first clips t to
+it. At a knot the slope is that of the segment to its right (of the last segment at the last
+knot). Infinite inputs count as $|t| = 10^{30}$, so that a flat end stays finite. NaN inputs
+give NaN and add nothing to the gradient of the values.
+
+Shapes: x is any array with the batch first; `values` is (K, …) whose trailing axes broadcast
+against x (one for each axis of x but the batch's, or none at all).
+"""
+
+import math
+from functools import partial
+
+from keras import ops
+
+from ._load import backend
+
+#: The position that infinite inputs are given.
+LARGEST_POSITION = 1e30
+
+#: With more channels a gather beats the tree of selects.
+_SELECT_CHANNELS = 128
+
+
+def piecewise_linear(x, values, low, high, clamp):
+    """f(x) with the gradients above, keeping x only for the backward pass.
+
+    Args:
+        x: Float tensor; float16 and bfloat16 are computed in float32.
+        values: Float tensor (K, …) as described at the top of the module.
+        low: Position of the first knot.
+        high: Position of the last knot.
+        clamp: Whether f is constant outside the knots; else its end segments go on.
+
+    Returns:
+        Tensor of the shape and dtype of x.
+    """
+    last = values.shape[0] - 1
+    bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
+    grid = {"low": low, "scale": last / (high - low), "bounds": bounds}
+    value = getattr(backend, "interpolate", interpolate)
+    gradient = getattr(backend, "interpolate_gradient", interpolate_gradient)
+    return backend.custom_gradient(partial(value, **grid), partial(gradient, **grid), x, values)
+
+
+def interpolate(x, values, *, low, scale, bounds):
+    position, segment = _locate(x, values, low, scale, bounds)
+    base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment)
+    offset = position - ops.cast(segment, position.dtype)
+    return ops.cast(base + offset * rise, x.dtype)
+
+
+def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
+    position, segment = _locate(x, values, low, scale, bounds)
+    (rise,) = _look_up((values[1:] - values[:-1],), segment)
+    gradient = ops.cast(gradient, position.dtype)
+    to_x = gradient * rise * scale
+    number = ops.logical_not(ops.isnan(position))
+    inside = number
+    if bounds[0] == 0:  # constant outside the knots
+        inside = ops.logical_and(x >= low, x < low + (values.shape[0] - 1) / scale)
+    to_x = ops.where(inside, to_x, ops.zeros_like(to_x))
+    counted = ops.where(number, gradient, ops.zeros_like(gradient))
+    offset = position - ops.cast(segment, position.dtype)
+    offset = ops.where(number, offset, ops.zeros_like(offset))
+    shape = (values.shape[0] - 1, *values.shape[1:])
+    total, right = backend.segment_sums(
+        ops.reshape(counted, (-1,)),
+        ops.reshape(counted * offset, (-1,)),
+        ops.reshape(_flat_index(segment, shape), (-1,)),
+        math.prod(shape),
+    )
+    total, right = ops.reshape(total, shape), ops.reshape(right, shape)
+    rest = [[0, 0]] * (len(shape) - 1)
+    to_values = ops.pad(total - right, [[0, 1], *rest]) + ops.pad(right, [[1, 0], *rest])
+    return ops.cast(to_x, x.dtype), ops.cast(to_values, values.dtype)
+
+
+def _locate(x, values, low, scale, bounds):
+    """Position t of x on the grid, in values' precision, and its segment (0 where t is NaN)."""
+    dtype = "float64" if x.dtype == "float64" else values.dtype
+    last = values.shape[0] - 1
+    position = ops.clip((ops.cast(x, dtype) - low) * scale, *bounds)
+    number = ops.where(ops.isnan(position), ops.zeros_like(position), position)
+    return position, ops.cast(ops.clip(number, 0, last - 1), "int32")
+
+
+def _look_up(tables, segment):
+    """`table[segment]` for each table (segments, …), its trailing axes broadcast."""
+    rows, channels = tables[0].shape[0], math.prod(tables[0].shape[1:])
+    if rows > backend.SELECT_ROWS or channels > _SELECT_CHANNELS:
+        index = _flat_index(segment, tables[0].shape)
+        return [ops.take(ops.reshape(table, (-1,)), index) for table in tables]
+    levels, bit = [list(ops.unstack(table)) for table in tables], 1
+    while len(levels[0]) > 1:
+        odd = ops.not_equal(ops.bitwise_and(segment, bit), 0)
+        levels, bit = [_halve(level, odd) for level in levels], bit * 2
+    return [level[0] for level in levels]
+
+
+def _halve(level, odd):
+    """One level of the tree of selects: the odd entry of each pair where `odd`."""
+    chosen = [ops.where(odd, b, a) for a, b in zip(level[::2], level[1::2], strict=False)]
+    return chosen + level[2 * len(chosen) :]
+
+
+def _flat_index(segment, shape):
+    """Index of (segment, channel) in a table of `shape`, flattened."""
+    channels = math.prod(shape[1:])
+    if channels == 1:
+        return segment
+    return segment * channels + ops.reshape(ops.arange(channels, dtype="int32"), shape[1:])

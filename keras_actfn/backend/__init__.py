@@ -19,6 +19,7 @@ from .piecewise import piecewise_linear
 
 __all__ = [
     "BACKENDS",
+    "GradientTaps",
     "bessel_i0e",
     "bessel_i1e",
     "custom_gradient",
@@ -29,6 +30,7 @@ __all__ = [
 
 bessel_i0e = backend.bessel_i0e
 bessel_i1e = backend.bessel_i1e
+GradientTaps = backend.GradientTaps
 custom_gradient = backend.custom_gradient
 vector_jacobian_product = backend.vector_jacobian_product
 

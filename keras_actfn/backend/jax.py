@@ -1,6 +1,7 @@
 """The functions of `keras_actfn.backend` on JAX."""
 
 import jax
+import jax.numpy as jnp
 
 #: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
 SELECT_ROWS = 64
@@ -54,3 +55,49 @@ def _in_float32(function, x):
     if x.dtype in ("float32", "float64"):
         return function(x)
     return function(x.astype("float32")).astype(x.dtype)
+
+
+#: Gradients of several cotangents are computed together up to this many bytes.
+_PULLBACK_BYTES = 1 << 27
+
+
+class GradientTaps:
+    """Gradients of a function's output with respect to tensors tapped inside it.
+
+    A zero is added to each tapped tensor, and the function is differentiated by these zeros.
+    It runs twice: once abstractly, for the shapes of the zeros.
+
+    Args:
+        forward: A function of one argument, `tap`, that returns the output and a list of
+            further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
+    """
+
+    def __init__(self, forward):
+        shapes = []
+
+        def observe(tensor):
+            shapes.append(jax.ShapeDtypeStruct(tensor.shape, tensor.dtype))
+            return tensor
+
+        def perturbed(zeros):
+            remaining = iter(zeros)
+            return forward(lambda tensor: tensor + next(remaining))
+
+        jax.eval_shape(lambda: forward(observe))
+        zeros = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
+        self.output, self._vjp, self.tensors = jax.vjp(perturbed, zeros, has_aux=True)
+        size = sum(zero.nbytes for zero in zeros)
+        self._together = max(1, _PULLBACK_BYTES // max(size, 1))
+
+    def pullback(self, cotangents):
+        """Yield, for each cotangent of the output, the list of the taps' gradients."""
+        for start in range(0, len(cotangents), self._together):
+            seeds = jnp.asarray(
+                cotangents[start : start + self._together], dtype=self.output.dtype
+            )
+            if len(seeds) == 1:
+                yield self._vjp(seeds[0])[0]
+                continue
+            (together,) = jax.vmap(self._vjp)(seeds)
+            for i in range(len(seeds)):
+                yield [gradients[i] for gradients in together]

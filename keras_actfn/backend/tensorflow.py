@@ -68,3 +68,33 @@ def _in_float32(function, x):
     if x.dtype in (tf.float32, tf.float64):
         return function(x)
     return tf.cast(function(tf.cast(x, tf.float32)), x.dtype)
+
+
+class GradientTaps:
+    """Gradients of a function's output with respect to tensors tapped inside it.
+
+    Args:
+        forward: A function of one argument, `tap`, that returns the output and a list of
+            further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
+    """
+
+    def __init__(self, forward):
+        self._taps = []
+        self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
+        with self._tape:
+            self.output, self.tensors = forward(self._tap)
+
+    def _tap(self, tensor):
+        self._tape.watch(tensor)
+        self._taps.append(tensor)
+        return tensor
+
+    def pullback(self, cotangents):
+        """Yield, for each cotangent of the output, the list of the taps' gradients."""
+        for cotangent in cotangents:
+            yield self._tape.gradient(
+                self.output,
+                self._taps,
+                tf.cast(cotangent, self.output.dtype),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )

@@ -1,0 +1,211 @@
+"""An expression in x: immutable, hashable, callable on arrays and tensors."""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import keras
+import numpy as np
+from keras import ops
+
+from .latex import ATOM
+from .registry import find_operator
+
+#: Deepest nesting of an expression; deeper ones would exhaust Python's stack.
+MAX_DEPTH = 64
+
+
+class Expression:
+    """A formula in one variable x, made by `parse`.
+
+    Expressions are equal when their canonical texts are: `add(x,x)` and `mul(2,x)` are
+    different expressions of one function. Calling one evaluates it elementwise:
+
+    - on NumPy arrays, numbers and lists with the operators' references, in the dtype of a
+      floating-point array, else in float64;
+    - on tensors of the running backend with `keras.ops`, differentiable;
+    - on a `keras.KerasTensor` as one operation of a functional model.
+
+    Sub-expressions that occur twice are computed once.
+
+    Example:
+        >>> f = parse("max(relu(x),cosh(elu(x)))")
+        >>> f(np.array([-1.0, 0.0, 2.0]))
+        array([1.20553..., 1.        , 3.76219...])
+    """
+
+    def __init__(self, head: str | float, arguments: tuple["Expression", ...] = ()) -> None:
+        """Build a node; prefer `parse`.
+
+        Args:
+            head: `"x"`, a finite number that is not negative, or an operator's name.
+            arguments: The operator's arguments.
+        """
+        self._head = head
+        self._arguments = tuple(arguments)
+        self._depth = 1 + max((argument._depth for argument in self._arguments), default=0)
+        self._varies = head == "x" or any(argument._varies for argument in self._arguments)
+        if self._arguments:
+            self._text = f"{head}({','.join(map(str, self._arguments))})"
+        else:
+            self._text = head if head == "x" else _number_text(head)
+
+    @property
+    def head(self) -> str | float:
+        """`"x"`, a number, or the operator's name."""
+        return self._head
+
+    @property
+    def arguments(self) -> tuple["Expression", ...]:
+        """The operator's arguments; empty for x and numbers."""
+        return self._arguments
+
+    @property
+    def depth(self) -> int:
+        """Length of the longest path from the outermost operator to a leaf, in nodes."""
+        return self._depth
+
+    @property
+    def name(self) -> str:
+        """The canonical text: what is saved, and what `resolve` reads back."""
+        return self._text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"parse({self._text!r})"
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Expression) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self):
+        return _parse_again, (self._text,)
+
+    def subexpressions(self) -> Iterator["Expression"]:
+        """Iterate over the distinct sub-expressions, arguments before what uses them."""
+        seen = set()
+
+        def visit(node):
+            if node not in seen:
+                for argument in node._arguments:
+                    yield from visit(argument)
+                seen.add(node)
+                yield node
+
+        return visit(self)
+
+    def latex(self) -> str:
+        r"""Return LaTeX source: `\mathrm{erfc}\left(\mathrm{Softplus}\left(x\right)\right)^{2}`."""
+        return self._typeset()[0]
+
+    def _typeset(self):
+        if not self._arguments:
+            return self._text, ATOM
+        arguments = [argument._typeset() for argument in self._arguments]
+        return find_operator(self._head).latex.typeset(arguments)
+
+    @cached_property
+    def _program(self):
+        """Steps (operator or None, head, indices of earlier steps), each value computed once."""
+        order = list(self.subexpressions())
+        index = {node: i for i, node in enumerate(order)}
+        return [
+            (
+                find_operator(node._head) if node._arguments else None,
+                node._head,
+                tuple(index[argument] for argument in node._arguments),
+            )
+            for node in order
+        ]
+
+    def __call__(self, x):
+        """Evaluate elementwise; see the class.
+
+        Args:
+            x: Array, number or tensor of real floating-point numbers, any shape.
+
+        Returns:
+            Values of the shape of x, of its dtype if that is floating-point.
+
+        Raises:
+            TypeError: For complex arrays, and tensors of integers.
+        """
+        if isinstance(x, keras.KerasTensor):
+            return _Evaluate(self._text)(x)
+        if ops.is_tensor(x) or isinstance(x, keras.Variable):
+            return self._on_tensor(ops.convert_to_tensor(x))
+        return self._on_array(np.asarray(x))
+
+    def _on_array(self, x):
+        if x.dtype.kind not in "fiub":
+            raise TypeError(f"The expression {self} takes real numbers, not dtype {x.dtype}.")
+        if x.dtype.kind != "f":
+            x = x.astype("float64")
+        with np.errstate(all="ignore"):
+            value = self._run(x, x.dtype.type, lambda operator: operator.on_arrays)
+        if not self._varies:
+            value = np.broadcast_to(value, x.shape).copy()
+        return np.asarray(value, x.dtype)[()]
+
+    def _on_tensor(self, x):
+        dtype = keras.backend.standardize_dtype(x.dtype)
+        require_float(dtype, self)
+        value = self._run(
+            x, lambda number: ops.cast(number, dtype), lambda operator: operator.function
+        )
+        return value if self._varies else value + ops.zeros_like(x)
+
+    def _run(self, x, constant, implementation):
+        values = []
+        for operator, head, indices in self._program:
+            if operator is not None:
+                values.append(implementation(operator)(*[values[i] for i in indices]))
+            else:
+                values.append(x if head == "x" else constant(head))
+        return values[-1]
+
+
+def require_float(dtype: str, expression) -> None:
+    """Raise TypeError unless `dtype` names real floating-point numbers."""
+    if not keras.backend.is_float_dtype(dtype):
+        raise TypeError(
+            f"The expression {expression} takes tensors of real floating-point numbers, not "
+            f"dtype {dtype}. Cast the input, for example with keras.ops.cast(x, 'float32')."
+        )
+
+
+def _number_text(number):
+    if isinstance(number, str) or not math.isfinite(number) or number < 0:
+        raise ValueError(f"A leaf of an expression is 'x' or a finite number >= 0, not {number!r}.")
+    number = float(number)
+    return str(int(number)) if number.is_integer() and number < 1e15 else repr(number)
+
+
+def _parse_again(text):
+    from .parse import parse
+
+    return parse(text)
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn", name="Evaluate")
+class _Evaluate(keras.Operation):
+    """An expression as one operation of a functional model, saved by its text."""
+
+    def __init__(self, expression, name=None):
+        super().__init__(name=name)
+        self.expression = expression
+        self._function = _parse_again(expression)
+
+    def call(self, x):
+        return self._function(x)
+
+    def compute_output_spec(self, x):
+        require_float(x.dtype, self.expression)
+        return keras.KerasTensor(x.shape, dtype=x.dtype)
+
+    def get_config(self):
+        return {"expression": self.expression, "name": self.name}

@@ -1,0 +1,56 @@
+"""The operators on tensors, from `keras.ops`, with gradients that stay finite.
+
+Three rules keep the gradients clean. A branch that is not taken sees an argument
+that cannot overflow (`elish`). A branch that has no derivative is not
+differentiated (`power`). Whatever a backend already gets right is used as it is,
+because its fused kernel is faster than a composition.
+"""
+
+from keras import ops
+
+from ..backend import bessel_i0e, bessel_i1e  # noqa: F401  (used by the operator table)
+from .references import LEAKY_SLOPE
+
+
+def identity(x):
+    """Return x itself."""
+    return x
+
+
+def hard_sigmoid(x):
+    """Return x/5 + 1/2 clipped to [0, 1]; its derivative is 1/5 inside, 0 outside."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def elish(x):
+    """Return x sigmoid(x) for x > 0, else (exp(x) - 1) sigmoid(x)."""
+    positive = x > 0
+    negative_part = ops.expm1(ops.where(positive, ops.zeros_like(x), x))
+    return ops.where(positive, x, negative_part) * ops.sigmoid(x)
+
+
+def gelu(x):
+    """Return x Phi(x), the exact form."""
+    return ops.gelu(x, approximate=False)
+
+
+def leakyrelu(x):
+    """Return x for x > 0, else 0.01 x."""
+    return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
+
+
+def mish(x):
+    """Return x tanh(softplus(x))."""
+    return x * ops.tanh(ops.softplus(x))
+
+
+def power(x, y):
+    """Return x^y, with d/dy = 0 where x <= 0 and d/dx = 0 where y = 0.
+
+    The derivative in y is x^y log(x), which does not exist for x < 0, where the
+    power itself may (an even y), and is 0 in the limit x -> 0 for y > 0. The
+    derivative in x of x^0 = 1 is 0 everywhere, 0 included.
+    """
+    base = ops.where(y == 0, ops.stop_gradient(x), x)
+    exponent = ops.where(x > 0, y, ops.stop_gradient(y))
+    return ops.power(base, exponent)

@@ -1,0 +1,68 @@
+"""Any expression in x as a layer: `y = f(x)`, elementwise, without parameters."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from .. import backend
+from ..expressions import Expression, parse
+from ..expressions.expression import require_float
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class ExpressionActivation(keras.layers.Layer):
+    """Applies an expression in x elementwise.
+
+    Inputs of 16 bits are computed in float32 and returned in 16 bits, because formulas with
+    exponentials leave float16's range and bfloat16's precision within one step. Only the
+    input is kept for the gradient. The layer is saved by the expression's text.
+
+    Args:
+        expression: Text such as `"max(relu(x),cosh(elu(x)))"`, or an `Expression`.
+        **kwargs: As in `keras.layers.Layer`.
+
+    Raises:
+        SpecError: A `ValueError` that shows the position, if the text cannot be read.
+        TypeError: When called on integers or complex numbers.
+
+    Example:
+        >>> layer = ExpressionActivation("x * erfc(elu(x))")
+        >>> layer.expression
+        parse('mul(x,erfc(elu(x)))')
+    """
+
+    def __init__(self, expression: str | Expression, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.expression = expression if isinstance(expression, Expression) else parse(expression)
+        self.supports_masking = True
+        self._build_at_init()
+
+    def call(self, inputs):
+        """Return f(inputs), of the shape and dtype of the inputs."""
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        require_float(dtype, self.expression)
+        if dtype not in ("float16", "bfloat16"):
+            return backend.elementwise(self.expression, inputs)
+        wide = ops.cast(inputs, "float32")
+        return ops.cast(backend.elementwise(self.expression, wide), dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return `input_shape`."""
+        return input_shape
+
+    def compute_output_spec(self, inputs):
+        """Return the shape of the inputs in the compute dtype."""
+        require_float(inputs.dtype, self.expression)
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def evaluate(self, x) -> np.ndarray:
+        """Return f(x) as NumPy values of the shape of `x`, computed in float64.
+
+        Args:
+            x: Numbers of any shape.
+        """
+        return np.asarray(self.expression(np.asarray(x, "float64")))
+
+    def get_config(self):
+        """Return the arguments, the expression by its text."""
+        return {**super().get_config(), "expression": str(self.expression)}

@@ -1,2 +1,15 @@
-"""keras_actfn"""
+"""Activation functions that are learned, derived or searched for, in any Keras 3 model.
+
+    import keras_actfn
+
+    model.add(keras_actfn.activation("aff(identity,relu,tanh)"))
+
+`keras_actfn.fisher`, `search`, `plotting` and `cli` are imported by name, as they need more
+libraries than Keras and NumPy.
+"""
+
+from . import constraints, expressions, layers
 from ._version import __version__
+from .activation import activation
+
+__all__ = ["__version__", "activation", "constraints", "expressions", "layers"]

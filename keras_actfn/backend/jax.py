@@ -92,9 +92,7 @@ class GradientTaps:
     def pullback(self, cotangents):
         """Yield, for each cotangent of the output, the list of the taps' gradients."""
         for start in range(0, len(cotangents), self._together):
-            seeds = jnp.asarray(
-                cotangents[start : start + self._together], dtype=self.output.dtype
-            )
+            seeds = jnp.asarray(cotangents[start : start + self._together], dtype=self.output.dtype)
             if len(seeds) == 1:
                 yield self._vjp(seeds[0])[0]
                 continue

@@ -53,6 +53,7 @@ def piecewise_linear(x, values, low, high, clamp):
 
 
 def interpolate(x, values, *, low, scale, bounds):
+    """f(x), where `scale` is 1 / h and `bounds` clip the position t."""
     position, segment = _locate(x, values, low, scale, bounds)
     base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment)
     offset = position - ops.cast(segment, position.dtype)
@@ -60,6 +61,7 @@ def interpolate(x, values, *, low, scale, bounds):
 
 
 def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
+    """Gradients to x and to the values, given the one to f(x)."""
     position, segment = _locate(x, values, low, scale, bounds)
     (rise,) = _look_up((values[1:] - values[:-1],), segment)
     gradient = ops.cast(gradient, position.dtype)

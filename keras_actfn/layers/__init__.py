@@ -1,1 +1,16 @@
-"""layers"""
+"""Activation layers."""
+
+from .base import LearnableActivation
+from .crrelu import CRReLU
+from .expression import ExpressionActivation
+from .hull import AffineHullActivation, ConvexHullActivation
+from .piecewise_linear import PWL
+
+__all__ = [
+    "AffineHullActivation",
+    "CRReLU",
+    "ConvexHullActivation",
+    "ExpressionActivation",
+    "LearnableActivation",
+    "PWL",
+]

@@ -1,0 +1,179 @@
+"""What the learnable activation layers share: axes, parameters, evaluation."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class LearnableActivation(keras.layers.Layer):
+    """Base of activation layers whose parameters are shared over all axes but some.
+
+    A subclass adds weights in `build` through `add_parameter`, which makes them attributes of
+    the given name, and implements
+    `activate(x, *parameters)`, a function that is elementwise in x. Each parameter has the
+    shape (rows, d₁, d₂, …) with one d for each axis in `axis`; `activate` receives it as
+    (rows, …) with trailing axes that broadcast against those of x.
+
+    Parameters stay float32 (float64 for float64 models) under every dtype policy, outputs
+    follow the compute dtype.
+
+    Args:
+        axis: None for one set of parameters for the layer, or the axis or axes of the input
+            that keep their own, as in `keras.layers.BatchNormalization`; −1 gives one set for
+            each channel. Negative axes count from the end for inputs of every rank.
+        **kwargs: `keras.layers.Layer`'s, such as `name` and `dtype`.
+
+    Raises:
+        ValueError: If an axis is no integer, is given twice, is the batch's, is out of range,
+            or has no static size.
+        TypeError: If the inputs are not floating-point numbers.
+    """
+
+    def __init__(self, axis=None, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = _axis_argument(axis)
+        self.supports_masking = True
+        self._own_sizes = ()
+        self._parameter_names = []
+
+    def build(self, input_shape):
+        """Fix the sizes of the axes with their own parameters and create the weights."""
+        axes = self._normalized_axes(len(input_shape))
+        self._own_sizes = tuple(input_shape[axis] for axis in axes)
+        for axis, size in zip(axes, self._own_sizes, strict=True):
+            if size is None:
+                raise ValueError(
+                    f"{self._title()}: an axis with its own parameters needs a static size. "
+                    f"Axis {axis} of the input shape {tuple(input_shape)} is None. Set that "
+                    "size in keras.Input, or leave the axis out of `axis`."
+                )
+        if self._own_sizes:
+            given = [self.axis] if isinstance(self.axis, int) else self.axis
+            self.input_spec = keras.layers.InputSpec(
+                min_ndim=len(input_shape) if max(given) >= 0 else max(2, -min(given)),
+                axes={axis: input_shape[axis] for axis in given},
+            )
+
+    def add_parameter(self, name, rows, initializer, **kwargs):
+        """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None."""
+        shape = self._own_sizes if rows is None else (rows, *self._own_sizes)
+        parameter = self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            dtype="float64" if self.variable_dtype == "float64" else "float32",
+            autocast=False,
+            **kwargs,
+        )
+        setattr(self, name, parameter)
+        self._parameter_names.append(name)
+
+    def activate(self, x, *parameters):
+        """The activation function; see the class."""
+        raise NotImplementedError(f"{type(self).__name__} must implement `activate`.")
+
+    def call(self, inputs):
+        """Apply the present function to every entry of `inputs`."""
+        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
+            raise TypeError(
+                f"{self._title()} takes floating-point inputs. Received inputs of dtype "
+                f"{keras.backend.standardize_dtype(inputs.dtype)}. Cast them first, for "
+                'example with keras.ops.cast(x, "float32").'
+            )
+        shape = self._broadcast_shape(len(inputs.shape))
+        return self.activate(inputs, *self._aligned_parameters(shape))
+
+    def evaluate(self, x):
+        """Values of the present function, as the layer computes them.
+
+        Args:
+            x: Numbers of any shape.
+
+        Returns:
+            Float NumPy array of the shape of `x`, followed by one axis for each axis in
+            `axis`, so that `evaluate(x)[..., 3]` is the curve of channel 3.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self._title()} has no parameters before it is built. Call it once, or call "
+                "build(input_shape), before evaluate."
+            )
+        x = np.asarray(x)
+        dtype = "float64" if self.variable_dtype == "float64" else "float32"
+        points = np.broadcast_to(
+            x.reshape(-1, *(1 for _ in self._own_sizes)), (x.size, *self._own_sizes)
+        )
+        parameters = self._aligned_parameters(self._own_sizes)
+        values = self.activate(ops.convert_to_tensor(points, dtype), *parameters)
+        return ops.convert_to_numpy(values).reshape(x.shape + self._own_sizes)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape
+
+    def compute_output_spec(self, inputs, **kwargs):
+        """A tensor of the input's shape in the compute dtype."""
+        if not isinstance(inputs, keras.KerasTensor):
+            return super().compute_output_spec(inputs, **kwargs)
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "axis": self.axis}
+
+    def _aligned_parameters(self, shape):
+        """The weights as tensors whose trailing axes are `shape`."""
+        parameters = [getattr(self, name) for name in self._parameter_names]
+        rows = [p.shape[: len(p.shape) - len(self._own_sizes)] for p in parameters]
+        return [
+            ops.reshape(ops.convert_to_tensor(parameter), leading + shape)
+            for parameter, leading in zip(parameters, rows, strict=True)
+        ]
+
+    def _broadcast_shape(self, rank):
+        """Sizes of the parameters' trailing axes against an input of `rank`, batch left out."""
+        if not self._own_sizes:
+            return ()
+        sizes = dict(zip(self._normalized_axes(rank), self._own_sizes, strict=True))
+        return tuple(sizes.get(axis, 1) for axis in range(1, rank))
+
+    def _normalized_axes(self, rank):
+        """The axes as positive numbers in rising order."""
+        if self.axis is None:
+            return ()
+        given = [self.axis] if isinstance(self.axis, int) else self.axis
+        axes = []
+        for axis in given:
+            positive = axis + rank if axis < 0 else axis
+            if not 1 <= positive < rank:
+                raise ValueError(
+                    f"{self._title()}: an axis with its own parameters is one of the input's, "
+                    f"the batch axis 0 excluded. Received axis={axis} for an input of rank "
+                    f"{rank}. Give one of {list(range(1, rank))} or its negative counterpart."
+                )
+            axes.append(positive)
+        if len(set(axes)) < len(axes):
+            raise ValueError(
+                f"{self._title()}: each axis is given once. Received axis={self.axis}, which "
+                f"for an input of rank {rank} means {axes}. Remove the repeated one."
+            )
+        return tuple(sorted(axes))
+
+    def _title(self):
+        return f"{type(self).__name__} '{self.name}'"
+
+
+def _axis_argument(axis):
+    """`axis` as None, an integer or a list of integers."""
+    if axis is None:
+        return None
+    several = isinstance(axis, (list, tuple))
+    for entry in axis if several else [axis]:
+        if isinstance(entry, bool) or not isinstance(entry, (int, np.integer)):
+            raise ValueError(
+                "`axis` is None, an integer, or a list of integers. Received: "
+                f"axis={axis!r}. Use axis=-1 for one set of parameters per channel."
+            )
+    if not several:
+        return int(axis)
+    return [int(entry) for entry in axis] or None

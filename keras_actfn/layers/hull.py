@@ -1,0 +1,200 @@
+"""Learned mixes of base functions, held in the convex or affine hull by a constraint."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from .. import backend, constraints, expressions
+from .base import LearnableActivation
+
+
+class _HullActivation(LearnableActivation):
+    """The layer behind both hulls; they differ in their constraint alone."""
+
+    def __init__(self, base_functions, initializer, constraint, axis=None, **kwargs):
+        super().__init__(axis=axis, **kwargs)
+        self._functions = _base_function_argument(base_functions, type(self).__name__)
+        self.base_functions = tuple(base_functions)
+        self.initializer = _initializer_argument(initializer, len(self.base_functions))
+        self.constraint = constraints.get(constraint)
+
+    def build(self, input_shape):
+        """Create `coefficients`, of shape (N, …)."""
+        super().build(input_shape)
+        self.add_parameter(
+            "coefficients",
+            len(self._functions),
+            self._initial_coefficients,
+            constraint=self.constraint,
+        )
+
+    def activate(self, x, coefficients):
+        """The sum of the base functions of x, weighted by the coefficients."""
+        return backend.elementwise(self._combine, x, coefficients)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        initializer = self.initializer
+        if callable(initializer):
+            initializer = keras.initializers.serialize(initializer)
+        return {
+            **super().get_config(),
+            "base_functions": [
+                given if isinstance(given, str) else expressions.serialize(function)
+                for given, function in zip(self.base_functions, self._functions, strict=True)
+            ],
+            "initializer": initializer,
+            "constraint": constraints.serialize(self.constraint),
+        }
+
+    def _combine(self, x, coefficients):
+        wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients.dtype))
+        terms = [
+            coefficients[index] * function(wide) for index, function in enumerate(self._functions)
+        ]
+        return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
+
+    def _initial_coefficients(self, shape, dtype=None):
+        if self.initializer == "uniform":
+            coefficients = ops.full(shape, 1 / shape[0], dtype)
+        elif isinstance(self.initializer, list):
+            column = np.reshape(self.initializer, (-1, *(1 for _ in shape[1:])))
+            coefficients = ops.convert_to_tensor(np.broadcast_to(column, shape), dtype)
+        else:
+            coefficients = ops.cast(self.initializer(shape, dtype=dtype), dtype)
+        return coefficients if self.constraint is None else self.constraint(coefficients)
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class ConvexHullActivation(_HullActivation):
+    r"""Learned convex combination of base functions.
+
+    $$f(x) = \sum_{i=1}^N c_i f_i(x), \qquad c_i \ge 0,\quad \sum_i c_i = 1$$
+
+    A mix of monotonic functions stays monotonic. With `("identity", "relu")` the layer is
+    exactly the leaky ReLU whose slope for negative inputs is $c_1$. The paper asks of each
+    base function that it be differentiable almost everywhere and approximate the identity
+    near the origin, at least from one side.
+
+    Source: Manessi & Rozza, Learning Combinations of Activation Functions, section III.
+
+    Args:
+        base_functions: Operator names, expressions in x, or callables registered with
+            `keras.saving.register_keras_serializable`. The paper's set by default.
+        initializer: `"uniform"` for $c_i = 1/N$, a list of N numbers, or a Keras initializer.
+            The outcome is projected by `constraint`.
+        constraint: Applied by the optimizer after every step: a name, a
+            `keras.constraints.Constraint`, or None for a free linear combination.
+        axis: None for one mix for the layer, or the axis or axes that keep their own.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        Any; float.
+
+    Output shape:
+        The input's.
+
+    Weights:
+        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`.
+
+    Raises:
+        ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
+            the wrong length, or if `axis` does not fit the input.
+
+    Example:
+    ```python
+    layer = ConvexHullActivation(("identity", "relu"), initializer=[0.1, 0.9])
+    layer(keras.ops.array([[-2.0, 3.0]]))  # [[-0.2, 3.0]]
+    ```
+    """
+
+    def __init__(
+        self,
+        base_functions=("identity", "relu", "tanh"),
+        initializer="uniform",
+        constraint="simplex",
+        axis=None,
+        **kwargs,
+    ):
+        super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class AffineHullActivation(_HullActivation):
+    r"""Learned affine combination of base functions.
+
+    $$f(x) = \sum_{i=1}^N c_i f_i(x), \qquad \sum_i c_i = 1$$
+
+    Coefficients may be negative, so f need not be monotonic. If every base function
+    approximates the identity near the origin, the affine hull is exactly the set of their
+    linear combinations that do so too (Proposition 1).
+
+    Source: Manessi & Rozza, Learning Combinations of Activation Functions, section III.
+
+    Args:
+        base_functions: Operator names, expressions in x, or callables registered with
+            `keras.saving.register_keras_serializable`. The paper's set by default.
+        initializer: `"uniform"` for $c_i = 1/N$, a list of N numbers, or a Keras initializer.
+            The outcome is projected by `constraint`.
+        constraint: Applied by the optimizer after every step: a name, a
+            `keras.constraints.Constraint`, or None for a free linear combination.
+        axis: None for one mix for the layer, or the axis or axes that keep their own.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        Any; float.
+
+    Output shape:
+        The input's.
+
+    Weights:
+        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`.
+
+    Raises:
+        ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
+            the wrong length, or if `axis` does not fit the input.
+
+    Example:
+    ```python
+    layer = AffineHullActivation(("identity", "tanh"), initializer=[2.0, -1.0])
+    layer(keras.ops.array([[0.0, 10.0]]))  # [[0.0, 19.0]]
+    ```
+    """
+
+    def __init__(
+        self,
+        base_functions=("identity", "relu", "tanh"),
+        initializer="uniform",
+        constraint="unit_sum",
+        axis=None,
+        **kwargs,
+    ):
+        super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
+
+
+def _base_function_argument(base_functions, owner):
+    if isinstance(base_functions, str) or not isinstance(base_functions, (list, tuple)):
+        raise ValueError(
+            f"{owner} takes a list of base functions. Received: "
+            f'base_functions={base_functions!r}. Write ("identity", "relu"), for example.'
+        )
+    if not base_functions:
+        raise ValueError(
+            f"{owner} combines at least one base function. Received an empty list. Leave "
+            'base_functions out for the paper\'s set ("identity", "relu", "tanh").'
+        )
+    return tuple(expressions.resolve(function) for function in base_functions)
+
+
+def _initializer_argument(initializer, count):
+    if isinstance(initializer, str) and initializer == "uniform":
+        return initializer
+    if isinstance(initializer, (list, tuple, np.ndarray)):
+        numbers = np.asarray(initializer, dtype="float64")
+        if numbers.shape != (count,) or not np.isfinite(numbers).all():
+            raise ValueError(
+                "As a list, `initializer` gives one finite number per base function, "
+                f"{count} here. Received: {list(initializer)}."
+            )
+        return numbers.tolist()
+    return keras.initializers.get(initializer)

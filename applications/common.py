@@ -1,0 +1,97 @@
+"""What the models share: numbered activation slots and checks of the arguments."""
+
+import keras
+
+from ..activation import activation
+
+
+def activation_slots(spec):
+    """A function whose every call gives the next slot's own activation layer.
+
+    Args:
+        spec: Any specification that `keras_actfn.activation` takes.
+
+    Returns:
+        A function without arguments; its layers are called `"activation_1"`,
+        `"activation_2"`, … and share nothing.
+    """
+    count = 0
+
+    def slot():
+        nonlocal count
+        count += 1
+        return activation(spec, name=f"activation_{count}")
+
+    return slot
+
+
+def image_arguments(model, input_shape, classes, data_format, *, default, smallest):
+    """Check and complete the arguments of a model of images.
+
+    Args:
+        model: The model's name, for messages.
+        input_shape: Shape of one image in `data_format`, or None.
+        classes: Number of outputs.
+        data_format: `"channels_last"`, `"channels_first"` or None for Keras's setting.
+        default: `(height, width, channels)` where `input_shape` is None.
+        smallest: Least height and width that the model's pooling leaves anything of.
+
+    Returns:
+        `(input_shape, data_format)`, both complete.
+
+    Raises:
+        ValueError: If one of them is not what it should be.
+    """
+    if data_format is None:
+        data_format = keras.config.image_data_format()
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(
+            f"{model}: data_format is 'channels_last', 'channels_first' or None. Received: "
+            f"data_format={data_format!r}."
+        )
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+        raise ValueError(f"{model}: classes is a positive integer. Received: classes={classes!r}.")
+    last = data_format == "channels_last"
+    if input_shape is None:
+        height, width, channels = default
+        return ((height, width, channels) if last else (channels, height, width)), data_format
+    axes = "(height, width, channels)" if last else "(channels, height, width)"
+    try:
+        shape = tuple(input_shape)
+    except TypeError:
+        shape = ()
+    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(
+            f"{model}: input_shape is {axes}, three positive integers without the batch. "
+            f"Received: input_shape={input_shape!r}."
+        )
+    height, width = shape[:2] if last else shape[1:]
+    if min(height, width) < smallest:
+        raise ValueError(
+            f"{model}: images have at least {smallest}×{smallest} pixels, or nothing is left after "
+            f"pooling. Received: input_shape={shape}, read as {axes}. Resize the images or set "
+            "data_format."
+        )
+    return shape, data_format
+
+
+def classifier_function(model, classifier_activation):
+    """The last layer's activation, never a slot.
+
+    Args:
+        model: The model's name, for messages.
+        classifier_activation: A name or function of Keras, or None for logits.
+
+    Returns:
+        A function of a tensor.
+
+    Raises:
+        ValueError: If Keras knows no activation of that name.
+    """
+    try:
+        return keras.activations.get(classifier_activation)
+    except ValueError as error:
+        raise ValueError(
+            f"{model}: classifier_activation is 'softmax', None for logits, or another activation "
+            f"of Keras. Received: classifier_activation={classifier_activation!r}."
+        ) from error

@@ -5,7 +5,7 @@
 `shapes` the fits that name what was found. NumPy and SciPy in float64, no Keras.
 """
 
-from . import correlation, shapes
+from . import correlation, entropy, shapes
 from .class_statistics import ClassStatistics
 from .correlation import (
     CorrelationObjective,
@@ -13,8 +13,19 @@ from .correlation import (
     UnrestrictedOptimum,
     two_class_optimum,
 )
+from .density import kernel_bandwidth, kernel_estimate, smooth_density
+from .entropy import (
+    EafoStep,
+    Wafbc,
+    eafo_step,
+    max_step,
+    monotone_regions,
+    output_entropy,
+    wafbc,
+)
 from .gaussian_mixture import GaussianMixture
 from .knot_training import Training
+from .monotone import SmoothedPWL
 from .shapes import (
     ShapeComparison,
     ShapeFit,
@@ -32,22 +43,34 @@ from .sign_patterns import Optimum
 __all__ = [
     "ClassStatistics",
     "CorrelationObjective",
+    "EafoStep",
     "GaussianMixture",
     "Optimum",
     "ShapeComparison",
     "ShapeFit",
+    "SmoothedPWL",
     "Training",
     "TwoClassOptimum",
     "UnrestrictedOptimum",
+    "Wafbc",
     "compare_layer_shapes",
     "compare_shapes",
     "correlation",
+    "eafo_step",
+    "entropy",
     "fit_gelu",
     "fit_relu",
     "fit_shape",
     "fit_sigmoid",
     "fit_softplus",
     "fit_swish",
+    "kernel_bandwidth",
+    "kernel_estimate",
+    "max_step",
+    "monotone_regions",
+    "output_entropy",
     "shapes",
+    "smooth_density",
     "two_class_optimum",
+    "wafbc",
 ]

@@ -23,21 +23,24 @@ SIGMOID = "sigmoid_crossentropy"
 SQUARED = "squared_error"
 
 _FAMILIES = {
-    "softmaxcrossentropy": SOFTMAX,
-    "categoricalcrossentropy": SOFTMAX,
-    "sparsecategoricalcrossentropy": SOFTMAX,
-    "sigmoidcrossentropy": SIGMOID,
-    "binarycrossentropy": SIGMOID,
-    "squarederror": SQUARED,
-    "meansquarederror": SQUARED,
-    "mse": SQUARED,
+    "softmaxcrossentropy": (SOFTMAX, None),
+    "categoricalcrossentropy": (SOFTMAX, False),
+    "sparsecategoricalcrossentropy": (SOFTMAX, False),
+    "sigmoidcrossentropy": (SIGMOID, None),
+    "binarycrossentropy": (SIGMOID, False),
+    "squarederror": (SQUARED, True),
+    "meansquarederror": (SQUARED, True),
+    "mse": (SQUARED, True),
 }
 MODES = ("exact", "sampled", "empirical", "ggn")
 _MAX_COLUMNS = 4096
 
 
 def loss_family(loss) -> tuple[str, bool | None]:
-    """Return the family of a Keras loss and its `from_logits` (`None`: not said).
+    """Return the family of a loss, and whether it takes logits.
+
+    Keras losses take probabilities unless made with `from_logits=True`. For the names of this
+    module the answer is `None`: probabilities if the model ends in a softmax or sigmoid.
 
     Args:
         loss: A name, a Keras loss function or a Keras loss object.
@@ -68,7 +71,8 @@ def loss_family(loss) -> tuple[str, bool | None]:
             f"log-likelihood of a known distribution. Pass loss={SOFTMAX!r}, {SIGMOID!r} or "
             f"{SQUARED!r}, or one of Keras's cross-entropies or mean_squared_error."
         )
-    return _FAMILIES[key], from_logits
+    family, default = _FAMILIES[key]
+    return family, default if from_logits is None or family == SQUARED else from_logits
 
 
 def resolve_loss(model, loss, final_activation: str | None) -> tuple[str, bool | None]:
@@ -96,18 +100,45 @@ def resolve_loss(model, loss, final_activation: str | None) -> tuple[str, bool |
     )
 
 
-def logits_from_probabilities(probabilities, family: str):
-    """Logits of probabilities, by `keras.ops`, where the layer that made them is not found.
+def find_logits(output, family: str, from_logits: bool | None, kind: str | None, logits):
+    """Return the logits behind a model's output, by `keras.ops`.
 
-    log p for the softmax (a constant more or less per row is the same distribution) and
-    log p − log(1 − p) for the sigmoid. Exact, but less accurate than the true logits when
-    the probabilities are within rounding of 0 or 1.
+    Where the output is of probabilities but the layer that made them was not seen, log p
+    (softmax) or log p − log(1 − p) (sigmoid) is the same distribution's logits: exact, but less
+    accurate when the probabilities are within rounding of 0 or 1.
+
+    Args:
+        output: The model's output.
+        family: The loss family.
+        from_logits: As `resolve_loss` returns it.
+        kind: `"softmax"` or `"sigmoid"` if that made the output, else `None`.
+        logits: The tensor that went into it.
     """
+    if from_logits or family == SQUARED:
+        return output
+    if kind == {SOFTMAX: "softmax", SIGMOID: "sigmoid"}[family]:
+        return logits
+    if from_logits is None:
+        return output
     ops = keras.ops
     tiny = float(np.finfo(np.float32).tiny)
     if family == SIGMOID:
-        return ops.log(probabilities + tiny) - ops.log1p(-probabilities + tiny)
-    return ops.log(probabilities + tiny)
+        return ops.log(output + tiny) - ops.log1p(tiny - output)
+    return ops.log(output + tiny)
+
+
+def check_probabilities(output: np.ndarray, family: str, from_logits: bool | None) -> None:
+    """Refuse an output that a loss takes for probabilities but that cannot be any.
+
+    Raises:
+        ValueError: If a value lies outside 0…1 (NaN is let through: it makes the spectrum invalid).
+    """
+    if from_logits is False and family != SQUARED and np.any((output < -1e-3) | (output > 1.001)):
+        raise ValueError(
+            "The loss takes probabilities, but the model's outputs range from "
+            f"{np.nanmin(output):.4g} to {np.nanmax(output):.4g}. End the model in a softmax or "
+            "sigmoid, or give the loss from_logits=True."
+        )
 
 
 def probabilities(logits: np.ndarray, family: str) -> np.ndarray:
@@ -122,9 +153,7 @@ def probabilities(logits: np.ndarray, family: str) -> np.ndarray:
     return z
 
 
-def cotangents(
-    logits: np.ndarray, family: str, mode: str, y=None, seed: int | None = None
-) -> np.ndarray:
+def cotangents(logits: np.ndarray, family: str, mode: str, y=None, seed=None) -> np.ndarray:
     """Return the vectors to send backwards from the logits.
 
     * `exact`, `ggn`: the columns of a root of H, so that Σ_k v_k v_kᵀ = H. The softmax's H
@@ -139,7 +168,7 @@ def cotangents(
         family: One of the loss families.
         mode: One of `MODES`.
         y: Labels, for `empirical`.
-        seed: Seed, for `sampled`.
+        seed: Seed or NumPy generator, for `sampled`.
 
     Returns:
         Float64 array of shape (columns, N, …, C).

@@ -84,9 +84,7 @@ def extract(x: np.ndarray, window: Window, dtype=np.float64) -> np.ndarray:
         [t * s - p for t in range(n)]
         for s, p, n in zip(window.strides, window.low, window.outputs, strict=True)
     ]
-    steps = [
-        [o * d for o in range(k)] for k, d in zip(window.kernel, window.dilation, strict=True)
-    ]
+    steps = [[o * d for o in range(k)] for k, d in zip(window.kernel, window.dilation, strict=True)]
     return _gather(x, starts, steps, dtype)
 
 
@@ -224,9 +222,7 @@ def _autocorrelation(x, kernel, dilation):
     """
     samples, *spatial, channels = x.shape
     axes = tuple(range(1, 1 + len(spatial)))
-    sizes = [
-        _even(s + (k - 1) * d) for s, k, d in zip(spatial, kernel, dilation, strict=True)
-    ]
+    sizes = [_even(s + (k - 1) * d) for s, k, d in zip(spatial, kernel, dilation, strict=True)]
     lags = [
         lag
         for lag in itertools.product(*(range(1 - k, k) for k in kernel))

@@ -1,0 +1,139 @@
+"""The engines by name, and `fisher_spectrum`, which checks its arguments and calls one."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from . import heads
+from .native import Request, native_spectrum
+from .spectrum import FisherSpectrum
+
+
+def _kfac_jax(model, x, y, request):
+    from .kfac_jax import kfac_jax_spectrum
+
+    return kfac_jax_spectrum(model, x, y, request)
+
+
+#: Functions of (model, x, y, request) by the name of the engine.
+ENGINES = {"native": native_spectrum, "kfac_jax": _kfac_jax}
+
+
+def fisher_spectrum(
+    model,
+    x,
+    y=None,
+    *,
+    mode: str = "exact",
+    engine: str = "native",
+    seed: int | None = None,
+    loss=None,
+    training: bool = False,
+    batch_size: int | None = None,
+    include_normalization: bool = False,
+    include_activations: bool = False,
+) -> FisherSpectrum:
+    """Compute the eigenvalue spectrum of a model's Fisher information, layer by layer.
+
+    F = E_x E_{y ~ R} [∇θ L ∇θ Lᵀ] (AQuaSurF, Eq. 1), with R the model's predictive
+    distribution and L its negative log-likelihood. Each weighted layer is one block,
+    F_l ≈ Ω_{l−1} ⊗ Γ_l; `keras_actfn.fisher` states the scaling. The model is not changed:
+    not its weights, seeds, moving statistics nor metrics.
+
+    Modes, for N examples with logits z_n (softmax or sigmoid cross-entropy, or ½‖y − z‖²):
+
+    * `"exact"`: Γ sums p_c · Ds_c Ds_cᵀ over all labels c, by one backward pass a column of
+      the root of the Hessian of L in z: classes − 1 for the softmax;
+    * `"ggn"`: the generalized Gauss-Newton matrix, for these losses equal to `"exact"`;
+    * `"sampled"`: one label per example drawn from R with `seed`;
+    * `"empirical"`: the labels `y`. This is not the Fisher information, but often called so.
+
+    Args:
+        model: A built Keras model with one output. Functional, Sequential and subclassed
+            models are treated alike.
+        x: A batch of inputs: an array, or a list or dictionary of arrays.
+        y: Labels, needed by `mode="empirical"` only.
+        mode: See above.
+        engine: `"native"`, on every backend, or `"kfac_jax"`, on JAX.
+        seed: Seed of `mode="sampled"`.
+        loss: A Keras loss, or `"softmax_crossentropy"`, `"sigmoid_crossentropy"` or
+            `"squared_error"`. By default the compiled loss; for a model that is not compiled,
+            the cross-entropy of its final softmax or sigmoid.
+        training: Run in training mode: BatchNormalization then uses the batch's statistics, so
+            that gradients of one example depend on the others, and Dropout drops. By default
+            the inference mode, in which the Fisher information is defined.
+        batch_size: Examples treated at once, to bound the memory. By default all.
+        include_normalization: Also treat scale and shift of normalisation layers (the paper
+            excludes them), exactly, by per-example gradients.
+        include_activations: Also treat the parameters of learnable activations, likewise.
+
+    Returns:
+        The spectrum. Exploding or vanishing activations make it invalid (`.valid`), they do not
+        raise.
+
+    Raises:
+        ValueError: If the model is not built or has more than one output, if there are no
+            examples, if no Fisher information is defined for the loss, or if labels are
+            missing or out of range.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> fisher_spectrum(model, np.ones((8, 4))).summary()["parameters"]
+        15
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}; received {engine!r}.")
+    if mode not in heads.MODES:
+        raise ValueError(f"mode must be one of {', '.join(heads.MODES)}; received {mode!r}.")
+    x, y = check_batch(model, x, y)
+    if mode == "empirical" and y is None:
+        raise ValueError("mode='empirical' needs the labels: pass y.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be a positive number; received {batch_size}.")
+    request = Request(
+        mode, loss, seed, training, batch_size, include_normalization, include_activations
+    )
+    spectrum = ENGINES[engine](model, x, y, request)
+    if spectrum.uncovered:
+        reasons = "; ".join(f"{name}: {why}" for name, why in spectrum.uncovered.items())
+        warnings.warn(
+            f"The Fisher spectrum leaves out {len(spectrum.uncovered)} layer(s) with weights "
+            f"({reasons}). They are listed in spectrum.uncovered.",
+            stacklevel=2,
+        )
+    return spectrum
+
+
+def check_batch(model, x, y=None):
+    """Return the inputs and labels as NumPy arrays.
+
+    Raises:
+        ValueError: If the model is not built, or the batch is empty or of unequal lengths.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model must be a keras.Model; received {type(model).__name__}.")
+    if not model.built or (not model.weights and model.count_params() == 0):
+        raise ValueError(
+            f"The model '{model.name}' has no weights yet. Build it first: call it on a batch, or "
+            "give it an Input."
+        )
+    x = keras.tree.map_structure(_array, x)
+    lengths = {len(a) for a in keras.tree.flatten(x)}
+    y = None if y is None else _array(y)
+    if y is not None:
+        lengths.add(len(y))
+    if len(lengths) != 1:
+        raise ValueError(
+            f"Inputs and labels must have the same number of examples; received {sorted(lengths)}."
+        )
+    if lengths == {0}:
+        raise ValueError("A Fisher spectrum needs at least one example; received an empty batch.")
+    return x, y
+
+
+def _array(value):
+    array = value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(value)
+    if array.ndim == 0:
+        raise ValueError("Inputs must have a batch axis; received a number.")
+    return array

@@ -1,0 +1,360 @@
+"""`FisherSpectrum`: eigenvalues of a network's Fisher blocks, kept as factors.
+
+A block Ω ⊗ Γ of |θ_l| weights has the |θ_l| products of the factors' eigenvalues. Only the
+factors' eigenvalues are kept; counts, sums and the distance are computed from them, and
+the products appear only where `log_eigenvalues` is called.
+
+Logarithms are natural. A zero eigenvalue has log −∞ and is counted in the first bin, as is
+anything below e^−100; anything above e^100 is counted in the last. Eigenvalues within
+rounding of zero, |λ| ≤ d·ε·λ_max for a factor of dimension d and float64's ε, are zeros.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import storage
+from .factors import Pair
+
+LOW, HIGH = -100.0, 100.0
+PARAMETERS_PER_BIN = 100
+_CHUNK = 1 << 20
+
+
+@dataclass
+class BlockSpectrum:
+    """One layer's eigenvalues, as pairs of factors, one pair a group.
+
+    Attributes:
+        name: Name of the layer (or of its part).
+        parameters: Number of weights |θ_l| = Σ |Ω|·|Γ|.
+        pairs: Factor eigenvalues, rounding removed.
+        clipped: Sum of the negative factor eigenvalues that were set to zero, relative to the
+            sum of all of them in absolute value.
+    """
+
+    name: str
+    parameters: int
+    pairs: list[Pair]
+    clipped: float = 0.0
+
+    @classmethod
+    def from_raw(cls, name: str, parameters: int, pairs: list[Pair]) -> "BlockSpectrum":
+        """Build from computed eigenvalues, setting those within rounding of zero to zero."""
+        cleaned, negative, total = [], 0.0, 0.0
+        for pair in pairs:
+            clean = []
+            for values in pair:
+                if np.isfinite(values).all():
+                    negative -= float(values[values < 0].sum())
+                    total += float(np.abs(values).sum())
+                    limit = len(values) * np.finfo(np.float64).eps * max(values.max(), 0.0)
+                    values = np.where(values > limit, values, 0.0)
+                clean.append(np.sort(values))
+            cleaned.append(Pair(*clean))
+        return cls(name, parameters, cleaned, negative / total if total > 0 else 0.0)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the block is not a usable spectrum: not finite, or all zero; else `None`."""
+        if not all(np.isfinite(v).all() for pair in self.pairs for v in pair):
+            return "its factors are not finite"
+        if not any(o[-1] > 0 and g[-1] > 0 for o, g in self.pairs):
+            return "all its eigenvalues are zero"
+        return None
+
+    def positive_logs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the sorted log-eigenvalues of each pair's factors, positive ones only."""
+        for omega, gamma in self.pairs:
+            yield np.log(omega[omega > 0]), np.log(gamma[gamma > 0])
+
+    def log_eigenvalues(self) -> np.ndarray:
+        """Return all |θ_l| log-eigenvalues, ascending; zeros give −inf."""
+        if not all(np.isfinite(v).all() for pair in self.pairs for v in pair):
+            return np.full(self.parameters, np.nan)
+        sums = [np.add.outer(a, b).ravel() for a, b in self.positive_logs()]
+        sums = np.sort(np.concatenate(sums)) if sums else np.zeros(0)
+        return np.concatenate([np.full(self.parameters - len(sums), -np.inf), sums])
+
+    def histogram(self, bins: int) -> np.ndarray:
+        """Count the log-eigenvalues in `bins` equal bins from −100 to 100.
+
+        Returns:
+            Integer counts of shape (bins,), whose sum is |θ_l|.
+        """
+        counts = np.zeros(bins, np.int64)
+        if not bins:
+            return counts
+        scale = bins / (HIGH - LOW)
+        for a, b in self.positive_logs():
+            if not len(a) or not len(b):
+                continue
+            a, b = (a - LOW) * scale, b * scale
+            step = max(1, _CHUNK // len(b))
+            for start in range(0, len(a), step):
+                index = np.add.outer(a[start : start + step], b)
+                np.clip(index, 0, bins - 1, out=index)
+                counts += np.bincount(index.astype(np.int32).ravel(), minlength=bins)
+        counts[0] += self.parameters - counts.sum()
+        return counts
+
+    def summary(self) -> dict[str, float]:
+        """Return the block's figures; see `FisherSpectrum.summary`."""
+        if self.problem == "its factors are not finite":
+            return dict.fromkeys(_FIGURES, float("nan")) | {"parameters": self.parameters}
+        traces = np.array([o.sum() * g.sum() for o, g in self.pairs])
+        trace = float(traces.sum())
+        entropy = log_determinant = 0.0
+        largest, smallest, positive = 0.0, np.inf, 0
+        for (omega, gamma), part in zip(self.pairs, traces, strict=True):
+            omega, gamma = omega[omega > 0], gamma[gamma > 0]
+            if not len(omega) or not len(gamma):
+                continue
+            weight = part / trace
+            entropy += weight * (_entropy(omega) + _entropy(gamma) - np.log(weight))
+            log_determinant += len(gamma) * float(np.log(omega).sum())
+            log_determinant += len(omega) * float(np.log(gamma).sum())
+            largest = max(largest, float(omega[-1] * gamma[-1]))
+            smallest = min(smallest, float(omega[0] * gamma[0]))
+            positive += len(omega) * len(gamma)
+        return {
+            "parameters": self.parameters,
+            "positive": positive,
+            "max": largest,
+            "min_positive": smallest if positive else 0.0,
+            "trace": trace,
+            "effective_rank": float(np.exp(entropy)) if positive else 0.0,
+            "log_determinant": log_determinant,
+            "condition_number": largest / smallest if positive else float("nan"),
+        }
+
+
+_FIGURES = (
+    "parameters",
+    "positive",
+    "max",
+    "min_positive",
+    "trace",
+    "effective_rank",
+    "log_determinant",
+    "condition_number",
+)
+
+
+def _entropy(values):
+    p = values / values.sum()
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())
+
+
+@dataclass
+class FisherSpectrum:
+    """Eigenvalues of a network's block-diagonal Fisher information matrix.
+
+    Attributes:
+        blocks: One `BlockSpectrum` per weighted layer, in the order of their first use.
+        uncovered: Layers with weights that could not be treated, and why.
+        excluded: Layers left out by an option (as normalisation) or not trainable, and why.
+        settings: What was computed: mode, loss, engine, number of examples, seed.
+        timings: Seconds spent per stage; empty after loading.
+
+    Example:
+        >>> spectrum = fisher_spectrum(model, x)
+        >>> spectrum.layers
+        ['conv2d', 'dense']
+        >>> spectrum.features().shape
+        (4310,)
+    """
+
+    blocks: list[BlockSpectrum]
+    uncovered: dict[str, str] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the blocks, in the order of their first use."""
+        return [block.name for block in self.blocks]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights covered."""
+        return sum(block.parameters for block in self.blocks)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Layers whose spectrum is not usable, and why."""
+        return {block.name: block.problem for block in self.blocks if block.problem}
+
+    @property
+    def valid(self) -> bool:
+        """Whether every block is finite and has a positive eigenvalue.
+
+        Activations or gradients that explode or vanish make a spectrum invalid; the paper
+        filters such activation functions (appendix C).
+        """
+        return bool(self.blocks) and not self.problems
+
+    def __getitem__(self, layer: str | int) -> BlockSpectrum:
+        """Return a block by its name, or by its position."""
+        if isinstance(layer, int):
+            return self.blocks[layer]
+        for block in self.blocks:
+            if block.name == layer:
+                return block
+        hint = ""
+        if layer in self.uncovered:
+            hint = f" It was not treated: {self.uncovered[layer]}."
+        elif layer in self.excluded:
+            hint = f" It was {self.excluded[layer]}."
+        raise ValueError(
+            f"No block is named {layer!r}; the blocks are {', '.join(self.layers)}.{hint}"
+        )
+
+    def log_eigenvalues(self, layer: str | int) -> np.ndarray:
+        """Return all natural log-eigenvalues of one block, ascending; zeros give −inf."""
+        return self[layer].log_eigenvalues()
+
+    def histogram(self, layer: str | int, bins: int | None = None) -> np.ndarray:
+        """Return counts in equal bins from −100 to 100; by default ⌊|θ_l| / 100⌋ bins."""
+        block = self[layer]
+        return block.histogram(_bins(block, bins))
+
+    def cdf(self, layer: str | int, bins: int | None = None) -> np.ndarray:
+        """Return the cumulative distribution of one block's log-eigenvalues.
+
+        Args:
+            layer: Name or position of the block.
+            bins: Number of equal bins from −100 to 100; by default ⌊|θ_l| / 100⌋.
+
+        Returns:
+            For each bin, the share of eigenvalues in it and the bins before: the value of the
+            distribution function at the bin's right edge. Shape (bins,), the last value is 1.
+            NaN where the block is not finite.
+        """
+        block = self[layer]
+        if block.problem == "its factors are not finite":
+            return np.full(_bins(block, bins), np.nan)
+        return np.cumsum(block.histogram(_bins(block, bins))) / block.parameters
+
+    def features(self, kind: str = "cdf", weighted: bool = False) -> np.ndarray:
+        """Return the paper's feature vector: all layers, ⌊|θ_l| / 100⌋ bins each.
+
+        Args:
+            kind: `"cdf"` for cumulative shares, whose Manhattan distance is a Wasserstein
+                distance; `"histogram"` for counts.
+            weighted: Scale each layer's CDF by its bin width over |θ_l|, so that the Manhattan
+                distance of two vectors is the paper's Eq. 2 on binned eigenvalues.
+
+        Returns:
+            Float32 array: 13,692 numbers for All-CNN-C, 16,500 for ResNet-56 V2 (paper,
+            appendix D).
+        """
+        if kind not in ("cdf", "histogram"):
+            raise ValueError(f"kind must be 'cdf' or 'histogram'; received {kind!r}.")
+        if weighted and kind != "cdf":
+            raise ValueError("weighted=True scales CDFs; it needs kind='cdf'.")
+        parts = []
+        for i, block in enumerate(self.blocks):
+            bins = _bins(block, None)
+            part = self.cdf(i) if kind == "cdf" else self.histogram(i)
+            if weighted and bins:
+                part = part * ((HIGH - LOW) / bins / block.parameters)
+            parts.append(part.astype(np.float32))
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def distance(self, other: "FisherSpectrum", bins: int | None = None) -> float:
+        """Return the paper's Eq. 2: Σ_l W₁(μ_l, ν_l) / |θ_l|.
+
+        μ_l and ν_l are the distributions of layer l's log-eigenvalues, limited to −100…100.
+        Layers are matched by position, since Keras numbers names by what else was built.
+
+        Args:
+            other: The spectrum of the same architecture with another activation function.
+            bins: `None` for the exact distance between the eigenvalues (sorted, and paired in
+                order); a number of bins for the distance between binned CDFs, much cheaper.
+
+        Raises:
+            ValueError: If the layers' sizes differ, or one of the spectra is not finite.
+        """
+        sizes = [b.parameters for b in self.blocks], [b.parameters for b in other.blocks]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                "The distance compares one architecture with two activation functions: layers "
+                f"must have the same numbers of weights; received {sizes[0]} and {sizes[1]}."
+            )
+        total = 0.0
+        for i, block in enumerate(self.blocks):
+            if bins is None:
+                a = np.clip(self.log_eigenvalues(i), LOW, HIGH)
+                b = np.clip(other.log_eigenvalues(i), LOW, HIGH)
+                wasserstein = float(np.abs(a - b).mean())
+            else:
+                gap = np.abs(self.cdf(i, bins) - other.cdf(i, bins)).sum()
+                wasserstein = float(gap) * (HIGH - LOW) / bins
+            total += wasserstein / block.parameters
+        if not np.isfinite(total):
+            raise ValueError(
+                "The distance needs finite spectra; these layers are not: "
+                f"{', '.join([*self.problems, *other.problems])}. Filter by spectrum.valid first."
+            )
+        return total
+
+    def summary(self, layer: str | int | None = None) -> dict[str, float]:
+        """Return the spectrum's figures for one block or for the whole network.
+
+        * `parameters`, `positive`: numbers of eigenvalues, and of positive ones;
+        * `max`, `min_positive`, `trace`;
+        * `effective_rank`: exp of the entropy of the eigenvalues divided by their sum
+          (Roy & Vetterli, 2007): between 1 and `positive`;
+        * `log_determinant`: sum of the natural logs of the positive eigenvalues;
+        * `condition_number`: max / min_positive.
+        """
+        if layer is not None:
+            return self[layer].summary()
+        whole = BlockSpectrum("", self.parameters, [p for b in self.blocks for p in b.pairs])
+        return whole.summary()
+
+    @property
+    def clipped(self) -> float:
+        """Largest share of negative eigenvalues set to zero in a block's factors."""
+        return max((block.clipped for block in self.blocks), default=0.0)
+
+    def save(self, path) -> None:
+        """Write the factor eigenvalues and a manifest to an npz file, atomically."""
+        storage.save(self, path)
+
+    @classmethod
+    def load(cls, path) -> "FisherSpectrum":
+        """Read a file written by `save`.
+
+        Raises:
+            ValueError: If the file is not a spectrum, or of a newer format.
+        """
+        manifest, pairs = storage.load(path)
+        blocks = [
+            BlockSpectrum(entry["name"], entry["parameters"], part, entry["clipped"])
+            for entry, part in zip(manifest["blocks"], pairs, strict=True)
+        ]
+        return cls(blocks, manifest["uncovered"], manifest["excluded"], manifest["settings"])
+
+    def plot(self, layers=None):
+        """Draw the distribution of log-eigenvalues per layer; returns a Matplotlib figure."""
+        from ..plotting.spectra import spectrum_figure
+
+        return spectrum_figure({"": self}, layers=layers)
+
+    def __repr__(self):
+        state = "valid" if self.valid else "invalid"
+        extra = f", {len(self.uncovered)} uncovered" if self.uncovered else ""
+        return f"<FisherSpectrum: {len(self.blocks)} layers, {self.parameters} weights, {state}{extra}>"
+
+
+def _bins(block, bins):
+    if bins is None:
+        return block.parameters // PARAMETERS_PER_BIN
+    if bins < 1:
+        raise ValueError(f"bins must be a positive number of bins; received {bins}.")
+    return bins

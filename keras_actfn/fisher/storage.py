@@ -1,0 +1,81 @@
+"""Reading and writing spectra: one npz file with arrays and a JSON manifest."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from .factors import Pair
+
+FORMAT = "keras-actfn fisher spectrum"
+VERSION = 1
+
+
+def save(spectrum, path) -> None:
+    """Write a spectrum's factor eigenvalues and manifest; the file appears whole or not at all.
+
+    Args:
+        spectrum: A `FisherSpectrum`.
+        path: The file's name; the ending `.npz` is usual but not added.
+    """
+    path = Path(path)
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "blocks": [
+            {
+                "name": block.name,
+                "parameters": block.parameters,
+                "pairs": len(block.pairs),
+                "clipped": block.clipped,
+            }
+            for block in spectrum.blocks
+        ],
+        "uncovered": spectrum.uncovered,
+        "excluded": spectrum.excluded,
+        "settings": spectrum.settings,
+    }
+    arrays = {"manifest": np.frombuffer(json.dumps(manifest).encode(), np.uint8)}
+    for i, block in enumerate(spectrum.blocks):
+        for j, (omega, gamma) in enumerate(block.pairs):
+            arrays[f"{i}.{j}.omega"], arrays[f"{i}.{j}.gamma"] = omega, gamma
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path) -> tuple[dict, list[list[Pair]]]:
+    """Return the manifest and each block's pairs from a file written by `save`.
+
+    Raises:
+        ValueError: If the file is not a spectrum, or of a newer version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            manifest = json.loads(bytes(file["manifest"]))
+            if manifest.get("format") != FORMAT:
+                raise KeyError("format")
+            if manifest["version"] > VERSION:
+                raise ValueError(
+                    f"{path} has format version {manifest['version']}; this version of "
+                    f"keras_actfn reads up to {VERSION}. Install a newer keras-actfn."
+                )
+            pairs = [
+                [
+                    Pair(file[f"{i}.{j}.omega"], file[f"{i}.{j}.gamma"])
+                    for j in range(entry["pairs"])
+                ]
+                for i, entry in enumerate(manifest["blocks"])
+            ]
+    except (KeyError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a Fisher spectrum. Pass a file written by FisherSpectrum.save."
+        ) from error
+    return manifest, pairs

@@ -11,6 +11,8 @@ from .operators import Operator
 from .parse import parse
 from .registry import find_operator, operator_names, operators, register_operator
 from .resolve import NamedFunction, function_names, resolve, serialize
+from .spaces import SPACES, SearchSpace, coatnet, four_node, three_node
+from .store import UniqueFunctions
 
 __all__ = [
     "DISCOVERED",
@@ -18,8 +20,13 @@ __all__ = [
     "Expression",
     "NamedFunction",
     "Operator",
+    "SPACES",
+    "SearchSpace",
     "SpecError",
+    "UniqueFunctions",
+    "coatnet",
     "find_operator",
+    "four_node",
     "function_names",
     "nearest",
     "operator_names",
@@ -28,4 +35,5 @@ __all__ = [
     "register_operator",
     "resolve",
     "serialize",
+    "three_node",
 ]

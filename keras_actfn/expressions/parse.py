@@ -12,10 +12,12 @@ canonical text of an expression uses operators with brackets only.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import SpecError, nearest
 from .expression import MAX_DEPTH, Expression
+from .operators import Operator
 from .registry import find_operator, operator_names
 
 _TOKEN = re.compile(
@@ -56,7 +58,12 @@ def parse(text: str) -> Expression:
     """
     if not isinstance(text, str):
         raise TypeError(f"An expression is read from a string, not from {type(text).__name__}.")
-    return _Parser(text).whole()
+    return _Parser(text, {}).whole()
+
+
+def parse_with(text: str, slots: Mapping[str, Operator]) -> Expression:
+    """Read an expression that may also use the names in `slots`, such as a schema's."""
+    return _Parser(text, slots).whole()
 
 
 def _tokens(text):
@@ -76,8 +83,9 @@ def _tokens(text):
 
 
 class _Parser:
-    def __init__(self, text):
+    def __init__(self, text, slots):
         self.text = text
+        self.slots = slots
         self.tokens = _tokens(text)
         self.next = 0
         self.nesting = 0
@@ -132,9 +140,9 @@ class _Parser:
         return inner
 
     def call(self, name):
-        operator = find_operator(name.text)
+        operator = self.slots.get(name.text) or find_operator(name.text)
         if operator is None:
-            hint = nearest(name.text, ["x", *operator_names()])
+            hint = nearest(name.text, ["x", *self.slots, *operator_names()])
             self.fail(f"Unknown operator '{name.text}'. {hint}".rstrip(), name)
         if self.peek.text != "(":
             self.fail(

@@ -23,6 +23,8 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     with torch.enable_grad():
         sources = [source.detach().requires_grad_() for source in (x, *parameters)]
         output = function(*sources)
+    if not output.requires_grad:  # the function is constant
+        return [torch.zeros_like(source) for source in sources]
     gradients = torch.autograd.grad(output, sources, gradient, allow_unused=True)
     return [
         torch.zeros_like(source) if gradient is None else gradient

@@ -22,6 +22,7 @@ __all__ = [
     "GradientTaps",
     "bessel_i0e",
     "bessel_i1e",
+    "compiled",
     "custom_gradient",
     "elementwise",
     "piecewise_linear",
@@ -31,6 +32,7 @@ __all__ = [
 bessel_i0e = backend.bessel_i0e
 bessel_i1e = backend.bessel_i1e
 GradientTaps = backend.GradientTaps
+compiled = backend.compiled
 custom_gradient = backend.custom_gradient
 vector_jacobian_product = backend.vector_jacobian_product
 

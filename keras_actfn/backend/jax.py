@@ -99,3 +99,8 @@ class GradientTaps:
             (together,) = jax.vmap(self._vjp)(seeds)
             for i in range(len(seeds)):
                 yield [gradients[i] for gradients in together]
+
+
+def compiled(function):
+    """`function` of tensors without gradients, compiled on its first call for each shape."""
+    return jax.jit(function)

@@ -98,3 +98,8 @@ class GradientTaps:
                 tf.cast(cotangent, self.output.dtype),
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
+
+
+def compiled(function):
+    """`function` of tensors without gradients, compiled on its first call for each shape."""
+    return tf.function(function, autograph=False)

@@ -180,3 +180,8 @@ class GradientTaps:
                 torch.zeros_like(tap) if gradient is None else gradient.detach()
                 for tap, gradient in zip(self._taps, gradients, strict=True)
             ]
+
+
+def compiled(function):
+    """`function` of tensors without gradients; run as it is."""
+    return torch.no_grad()(function)

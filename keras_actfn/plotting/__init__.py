@@ -1,1 +1,14 @@
-"""plotting"""
+"""Figures: typed data first (`data`), drawing second. Drawing needs matplotlib."""
+
+from .curves import draw_learned_curves, draw_training_curves, save_figure
+from .data import LearnedCurve, TrainingCurve, learned_curves, training_curves
+
+__all__ = [
+    "LearnedCurve",
+    "TrainingCurve",
+    "draw_learned_curves",
+    "draw_training_curves",
+    "learned_curves",
+    "save_figure",
+    "training_curves",
+]

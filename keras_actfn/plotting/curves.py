@@ -1,0 +1,99 @@
+"""Figures of a comparison: the activations it learned and the course of its training."""
+
+import os
+import uuid
+
+from .._optional import require
+from .data import QUANTITIES, learned_curves, training_curves
+
+_PANEL = 3.2  # inches
+
+
+def draw_learned_curves(comparison):
+    """One panel for each slot, one line for each activation, a faint one for each seed.
+
+    Args:
+        comparison: A `keras_actfn.training.Comparison`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    curves = learned_curves(comparison)
+    slots = max((curve.slot for curve in curves), default=1)
+    figure, panels = _panels(slots)
+    for curve in curves:
+        axes = panels[curve.slot - 1]
+        colour = _colour(comparison, curve.activation)
+        for values in curve.runs:
+            axes.plot(curve.x, values, color=colour, linewidth=0.6, alpha=0.4)
+        axes.plot(curve.x, curve.mean, color=colour, label=curve.activation)
+    for number, axes in enumerate(panels, start=1):
+        axes.set_title(f"slot {number}")
+        axes.set_xlabel("input")
+        axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+        axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    panels[0].set_ylabel("activation after training")
+    if not curves:
+        panels[0].text(0.5, 0.5, "no activation layers", ha="center", transform=panels[0].transAxes)
+    _legend(figure, panels)
+    return figure
+
+
+def draw_training_curves(comparison):
+    """One panel for each quantity: its mean over seeds, and a band from least to greatest.
+
+    Args:
+        comparison: A `keras_actfn.training.Comparison`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    curves = training_curves(comparison)
+    shown = [
+        quantity for quantity in QUANTITIES.values() if quantity in {c.quantity for c in curves}
+    ]
+    figure, panels = _panels(len(shown))
+    for curve in curves:
+        axes = panels[shown.index(curve.quantity)]
+        colour = _colour(comparison, curve.activation)
+        marker = "o" if len(curve.step) < 20 else None
+        axes.plot(curve.step, curve.mean, color=colour, label=curve.activation, marker=marker)
+        axes.fill_between(curve.step, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+    for quantity, axes in zip(shown, panels, strict=True):
+        axes.set_title(quantity)
+        axes.set_xlabel("epoch" if quantity.startswith("validation") else "step")
+        if quantity == "training loss":
+            axes.set_yscale("log")
+    _legend(figure, panels)
+    return figure
+
+
+def save_figure(figure, path):
+    """Write a figure as PNG, all or nothing; returns `path`."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.png")
+    try:
+        figure.savefig(temporary, dpi=150)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _panels(count):
+    figure = require("matplotlib.figure", extra="plot").Figure(
+        figsize=(_PANEL * max(count, 2), _PANEL + 0.6), layout="constrained"
+    )
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _colour(comparison, activation):
+    """The same colour for an activation in every figure, from a cycle of ten."""
+    return f"C{comparison.activations.index(activation) % 10}"
+
+
+def _legend(figure, panels):
+    """One legend below all panels."""
+    handles, labels = panels[0].get_legend_handles_labels()
+    if handles:
+        columns = 4 if max(map(len, labels)) < 24 else 2
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)

@@ -1,0 +1,253 @@
+"""Train one model with several activations and several seeds, and compare them in pairs.
+
+What the runs of one seed share: every weight but the activations' own, at the start; the
+order of the training images in every epoch; the random states of dropout and augmentation
+layers at the start, so that every activation sees the same masks, flips and shifts. What
+they do not share: the order of floating-point sums inside a backend, and whatever draws
+random numbers without a Keras seed generator.
+
+Each epoch drops the images that do not fill a batch (others every time), so that every step
+has one shape and the backend compiles one training step for an activation. All seeds of an
+activation use that step: model and optimiser are set back to their initial values instead
+of built anew. Batches follow each other as they would in a single `fit`.
+"""
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from .._optional import require
+from .._version import __version__
+from . import fingerprints, recipes
+from .monitor import RunMonitor
+from .network import Network, Reference
+from .progress import Progress
+from .results import Comparison
+from .shared_start import batch_order, seeds_drawn_from
+from .slots import GRID, activation_curves
+from .split import Split, check_positive
+from .storage import RunResult, RunStore
+
+
+def compare(
+    build_model,
+    data,
+    activations,
+    *,
+    epochs=1,
+    seeds=3,
+    batch_size=128,
+    recipe=None,
+    subset=None,
+    validation=None,
+    output=None,
+    plots=True,
+    progress=False,
+):
+    """Train `build_model(activation)` for every activation and seed, and compare.
+
+    Test accuracy is measured once, at the end of training. With `output`, every finished
+    run is a file there, and a call with the same settings reads it instead of training
+    again: a comparison that was killed goes on where it was, and one more activation or
+    seed costs only its own runs. A run whose settings, data or model differ in anything is
+    trained. A run that diverges ends there and counts with the accuracy that it has.
+
+    Args:
+        build_model: Function of an activation that returns a new uncompiled classifier with
+            probabilities as its output; it changes nothing but the activation and accepts
+            `"relu"`.
+        data: A `keras_actfn.datasets.Dataset`, or `((x_train, y_train), (x_test, y_test))`
+            with integer labels.
+        activations: What `build_model` takes, usually specifications of
+            `keras_actfn.activation`; the others are compared to the first.
+        epochs: Epochs of training, at least 1.
+        seeds: The number n of seeds (then 0 to n − 1), or the seeds themselves.
+        batch_size: Images a step, at most the training images.
+        recipe: `"adam"` (None), `"hull"`, or a `keras_actfn.training.Recipe`.
+        subset: Train on this many training images, classes in balance; None for all.
+        validation: Hold out this many training images (before the subset is drawn) and
+            report accuracy on them after each epoch; None for none.
+        output: Folder for finished runs, tables and pictures; None writes nothing.
+        plots: Whether to draw pictures into `output`; needs matplotlib.
+        progress: Whether to show a progress bar on standard error; needs rich.
+
+    Returns:
+        A `Comparison`: `print` shows its table.
+
+    Raises:
+        ValueError: If an argument is not what it should be, or the models for two
+            activations differ in more than the activation.
+        ImportError: If a library for the intervals, pictures or progress bar is missing.
+
+    Example:
+    ```python
+    from keras_actfn import applications, datasets, training
+
+    result = training.compare(
+        lambda activation: applications.LeNet5(activation=activation),
+        datasets.digits(image_size=28),
+        ["relu", "aff(identity,relu,tanh)"],
+        epochs=2,
+        seeds=3,
+    )
+    print(result)
+    ```
+    """
+    labels = _labels(activations)
+    seeds = _seeds(seeds)
+    check_positive("epochs", epochs)
+    recipe = recipes.get(recipe)
+    split = Split.of(data, subset, validation, batch_size)
+    if output is not None:
+        output = Path(output)
+        output.mkdir(parents=True, exist_ok=True)
+        if plots:
+            require("matplotlib.figure", extra="plot")
+    if len(seeds) > 1:
+        require("scipy.stats", extra="cli")
+
+    settings = {
+        "keras_actfn": __version__,
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "dtype_policy": keras.config.dtype_policy().name,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "training_images": len(split.x_train),
+        "validation_images": 0 if split.x_validation is None else len(split.x_validation),
+        "test_images": len(split.x_test),
+        "recipe": fingerprints.recipe_settings(recipe),
+        "data": fingerprints.data_fingerprint(*split.arrays()),
+    }
+    store = RunStore(output)
+    reference = Reference(build_model, recipe)
+    plan, finished = [], {}
+    for label, activation in labels.items():
+        with seeds_drawn_from(seeds[0]):
+            model = fingerprints.model_fingerprint(build_model(activation))
+        for seed in seeds:
+            run = {**settings, "model": model, "activation": label, "seed": seed}
+            # The model's structure tells activations apart; their label is for people.
+            key = fingerprints.key_of({k: v for k, v in run.items() if k != "activation"})
+            plan.append((label, seed, key, run))
+            finished[label, seed] = store.load(key, label)
+    missing = [entry for entry in plan if finished[entry[:2]] is None]
+    reused = len(plan) - len(missing)
+
+    steps = epochs * split.steps(batch_size)
+    with Progress(steps * len(missing), progress) as bar:
+        if reused:
+            bar.say(f"{reused} of {len(plan)} runs were finished before and are not done again.")
+        network = None
+        for number, (label, seed, key, run) in enumerate(missing, start=1):
+            if network is None or network.label != label:
+                network = Network(label, labels[label], build_model, recipe)
+            network.start_from(seed, reference)
+            bar.describe(f"{label}, seed {seed}")
+            result = _train(network, split, seed, key, epochs, batch_size, bar)
+            bar.advance(steps - result.steps)
+            store.save(result, run)
+            finished[label, seed] = result
+            bar.say(
+                f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
+                f"{100 * result.test_accuracy:.2f} %{', diverged' if result.diverged else ''}, "
+                f"{result.seconds:.0f} s"
+            )
+
+    comparison = Comparison(
+        activations=tuple(labels),
+        seeds=seeds,
+        runs=tuple(finished[label, seed] for label, seed, _, _ in plan),
+        settings=settings,
+        reused=reused,
+    )
+    if output is not None:
+        comparison.save(output)
+        if plots:
+            comparison.plot(output)
+    return comparison
+
+
+def _train(network, split, seed, key, epochs, batch_size, bar):
+    """Train from the present state and measure; the result of one run."""
+    started = time.perf_counter()
+
+    def on_step(loss):
+        bar.advance()
+
+    monitor = RunMonitor(on_step)
+    model = network.trained
+    used = split.steps(batch_size) * batch_size
+    held_out = []
+    for epoch in range(epochs):
+        order = batch_order(seed, epoch, len(split.x_train))[:used]
+        model.fit(
+            split.x_train[order],
+            split.y_train[order],
+            batch_size=batch_size,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[monitor],
+        )
+        if split.x_validation is not None:
+            held_out.append(network.measure(split.x_validation, split.y_validation)["accuracy"])
+        if monitor.diverged:
+            break
+    test = network.measure(split.x_test, split.y_test)
+    step, loss, accuracy = monitor.curves()
+    arrays = {"step": step, "loss": loss, "accuracy": accuracy, "x": GRID}
+    if held_out:
+        arrays["validation_accuracy"] = np.array(held_out)
+    for number, curve in enumerate(activation_curves(network.model), start=1):
+        arrays[f"slot_{number}"] = curve
+    return RunResult(
+        activation=network.label,
+        seed=seed,
+        key=key,
+        test_accuracy=test["accuracy"],
+        test_loss=test["loss"],
+        validation_accuracy=held_out[-1] if held_out else None,
+        parameters=network.model.count_params(),
+        steps=monitor.steps,
+        step_seconds=monitor.step_seconds(),
+        seconds=time.perf_counter() - started,
+        diverged=monitor.diverged,
+        arrays=arrays,
+    )
+
+
+def _labels(activations):
+    """Activations by the label that tables show, in order."""
+    if isinstance(activations, str) or not hasattr(activations, "__iter__"):
+        raise ValueError(
+            f"activations is a list of at least one activation. Received: {activations!r}."
+        )
+    labels = {}
+    for activation in activations:
+        name = getattr(activation, "name", None) or getattr(activation, "__name__", None)
+        label = " ".join((name or str(activation)).split())
+        if label in labels:
+            raise ValueError(f"Every activation is compared once. Received twice: '{label}'.")
+        labels[label] = activation
+    if not labels:
+        raise ValueError("activations is a list of at least one activation. Received: none.")
+    return labels
+
+
+def _seeds(seeds):
+    """Distinct non-negative seeds from their number or a list."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        check_positive("the number of seeds", seeds)
+        seeds = range(seeds)
+    found = tuple(seeds) if hasattr(seeds, "__iter__") and not isinstance(seeds, str) else ()
+    whole = all(isinstance(seed, int | np.integer) and seed >= 0 for seed in found)
+    if not found or not whole or len(set(found)) < len(found):
+        raise ValueError(
+            "seeds is their number or a list of different non-negative integers. Received: "
+            f"{seeds!r}."
+        )
+    return tuple(int(seed) for seed in found)

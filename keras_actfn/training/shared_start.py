@@ -1,0 +1,123 @@
+"""The same start for every activation: weights and random states of one seed.
+
+The start of a seed is the state of the model that the builder makes for `"relu"`, which
+has no activation weights, with Keras's seeds drawn from that seed. It does not depend on
+which activations are compared. Every other model takes the weights and the states of the
+random generators (dropout, augmentation) from it and keeps its own activation weights.
+"""
+
+import contextlib
+import dataclasses
+import random
+
+import keras
+import numpy as np
+
+_RANDOM_STATE = "seed_generator_state"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """One variable of a model: its short name, its full path and its value."""
+
+    name: str
+    path: str
+    value: np.ndarray
+
+    @property
+    def kind(self):
+        """What identifies a variable where paths do not: name and shape."""
+        return self.name, self.value.shape
+
+
+@contextlib.contextmanager
+def seeds_drawn_from(seed):
+    """Inside, what Keras draws its default seeds from starts at `seed`; then it is put back.
+
+    Keras's initialisers and random layers that are made without a seed of their own draw
+    one from Python's `random` module.
+
+    Args:
+        seed: A non-negative integer.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def state_of(model):
+    """All of a model's variables with copies of their values, random states included."""
+    return [
+        Entry(v.name, v.path, np.array(keras.ops.convert_to_numpy(v.value)))
+        for v in model.variables
+    ]
+
+
+def set_state(model, state):
+    """Write a state of a model of the same structure."""
+    for variable, entry in zip(model.variables, state, strict=True):
+        variable.assign(entry.value)
+
+
+def with_shared_start(own, shared):
+    """A model's state with everything that it has in common with `shared` taken from there.
+
+    Weights correspond if their paths do; where layers have no fixed names, in order by
+    name and shape, activation weights being those that are left over. Random states
+    correspond in order; if their numbers differ, as when the activation is random itself,
+    the model keeps its own.
+
+    Args:
+        own: State of the model.
+        shared: State of the same seed's model without activation weights.
+
+    Returns:
+        The state to start from.
+
+    Raises:
+        ValueError: If a weight of `shared` has no counterpart, as when the builder changes
+            more than the activation.
+    """
+    taken = {
+        **_random_states(*([e for e in state if _is_random(e)] for state in (own, shared))),
+        **_weights(*([e for e in state if not _is_random(e)] for state in (own, shared))),
+    }
+    return [dataclasses.replace(e, value=taken.get(id(e), e.value)) for e in own]
+
+
+def batch_order(seed, epoch, n):
+    """The order of `n` training images in an epoch, the same for every activation."""
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def _is_random(entry):
+    return entry.name == _RANDOM_STATE
+
+
+def _random_states(own, shared):
+    if len(own) != len(shared):
+        return {}
+    return {id(mine): theirs.value for mine, theirs in zip(own, shared, strict=True)}
+
+
+def _weights(own, shared):
+    """Values for entries of `own` by their identity."""
+    by_path = {entry.path: entry for entry in own}
+    if all(e.path in by_path and by_path[e.path].kind == e.kind for e in shared):
+        return {id(by_path[e.path]): e.value for e in shared}
+    taken, position = {}, 0
+    for entry in own:
+        if position < len(shared) and entry.kind == shared[position].kind:
+            taken[id(entry)] = shared[position].value
+            position += 1
+    if position < len(shared):
+        raise ValueError(
+            "build_model changes nothing but the activation: the model for 'relu' and that for "
+            "another activation have all other weights in common. No counterpart for the weight "
+            f"'{shared[position].path}' of shape {shared[position].value.shape} that the model for "
+            "'relu' has."
+        )
+    return taken

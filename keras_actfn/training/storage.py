@@ -1,0 +1,134 @@
+"""Finished runs as files, one pair a run, so that a comparison can be killed at any time.
+
+`runs/<key>.npz` has the curves, `runs/<key>.json` everything else. Both are written under
+another name and then moved, the JSON last: it exists only if the run is complete.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import uuid
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunResult:
+    """One activation trained with one seed.
+
+    Attributes:
+        activation: Label of the activation.
+        seed: The seed.
+        key: Key of everything that decides the result (see `fingerprints`).
+        test_accuracy: Accuracy on the test images at the end of training, a fraction.
+        test_loss: Loss there; NaN for a diverged run.
+        validation_accuracy: The same on held-out training images, or None.
+        parameters: Number of the model's parameters.
+        steps: Training steps taken.
+        step_seconds: Median seconds of a step, or None if too few were taken.
+        seconds: Seconds that the run took in all.
+        diverged: True if the loss became NaN or infinite, which ends the training.
+        arrays: Curves: `step`, `loss`, `accuracy` of the training; `validation_accuracy` of
+            the epochs; `x` and `slot_1`, `slot_2`, … of the activations at the end.
+    """
+
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        "test_accuracy",
+        "test_loss",
+        "validation_accuracy",
+        "parameters",
+        "steps",
+        "step_seconds",
+        "seconds",
+        "diverged",
+    )
+
+    activation: str
+    seed: int
+    key: str
+    test_accuracy: float
+    test_loss: float
+    validation_accuracy: float | None
+    parameters: int
+    steps: int
+    step_seconds: float | None
+    seconds: float
+    diverged: bool
+    arrays: dict
+
+    def summary(self):
+        """Everything but the arrays, for JSON; None for numbers that are not finite."""
+        names = ("activation", "seed", "key", *self.NUMBERS)
+        return {name: _finite(getattr(self, name)) for name in names}
+
+
+class RunStore:
+    """The finished runs below a folder.
+
+    Args:
+        folder: A `pathlib.Path`, or None to keep nothing.
+    """
+
+    def __init__(self, folder):
+        self._folder = None if folder is None else Path(folder) / "runs"
+
+    def load(self, key, activation):
+        """The finished run with this key, labelled `activation`, or None.
+
+        Raises:
+            ValueError: If its files cannot be read; they are left as they are.
+        """
+        if self._folder is None or not (self._folder / f"{key}.json").is_file():
+            return None
+        path = self._folder / f"{key}.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))["result"]
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                arrays = dict(file)
+            if values["test_loss"] is None:
+                values["test_loss"] = math.nan
+            return RunResult(**{**values, "activation": activation}, arrays=arrays)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"A finished run is a pair of .json and .npz files written by compare. {path} "
+                f"cannot be read as one ({error}). Move it away to train that run again."
+            ) from error
+
+    def save(self, result, settings):
+        """Write a finished run, with the settings behind its key for people to read."""
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        np.savez_compressed(content, **result.arrays)
+        write_file(self._folder / f"{result.key}.npz", content.getvalue())
+        write_json(
+            self._folder / f"{result.key}.json",
+            {"result": result.summary(), "settings": settings},
+        )
+
+
+def write_json(path, value):
+    """Write `value` as JSON, all or nothing."""
+    write_file(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_file(path, content):
+    """Write text (UTF-8) or bytes to a new name beside `path`, then move it there."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finite(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value

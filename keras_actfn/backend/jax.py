@@ -57,10 +57,6 @@ def _in_float32(function, x):
     return function(x.astype("float32")).astype(x.dtype)
 
 
-#: Gradients of several cotangents are computed together up to this many bytes.
-_PULLBACK_BYTES = 1 << 27
-
-
 class GradientTaps:
     """Gradients of a function's output with respect to tensors tapped inside it.
 
@@ -86,19 +82,11 @@ class GradientTaps:
         jax.eval_shape(lambda: forward(observe))
         zeros = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
         self.output, self._vjp, self.tensors = jax.vjp(perturbed, zeros, has_aux=True)
-        size = sum(zero.nbytes for zero in zeros)
-        self._together = max(1, _PULLBACK_BYTES // max(size, 1))
 
     def pullback(self, cotangents):
         """Yield, for each cotangent of the output, the list of the taps' gradients."""
-        for start in range(0, len(cotangents), self._together):
-            seeds = jnp.asarray(cotangents[start : start + self._together], dtype=self.output.dtype)
-            if len(seeds) == 1:
-                yield self._vjp(seeds[0])[0]
-                continue
-            (together,) = jax.vmap(self._vjp)(seeds)
-            for i in range(len(seeds)):
-                yield [gradients[i] for gradients in together]
+        for cotangent in cotangents:
+            yield self._vjp(jnp.asarray(cotangent, dtype=self.output.dtype))[0]
 
 
 def compiled(function):

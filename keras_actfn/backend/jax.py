@@ -29,6 +29,11 @@ def custom_gradient(forward, backward, x, *parameters):
     return apply(x, *parameters)
 
 
+def fuses(x):
+    """Whether functions of tensors like x are compiled into one kernel."""
+    return True
+
+
 def vector_jacobian_product(function, gradient, x, *parameters):
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return jax.vjp(function, x, *parameters)[1](gradient)

@@ -47,23 +47,26 @@ def piecewise_linear(x, values, low, high, clamp):
     last = values.shape[0] - 1
     bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
     grid = {"low": low, "scale": last / (high - low), "bounds": bounds}
-    value = getattr(backend, "interpolate", interpolate)
-    gradient = getattr(backend, "interpolate_gradient", interpolate_gradient)
+    if hasattr(backend, "interpolate"):
+        value, gradient = backend.interpolate, backend.interpolate_gradient
+    else:
+        grid["select"] = backend.fuses(x)
+        value, gradient = interpolate, interpolate_gradient
     return backend.custom_gradient(partial(value, **grid), partial(gradient, **grid), x, values)
 
 
-def interpolate(x, values, *, low, scale, bounds):
-    """f(x), where `scale` is 1 / h and `bounds` clip the position t."""
+def interpolate(x, values, *, low, scale, bounds, select=True):
+    """f(x), where `scale` is 1 / h, `bounds` clip the position t, and see `_look_up`."""
     position, segment = _locate(x, values, low, scale, bounds)
-    base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment)
+    base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment, select)
     offset = position - ops.cast(segment, position.dtype)
     return ops.cast(base + offset * rise, x.dtype)
 
 
-def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
+def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True):
     """Gradients to x and to the values, given the one to f(x)."""
     position, segment = _locate(x, values, low, scale, bounds)
-    (rise,) = _look_up((values[1:] - values[:-1],), segment)
+    (rise,) = _look_up((values[1:] - values[:-1],), segment, select)
     gradient = ops.cast(gradient, position.dtype)
     to_x = gradient * rise * scale
     number = ops.logical_not(ops.isnan(position))
@@ -96,10 +99,13 @@ def _locate(x, values, low, scale, bounds):
     return position, ops.cast(ops.clip(number, 0, last - 1), "int32")
 
 
-def _look_up(tables, segment):
-    """`table[segment]` for each table (segments, …), its trailing axes broadcast."""
+def _look_up(tables, segment, select):
+    """`table[segment]` for each table (segments, …), its trailing axes broadcast.
+
+    With `select`, by a tree of selects where that is the faster way: a compiler fuses it.
+    """
     rows, channels = tables[0].shape[0], math.prod(tables[0].shape[1:])
-    if rows > backend.SELECT_ROWS or channels > _SELECT_CHANNELS:
+    if not select or rows > backend.SELECT_ROWS or channels > _SELECT_CHANNELS:
         index = _flat_index(segment, tables[0].shape)
         return [ops.take(ops.reshape(table, (-1,)), index) for table in tables]
     levels, bit = [list(ops.unstack(table)) for table in tables], 1

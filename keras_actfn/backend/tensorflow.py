@@ -1,6 +1,7 @@
 """The functions of `keras_actfn.backend` on TensorFlow."""
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 #: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
 SELECT_ROWS = 64
@@ -9,9 +10,13 @@ SELECT_ROWS = 64
 def custom_gradient(forward, backward, x, *parameters):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
-    While a graph is traced, both become XLA kernels inside it: TensorFlow's graph runs one
-    kernel per operation otherwise, several times slower for a chain of elementwise ones.
+    While a graph is traced under a gradient tape, both become XLA kernels inside it:
+    TensorFlow's graph runs one kernel per operation otherwise, several times slower for a
+    chain of elementwise ones. Where no tape watches, `forward` alone is traced, in plain
+    operations that every export format knows.
     """
+    if not record.could_possibly_record():
+        return forward(x, *parameters)
     fuse = _fusible(x)
 
     @tf.custom_gradient
@@ -43,12 +48,18 @@ def segment_sums(first, second, segments, count):
     )
 
 
-def _fusible(x):
-    """A decorator that compiles a function of tensors like x with XLA where that pays.
+def fuses(x):
+    """Whether `custom_gradient` compiles functions of tensors like x into one kernel.
 
     Eager calls would compile at every call, and inputs of varying inner sizes once per size.
     """
-    if tf.executing_eagerly() or None in x.shape[1:]:
+    static = not tf.executing_eagerly() and None not in x.shape[1:]
+    return static and record.could_possibly_record()
+
+
+def _fusible(x):
+    """A decorator that compiles a function of tensors like x with XLA where that pays."""
+    if not fuses(x):
         return lambda function: function
     return tf.function(jit_compile=True, autograph=False)
 

@@ -10,10 +10,10 @@ _TILE = 1 << 17
 def custom_gradient(forward, backward, x, *parameters):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
-    On a CPU both run tile by tile over the batch. Under `torch.compile` and `torch.export`
+    On a CPU both run tile by tile over the batch. Under `torch.compile` and every export
     the plain `forward` is traced: the compiler fuses and rematerialises by itself.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return forward(x, *parameters)
     return _Tiled.apply(forward, backward, x, *parameters)
 

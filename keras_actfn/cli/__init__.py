@@ -1,1 +1,100 @@
-"""cli"""
+"""The command line `keras-actfn`: one module for each command.
+
+A command module defines `register(app)`, which adds its command to the typer app, and
+imports Keras only inside its functions. To add a command, add its module to `COMMANDS`.
+"""
+
+import importlib
+import os
+import sys
+
+from .._optional import require
+from .._version import __version__
+
+#: The modules of the commands, in the order in which `--help` lists them.
+COMMANDS = ("compare",)
+
+
+def build_app():
+    """The typer app with every command of `COMMANDS`.
+
+    Raises:
+        ImportError: If typer or rich is missing.
+    """
+    typer = require("typer", extra="cli")
+    require("rich", extra="cli")
+    app = typer.Typer(
+        name="keras-actfn",
+        help="Activation functions that are learned, derived or searched for, in Keras 3.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    def show_version(shown: bool):
+        if shown:
+            typer.echo(f"keras-actfn {__version__}")
+            raise typer.Exit()
+
+    @app.callback()
+    def shared(
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
+        debug: bool = typer.Option(
+            False, "--debug", help="Show the traceback of an error (anywhere on the line)."
+        ),
+    ):
+        pass
+
+    for name in COMMANDS:
+        importlib.import_module(f".{name}", __name__).register(app)
+    return app
+
+
+def __getattr__(name):
+    if name == "app":
+        return build_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    An error is one line on standard error; `--debug` shows its traceback as well.
+
+    Args:
+        arguments: Words of the command line; those of the process if None.
+
+    Returns:
+        The exit status: 0, 1 for an error, 2 for wrong usage, 130 if interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it can
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        typer = require("typer", extra="cli")
+        command = require("typer.main", extra="cli").get_command(build_app())
+        status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if "typer" in locals() and isinstance(error, typer.Abort):
+            return _fail("interrupted", 130)
+        usage = getattr(error, "format_message", None)  # typer's errors of usage
+        text = usage() if usage else str(error)
+        return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
+
+
+def _fail(text, status):
+    """Print an error in one line; lines that only point at a place above are left out."""
+    lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
+    print(f"keras-actfn: {' '.join(lines)}", file=sys.stderr)
+    return status

@@ -124,14 +124,13 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
         for block in blocks:
             by_block.setdefault(id(block), (block, []))[1].append(i)
     jobs = [
-        submit(_add_inputs, block, [(_numpy(inputs[i]), recorder.uses[i][1]) for i in uses])
+        submit(_add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
         for block, uses in by_block.values()
     ]
     del inputs
 
     start = time.perf_counter()
     for gradients in taps.pullback(columns):
-        gradients = [_numpy(gradient) for gradient in gradients]
         timings["forward and backward"] += time.perf_counter() - start
         start = time.perf_counter()
         for job in jobs:
@@ -151,17 +150,20 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
 def _add_inputs(block, uses):
     block.start_batch()
     for x, output_shape in uses:
-        block.add_input(x, output_shape)
+        block.add_input(_numpy(x), output_shape)
 
 
 def _add_gradients(block, gradients):
     for gradient in gradients:
-        block.add_gradient(gradient)
+        block.add_gradient(_numpy(gradient))
 
 
 def _numpy(tensor) -> np.ndarray:
     """Return a tensor as NumPy; half precision as float32."""
-    array = keras.ops.convert_to_numpy(tensor)
+    if keras.backend.backend() == "jax":
+        array = np.asarray(tensor)  # without the copy that convert_to_numpy makes
+    else:
+        array = keras.ops.convert_to_numpy(tensor)
     if array.dtype.itemsize < 4 and not np.issubdtype(array.dtype, np.integer):
         return array.astype(np.float32)
     return array

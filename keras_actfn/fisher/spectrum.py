@@ -349,7 +349,8 @@ class FisherSpectrum:
     def __repr__(self):
         state = "valid" if self.valid else "invalid"
         extra = f", {len(self.uncovered)} uncovered" if self.uncovered else ""
-        return f"<FisherSpectrum: {len(self.blocks)} layers, {self.parameters} weights, {state}{extra}>"
+        size = f"{len(self.blocks)} layers, {self.parameters} weights"
+        return f"<FisherSpectrum: {size}, {state}{extra}>"
 
 
 def _bins(block, bins):

@@ -3,9 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-#: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
-SELECT_ROWS = 64
-
 
 def custom_gradient(forward, backward, x, *parameters):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
@@ -29,14 +26,14 @@ def custom_gradient(forward, backward, x, *parameters):
     return apply(x, *parameters)
 
 
-def fuses(x):
-    """Whether functions of tensors like x are compiled into one kernel."""
-    return True
-
-
 def vector_jacobian_product(function, gradient, x, *parameters):
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return jax.vjp(function, x, *parameters)[1](gradient)
+
+
+def fuses(x):
+    """Whether functions of tensors like x are compiled into one kernel: under `jax.jit` only."""
+    return isinstance(x, jax.core.Tracer)
 
 
 def segment_sums(first, second, segments, count):

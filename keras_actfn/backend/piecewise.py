@@ -27,8 +27,8 @@ from ._load import backend
 #: The position that infinite inputs are given.
 LARGEST_POSITION = 1e30
 
-#: With more channels a gather beats the tree of selects.
-_SELECT_CHANNELS = 128
+#: Up to this many rows and channels a tree of selects beats a gather, where it is fused.
+_SELECT_ROWS, _SELECT_CHANNELS = 64, 128
 
 
 def piecewise_linear(x, values, low, high, clamp):
@@ -105,7 +105,7 @@ def _look_up(tables, segment, select):
     With `select`, by a tree of selects where that is the faster way: a compiler fuses it.
     """
     rows, channels = tables[0].shape[0], math.prod(tables[0].shape[1:])
-    if not select or rows > backend.SELECT_ROWS or channels > _SELECT_CHANNELS:
+    if not select or rows > _SELECT_ROWS or channels > _SELECT_CHANNELS:
         index = _flat_index(segment, tables[0].shape)
         return [ops.take(ops.reshape(table, (-1,)), index) for table in tables]
     levels, bit = [list(ops.unstack(table)) for table in tables], 1

@@ -3,9 +3,6 @@
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-#: Rows up to which a table is read by a tree of selects, which XLA fuses into one pass.
-SELECT_ROWS = 64
-
 
 def custom_gradient(forward, backward, x, *parameters):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
@@ -17,7 +14,7 @@ def custom_gradient(forward, backward, x, *parameters):
     """
     if not record.could_possibly_record():
         return forward(x, *parameters)
-    fuse = _fusible(x)
+    fuse = tf.function(jit_compile=True, autograph=False) if fuses(x) else lambda kernel: kernel
 
     @tf.custom_gradient
     def apply(x, *parameters):
@@ -55,13 +52,6 @@ def fuses(x):
     """
     static = not tf.executing_eagerly() and None not in x.shape[1:]
     return static and record.could_possibly_record()
-
-
-def _fusible(x):
-    """A decorator that compiles a function of tensors like x with XLA where that pays."""
-    if not fuses(x):
-        return lambda function: function
-    return tf.function(jit_compile=True, autograph=False)
 
 
 def bessel_i0e(x):

@@ -7,10 +7,46 @@ the model has its activation (a slot) gets a layer of its own, called `"activati
 built before, so weights move between two models by name.
 """
 
+from .alexnet import AlexNet
+from .all_cnn_c import AllCNNC
+from .coatnet import CoAtNet
 from .kerasnet import KerasNet
 from .lenet import LeNet5
+from .mobilevit_v2 import MobileViTV2
+from .preact_resnet import ResNet10, ResNet18
+from .resnet50 import ResNet50
+from .resnet_v1 import ResNet56
+from .resnet_v2 import ResNet56V2
+from .vgg import VGG11
 
-__all__ = ["MODELS", "KerasNet", "LeNet5"]
+__all__ = [
+    "MODELS",
+    "AlexNet",
+    "AllCNNC",
+    "CoAtNet",
+    "KerasNet",
+    "LeNet5",
+    "MobileViTV2",
+    "ResNet10",
+    "ResNet18",
+    "ResNet50",
+    "ResNet56",
+    "ResNet56V2",
+    "VGG11",
+]
 
-#: Every model by the name that the command line takes.
-MODELS = {"lenet5": LeNet5, "kerasnet": KerasNet}
+#: Every model of images by the name that the command line takes.
+MODELS = {
+    "lenet5": LeNet5,
+    "kerasnet": KerasNet,
+    "resnet56": ResNet56,
+    "alexnet": AlexNet,
+    "all_cnn_c": AllCNNC,
+    "resnet56v2": ResNet56V2,
+    "mobilevit_v2": MobileViTV2,
+    "coatnet": CoAtNet,
+    "resnet50": ResNet50,
+    "vgg11": VGG11,
+    "resnet10": ResNet10,
+    "resnet18": ResNet18,
+}

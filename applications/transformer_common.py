@@ -1,0 +1,303 @@
+"""What the transformers share: tokens, positions, attention and the pre-norm block.
+
+Shapes: `[..., tokens, width]`. Queries, keys and values of all heads come packed along the
+last axis, as `[..., tokens, 3 * width]` = (q, k, v) × heads × width / heads.
+"""
+
+import keras
+from keras import layers, ops
+
+from .common import image_arguments
+
+_register = keras.saving.register_keras_serializable(package="keras_actfn")
+
+
+def truncated_normal():
+    """A new initialiser with standard deviation 0.02, as in the reference implementations."""
+    return keras.initializers.TruncatedNormal(stddev=0.02)
+
+
+@_register
+class PrependTokens(layers.Layer):
+    """Puts `count` learned tokens in front of the others.
+
+    Args:
+        count: Number of tokens: 1 for a class token, 2 with a distillation token.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        `[batch, tokens, width]`.
+
+    Output shape:
+        `[batch, count + tokens, width]`.
+    """
+
+    def __init__(self, count=1, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+
+    def build(self, input_shape):
+        """Create `tokens`, `[count, width]`."""
+        shape = (self.count, input_shape[-1])
+        self.tokens = self.add_weight(name="tokens", shape=shape, initializer=truncated_normal())
+
+    def call(self, x):
+        """The tokens, then x."""
+        shape = (ops.shape(x)[0], self.count, x.shape[-1])
+        return ops.concatenate([ops.broadcast_to(self.tokens, shape), x], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        """`count` tokens more."""
+        batch, tokens, width = input_shape
+        return batch, None if tokens is None else tokens + self.count, width
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "count": self.count}
+
+
+@_register
+class AddPositions(layers.Layer):
+    """Adds a learned vector to the token at each position.
+
+    Args:
+        length: Number of positions; None for the number of tokens it is built with.
+        initializer: Initialiser of the vectors.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        `[..., tokens, width]` with tokens ≤ length.
+
+    Output shape:
+        The input's.
+
+    Raises:
+        ValueError: If there are more tokens than positions.
+    """
+
+    def __init__(self, length=None, initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.length = length
+        self.initializer = keras.initializers.get(initializer or truncated_normal())
+
+    def build(self, input_shape):
+        """Create `positions`, `[length, width]`."""
+        *_, tokens, width = input_shape
+        if self.length is None:
+            self.length = tokens
+        self.positions = self.add_weight(
+            name="positions", shape=(self.length, width), initializer=self.initializer
+        )
+
+    def call(self, x):
+        """X plus the first positions."""
+        tokens = x.shape[-2]
+        if tokens == self.length:
+            return x + self.positions
+        self._check(tokens)
+        return x + self.positions[: ops.shape(x)[-2]]
+
+    def add_from(self, x, start):
+        """X plus the positions from `start`, an integer tensor, on."""
+        return x + ops.slice(self.positions, (start, 0), (x.shape[-2], x.shape[-1]))
+
+    def compute_output_shape(self, input_shape):
+        """The input's."""
+        self._check(input_shape[-2])
+        return input_shape
+
+    def get_config(self):
+        """The constructor's arguments."""
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "length": self.length, "initializer": initializer}
+
+    def _check(self, tokens):
+        if tokens is not None and self.length is not None and tokens > self.length:
+            raise ValueError(
+                f"The model has {self.length} positions, so a sequence has at most {self.length} "
+                f"tokens. Received: {tokens} tokens. Shorten the sequence, or build the model "
+                "with more positions."
+            )
+
+
+@_register
+class SelfAttention(layers.Layer):
+    r"""Scaled dot-product attention of packed queries, keys and values, without weights.
+
+    $$\mathrm{softmax}(q k^\top / \sqrt{d})\, v$$ for each head of width d.
+
+    Source: Vaswani et al., Attention Is All You Need, section 3.2.
+
+    Args:
+        heads: Number of heads; divides the width.
+        causal: Whether a token sees itself and those before it only.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        `[..., tokens, 3 * width]`.
+
+    Output shape:
+        `[..., tokens, width]`.
+    """
+
+    def __init__(self, heads, causal=False, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.causal = causal
+
+    def call(self, packed):
+        """The weighted values."""
+        query, key, value = split_heads(packed, self.heads)
+        visible = None
+        if self.causal:
+            positions = ops.arange(ops.shape(packed)[-2])
+            visible = positions[:, None] >= positions[None, :]
+        return attend(query, key, value, visible)
+
+    def compute_output_shape(self, input_shape):
+        """A third of the width."""
+        return (*input_shape[:-1], input_shape[-1] // 3)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "heads": self.heads, "causal": self.causal}
+
+
+def split_heads(packed, heads):
+    """`[..., tokens, 3 * width]` to q, k and v, each `[..., heads, tokens, width / heads]`."""
+    leading = ops.shape(packed)[:-1]
+    packed = ops.reshape(packed, (*leading, 3, heads, packed.shape[-1] // (3 * heads)))
+    return [ops.swapaxes(packed[..., index, :, :], -3, -2) for index in range(3)]
+
+
+def attend(query, key, value, visible=None):
+    """Attention of q, k and v by heads; the softmax is computed in at least float32.
+
+    Args:
+        query: `[..., heads, queries, d]`.
+        key: `[..., heads, keys, d]`.
+        value: `[..., heads, keys, d]`.
+        visible: Booleans `[queries, keys]`, or None where every query sees every key.
+
+    Returns:
+        `[..., queries, heads * d]`.
+    """
+    scores = ops.matmul(query * query.shape[-1] ** -0.5, ops.swapaxes(key, -1, -2))
+    scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
+    if visible is not None:
+        scores = ops.where(visible, scores, -1e30)
+    weights = ops.cast(ops.softmax(scores), value.dtype)
+    output = ops.swapaxes(ops.matmul(weights, value), -3, -2)
+    leading = ops.shape(output)[:-2]
+    return ops.reshape(output, (*leading, output.shape[-2] * output.shape[-1]))
+
+
+class Encoder:
+    """Makes the halves of pre-norm encoder blocks of one width.
+
+    Args:
+        width: Width of the tokens.
+        heads: Number of heads.
+        mlp_width: Width between the two dense layers.
+        epsilon: Epsilon of layer normalisation.
+        slot: Function that gives the next activation layer.
+        joint_qkv: One biased dense layer for q, k and v; else one without biases for q and
+            k and another for v.
+    """
+
+    def __init__(self, width, heads, mlp_width, *, epsilon, slot, joint_qkv=True):
+        self.width = width
+        self.heads = heads
+        self.mlp_width = mlp_width
+        self.epsilon = epsilon
+        self.slot = slot
+        self.joint_qkv = joint_qkv
+
+    def norm(self, name):
+        """Layer normalisation of the last axis."""
+        return layers.LayerNormalization(epsilon=self.epsilon, name=name)
+
+    def attention(self, x, prefix):
+        """X plus the attention of its normalised tokens."""
+        normal = self.norm(f"{prefix}_norm_1")(x)
+        if self.joint_qkv:
+            packed = dense(3 * self.width, f"{prefix}_qkv")(normal)
+        else:
+            qk = dense(2 * self.width, f"{prefix}_qk", use_bias=False)(normal)
+            v = dense(self.width, f"{prefix}_v", use_bias=False)(normal)
+            packed = layers.Concatenate(name=f"{prefix}_qkv")([qk, v])
+        attended = SelfAttention(self.heads, name=f"{prefix}_attention")(packed)
+        attended = dense(self.width, f"{prefix}_projection")(attended)
+        return layers.Add(name=f"{prefix}_add_1")([x, attended])
+
+    def mlp(self, x, prefix):
+        """X plus the two dense layers, the activation between them, of its normalised tokens."""
+        hidden = self.norm(f"{prefix}_norm_2")(x)
+        hidden = self.slot()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
+        hidden = dense(self.width, f"{prefix}_mlp_2")(hidden)
+        return layers.Add(name=f"{prefix}_add_2")([x, hidden])
+
+
+def dense(units, name, **kwargs):
+    """A dense layer with truncated normal weights."""
+    return layers.Dense(units, kernel_initializer=truncated_normal(), name=name, **kwargs)
+
+
+def patch_images(model, input_shape, classes, data_format, patch_size):
+    """The input of a model that cuts images into patches.
+
+    Args:
+        model: The model's name, for messages.
+        input_shape: Shape of one image, or None for 32×32×3.
+        classes: Number of classes.
+        data_format: As in `image_arguments`.
+        patch_size: Side of a patch, or `(height, width)`.
+
+    Returns:
+        `(inputs, images, patch)`: the Keras input, the same with the channels last, and
+        `(height, width)` of a patch.
+
+    Raises:
+        ValueError: If an argument is not what it should be.
+    """
+    shape, data_format = image_arguments(
+        model, input_shape, classes, data_format, default=(32, 32, 3), smallest=1
+    )
+    inputs = images = keras.Input(shape, name="images")
+    if data_format == "channels_first":
+        images = layers.Permute((2, 3, 1), name="channels_last")(inputs)
+    return inputs, images, _pair(model, patch_size)
+
+
+def check_sizes(model, **sizes):
+    """Raise unless every size is a positive integer and heads divide the width.
+
+    Args:
+        model: The model's name, for messages.
+        **sizes: Arguments of the model by name, with `width` and `heads`.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{model}: {name} is a positive integer. Received: {name}={size!r}.")
+    if sizes["width"] % sizes["heads"]:
+        raise ValueError(
+            f"{model}: the heads divide the width evenly. Received: width={sizes['width']} and "
+            f"heads={sizes['heads']}. Change one of them."
+        )
+
+
+def _pair(model, patch_size):
+    pair = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
+    try:
+        pair = tuple(pair)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair) or True in pair:
+        raise ValueError(
+            f"{model}: patch_size is a positive integer or a pair of them, (height, width). "
+            f"Received: patch_size={patch_size!r}."
+        )
+    return pair

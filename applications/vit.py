@@ -1,0 +1,139 @@
+"""ViT-Tiny (Dosovitskiy et al., An Image is Worth 16x16 Words, sections 3.1 and 3.2).
+
+The size is the "tiny" one of Touvron et al. (Training Data-Efficient Image Transformers,
+Table 1): width 192, depth 12, 3 heads, as in the CRReLU paper's Table 5.
+"""
+
+import keras
+from keras import layers
+
+from .common import activation_slots, classifier_function
+from .transformer_common import (
+    AddPositions,
+    Encoder,
+    PrependTokens,
+    check_sizes,
+    dense,
+    patch_images,
+)
+
+
+def ViTTiny(
+    activation="gelu",
+    input_shape=None,
+    classes=10,
+    classifier_activation="softmax",
+    data_format=None,
+    name="vit_tiny",
+    *,
+    patch_size=4,
+    width=192,
+    depth=12,
+    heads=3,
+    mlp_ratio=4,
+):
+    """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
+
+    5,754,472 for 224×224×3, patch 16 and 1000 classes. A convolution cuts the patches, a
+    class token is put in front, learned positions are added; `depth` times x += attention
+    (LN x), x += MLP (LN x), the activation between the MLP's two dense layers; the class
+    token goes through LN, a dense layer with a fixed tanh, and the head. Layer
+    normalisation has epsilon 1e-6. Images whose sides are no multiples of the patch's are
+    padded with zeros.
+
+    Args:
+        activation: Any specification that `keras_actfn.activation` takes.
+        input_shape: Shape of one image; 32×32×3 if None.
+        classes: Number of classes.
+        classifier_activation: Activation of the last layer; None for logits.
+        data_format: `"channels_last"`, `"channels_first"` or None for Keras's setting.
+        name: Name of the model.
+        patch_size: Side of a patch, or `(height, width)`.
+        width: Width of the tokens.
+        depth: Number of blocks, and of slots.
+        heads: Number of heads; divides `width`.
+        mlp_ratio: Width of the MLP over `width`.
+
+    Returns:
+        An uncompiled functional `keras.Model`.
+
+    Raises:
+        ValueError: If an argument is not what it should be.
+
+    Example:
+    ```python
+    model = ViTTiny(activation="crrelu", input_shape=(224, 224, 3), patch_size=16, classes=1000)
+    ```
+    """
+    inputs, x = encode_patches(
+        "ViTTiny",
+        activation,
+        input_shape,
+        classes,
+        data_format,
+        tokens=1,
+        patch_size=patch_size,
+        width=width,
+        depth=depth,
+        heads=heads,
+        mlp_ratio=mlp_ratio,
+    )
+    last = classifier_function("ViTTiny", classifier_activation)
+    x = dense(width, "pre_logits", activation="tanh")(x[:, 0])
+    outputs = dense(classes, "predictions", activation=last)(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def encode_patches(
+    model,
+    activation,
+    input_shape,
+    classes,
+    data_format,
+    *,
+    tokens,
+    patch_size,
+    width,
+    depth,
+    heads,
+    mlp_ratio,
+):
+    """The part that ViT and DeiT share: from images to normalised tokens.
+
+    Args:
+        model: The model's name, for messages.
+        activation: As in `ViTTiny`, and so on for the others.
+        input_shape: Shape of one image.
+        classes: Number of classes.
+        data_format: Where the channels are.
+        tokens: Number of learned tokens in front of the patches.
+        patch_size: Side of a patch.
+        width: Width of the tokens.
+        depth: Number of blocks.
+        heads: Number of heads.
+        mlp_ratio: Width of the MLP over `width`.
+
+    Returns:
+        `(inputs, x)`: the Keras input and `[batch, tokens + patches, width]`.
+    """
+    inputs, x, patch = patch_images(model, input_shape, classes, data_format, patch_size)
+    check_sizes(model, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio)
+    encoder = Encoder(
+        width, heads, mlp_ratio * width, epsilon=1e-6, slot=activation_slots(activation)
+    )
+    x = layers.Conv2D(
+        width,
+        patch,
+        strides=patch,
+        padding="same",
+        data_format="channels_last",
+        kernel_initializer="lecun_normal",
+        name="patches",
+    )(x)
+    x = layers.Reshape((-1, width), name="flatten")(x)
+    x = PrependTokens(tokens, name="tokens")(x)
+    x = AddPositions(name="positions")(x)
+    for index in range(1, depth + 1):
+        x = encoder.attention(x, f"block_{index}")
+        x = encoder.mlp(x, f"block_{index}")
+    return inputs, encoder.norm("final_norm")(x)

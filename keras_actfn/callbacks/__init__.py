@@ -1,5 +1,7 @@
 """Keras callbacks for activations that change during training."""
 
+from .activation_snapshots import ActivationSnapshots, Snapshots
+from .eafo import EAFO, EafoRecord
 from .local_correlation import LocalCorrelation
 
-__all__ = ["LocalCorrelation"]
+__all__ = ["ActivationSnapshots", "EAFO", "EafoRecord", "LocalCorrelation", "Snapshots"]

@@ -258,13 +258,14 @@ def eafo_step(
     bandwidth: float | None = None,
     derivative=None,
     margin: float | None = None,
+    relative: bool = False,
 ) -> EafoStep:
     """Take one step of size `step` down the entropy of the output.
 
     Args:
         activation: A name, an expression in `x`, or a function on NumPy arrays.
         density: A frozen SciPy distribution, a `GaussianMixture`, or samples of the input.
-        step: s > 0.
+        step: s > 0; with `relative`, a share in (0, 1) of the largest valid step.
         region: `(low, high)` for an activation that is monotone only there, such as
             `(0, np.inf)` for ReLU. Density and entropies are then conditional on it.
         smooth: Average f and p over a Gaussian window of this standard deviation first:
@@ -273,6 +274,7 @@ def eafo_step(
         derivative: f′ on NumPy arrays, when known; spares numerical differentiation.
         margin: Width over which the step fades out at a finite end of the region; half a
             standard deviation of the input when `None`. Unused where R′ vanishes there.
+        relative: Measure the step in units of the largest valid one.
 
     Returns:
         The `EafoStep`.
@@ -294,6 +296,13 @@ def eafo_step(
         raise ValueError(
             f"No entropy step is valid; the largest valid step is 0, because {field.reason}."
         )
+    if relative:
+        if not step < 1 or not np.isfinite(field.max_step):
+            raise ValueError(
+                "A relative `step` must lie between 0 and 1, of a largest step that is finite. "
+                f"Received: step={step!r} of {field.max_step!r}"
+            )
+        step = step * field.max_step
     if step >= field.max_step:
         raise ValueError(
             f"`step` must be below {field.max_step:.6g}, the largest step that keeps this "

@@ -1,0 +1,285 @@
+"""Record how learnable activations and their inputs change over training.
+
+For each learnable activation layer and epoch: its curve on fixed positions, and the
+histogram of its inputs for every class (correlation objectives, Figs. 3 and 4, and the
+check of the Gaussian assumption in Section 4.2). One npz file, rewritten after each epoch.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from .._optional import require
+from ..theory.gaussianity import Gaussianity, gaussianity
+from .layer_inputs import Batches, LayerInputs, find_layers, label_names
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """Recorded curves and histograms.
+
+    Attributes:
+        epochs: Epochs recorded, 0 being before training, shape (E,).
+        x: Positions of the curves, shape (P,).
+        edges: Histogram edges, shape (B + 1,); inputs beyond them are in the outer bins.
+        curves: Layer name to values of shape (E, P, units).
+        histograms: Layer name to counts of shape (E, classes, B); empty without data.
+    """
+
+    epochs: np.ndarray
+    x: np.ndarray
+    edges: np.ndarray
+    curves: dict
+    histograms: dict
+
+    @property
+    def layers(self) -> list[str]:
+        """Layer names, in the order of the model."""
+        return list(self.curves)
+
+    def gaussianity(self, layer: str, snapshot: int = -1) -> list[Gaussianity | None]:
+        """Distance from the normal law per class; `None` for a class with too few data."""
+        if layer not in self.histograms:
+            raise ValueError(
+                f"No histograms of layer '{layer}'. Recorded: {list(self.histograms)}. Pass x "
+                "and y to ActivationSnapshots to record them."
+            )
+        return [
+            gaussianity(counts, self.edges) if np.count_nonzero(counts) > 1 else None
+            for counts in self.histograms[layer][snapshot]
+        ]
+
+    def save(self, path) -> None:
+        """Write an npz file, replacing an older one in one move."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {"epochs": self.epochs, "x": self.x, "edges": self.edges}
+        arrays["layers"] = np.array(json.dumps(self.layers))
+        for i, name in enumerate(self.layers):
+            arrays[f"curve_{i}"] = self.curves[name]
+            if name in self.histograms:
+                arrays[f"histogram_{i}"] = self.histograms[name]
+        temporary = path.with_name(path.name + ".tmp")
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path) -> "Snapshots":
+        """Read a file written by `save`."""
+        with np.load(path, allow_pickle=False) as file:
+            names = json.loads(str(file["layers"]))
+            curves = {name: file[f"curve_{i}"] for i, name in enumerate(names)}
+            histograms = {
+                name: file[f"histogram_{i}"]
+                for i, name in enumerate(names)
+                if f"histogram_{i}" in file
+            }
+            return cls(file["epochs"], file["x"], file["edges"], curves, histograms)
+
+
+class ActivationSnapshots(keras.callbacks.Callback):
+    """Records curves of learnable activations and class histograms of their inputs.
+
+    Args:
+        path: The npz file; read it back with `Snapshots.load`.
+        x: Inputs for the histograms; without them only curves are recorded.
+        y: Their labels.
+        every: Epochs between snapshots; the state before training is always the first.
+        points: Number of curve positions.
+        low: Left end of curves and histograms.
+        high: Right end.
+        bins: Histogram bins.
+        layers: Names of layers to record; all learnable activations when `None`.
+        batch_size: Samples per forward pass; all of `x` is used, less the last short batch.
+        max_positions: At most this many positions of each sample enter the histograms.
+        tensorboard: Folder for TensorBoard event files, or `None`. Needs TensorFlow or
+            tensorboardX.
+        wandb: An active Weights & Biases run (anything with `log(dict, step=...)`), or
+            `None`. Offline runs work.
+
+    Raises:
+        ValueError: If the model has no learnable activation, or arguments do not fit.
+        ImportError: If `tensorboard` is given and no writer is installed.
+
+    Example:
+        >>> snapshots = ActivationSnapshots("runs/snapshots.npz", x_val, y_val)
+        >>> model.fit(x, y, callbacks=[snapshots])
+        >>> Snapshots.load("runs/snapshots.npz").layers
+    """
+
+    def __init__(
+        self,
+        path,
+        x=None,
+        y=None,
+        *,
+        every: int = 1,
+        points: int = 121,
+        low: float = -4.0,
+        high: float = 4.0,
+        bins: int = 80,
+        layers=None,
+        batch_size: int = 128,
+        max_positions: int | None = 256,
+        tensorboard=None,
+        wandb=None,
+    ):
+        super().__init__()
+        if not low < high or every < 1:
+            raise ValueError(
+                "`low` must be below `high` and `every` at least 1. "
+                f"Received: low={low!r}, high={high!r}, every={every!r}"
+            )
+        if (x is None) != (y is None):
+            raise ValueError("Histograms per class need both `x` and `y`, or neither.")
+        self.path, self.every, self._names = Path(path), every, layers
+        self._grid, self._edges = np.linspace(low, high, points), np.linspace(low, high, bins + 1)
+        self._data, self._batch_size, self._max_positions = (x, y), batch_size, max_positions
+        self._classes = None if y is None else int(Batches(x, y).labels.max()) + 1
+        self._writer = None if tensorboard is None else summary_writer(tensorboard)
+        self._wandb = wandb
+        self.layers, self._epochs, self._curves, self._histograms = [], [], [], []
+
+    def set_model(self, model):
+        """Find the layers."""
+        super().set_model(model)
+        layers = find_layers(model, layers=self._names)
+        if layers == self.layers:
+            return
+        self.layers, self.labels = layers, label_names(layers)
+        self._epochs, self._curves, self._histograms = [], [], []
+        if self._classes is not None:
+            self._inputs = LayerInputs(
+                model, layers, self._reduce, self._max_positions, training=False
+            )
+
+    def _reduce(self, layer, x, labels):
+        """Counts per class and bin."""
+        bins = self._edges.size - 1
+        low, high = self._edges[0], self._edges[-1]
+        cell = ops.cast(
+            ops.clip(ops.floor((x - low) * (bins / (high - low))), 0, bins - 1), "int32"
+        )
+        cell = cell + bins * ops.reshape(ops.cast(labels, "int32"), (-1, 1, 1))
+        ones = ops.ones_like(ops.reshape(x, (-1,)))
+        counts = ops.segment_sum(ones, ops.reshape(cell, (-1,)), self._classes * bins)
+        return ops.reshape(counts, (self._classes, bins))
+
+    def on_train_begin(self, logs=None):
+        """Record the state before training."""
+        if not self._epochs:
+            self._record(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Record the state after a scheduled epoch."""
+        if (epoch + 1) % self.every == 0:
+            self._record(epoch + 1)
+
+    def on_train_end(self, logs=None):
+        """Flush the writer."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def _record(self, epoch):
+        self._epochs.append(epoch)
+        curves = [np.asarray(layer.evaluate(self._grid)) for layer in self.layers]
+        self._curves.append([c.reshape(self._grid.size, -1).astype("float32") for c in curves])
+        if self._classes is not None:
+            x, y = self._data
+            # A fresh stream with the same seed: every snapshot sees the same samples.
+            batches = Batches(x, y, self._batch_size)
+            steps = max(len(batches.labels) // self._batch_size, 1)
+            totals = [np.zeros((self._classes, self._edges.size - 1)) for _ in self.layers]
+            for _ in range(steps):
+                for total, counts in zip(totals, self._inputs(*next(batches)), strict=True):
+                    total += counts
+            self._histograms.append(totals)
+        self.snapshots().save(self.path)
+        self._report(epoch)
+
+    def snapshots(self) -> Snapshots:
+        """What has been recorded so far."""
+        curves = {
+            name: np.stack([snapshot[i] for snapshot in self._curves])
+            for i, name in enumerate(self.labels)
+        }
+        histograms = {
+            name: np.stack([snapshot[i] for snapshot in self._histograms])
+            for i, name in enumerate(self.labels)
+            if self._histograms
+        }
+        return Snapshots(np.array(self._epochs), self._grid, self._edges, curves, histograms)
+
+    def _report(self, epoch):
+        if self._writer is None and self._wandb is None:
+            return
+        scalars, images = {}, {}
+        data = self.snapshots()
+        for name in self.labels:
+            images[f"activations/{name}"] = curve_image(data, name)
+            for k, found in enumerate(data.gaussianity(name) if data.histograms else []):
+                if found is not None:
+                    scalars[f"gaussianity/{name}/class_{k}"] = found.distance
+        if self._writer is not None:
+            self._writer.write(epoch, scalars, images)
+        if self._wandb is not None:
+            image = require("wandb", extra="tracking").Image
+            self._wandb.log({**scalars, **{k: image(v) for k, v in images.items()}}, step=epoch)
+
+
+def curve_image(data: Snapshots, layer: str, size: int = 160) -> np.ndarray:
+    """A small picture of a layer's latest curve, (size, size, 3) uint8, one line a unit."""
+    picture = np.full((size, size, 3), 255, dtype="uint8")
+    curves = data.curves[layer][-1].astype(np.float64)
+    low, high = np.nanmin(curves), np.nanmax(curves)
+    span = high - low if high > low else 1.0
+    columns = np.linspace(0, data.x.size - 1, size)
+    for curve in curves.T[:16]:
+        values = np.interp(columns, np.arange(data.x.size), curve)
+        rows = np.clip(np.round((high - values) / span * (size - 1)), 0, size - 1).astype(int)
+        for left, right, column in zip(rows[:-1], rows[1:], range(size - 1), strict=True):
+            picture[min(left, right) : max(left, right) + 1, column] = (31, 119, 180)
+    return picture
+
+
+class _TensorFlowWriter:
+    def __init__(self, tf, folder):
+        self._tf, self._writer = tf, tf.summary.create_file_writer(str(folder))
+
+    def write(self, step, scalars, images):
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                self._tf.summary.scalar(name, value)
+            for name, picture in images.items():
+                self._tf.summary.image(name, picture[None])
+
+    def flush(self):
+        self._writer.flush()
+
+
+class _TensorboardXWriter:
+    def __init__(self, module, folder):
+        self._writer = module.SummaryWriter(str(folder))
+
+    def write(self, step, scalars, images):
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+        for name, picture in images.items():
+            self._writer.add_image(name, picture, step, dataformats="HWC")
+
+    def flush(self):
+        self._writer.flush()
+
+
+def summary_writer(folder):
+    """A TensorBoard writer from TensorFlow or tensorboardX, whichever is installed."""
+    try:
+        return _TensorFlowWriter(require("tensorflow", extra="tensorflow"), folder)
+    except ImportError:
+        return _TensorboardXWriter(require("tensorboardX", extra="tracking"), folder)

@@ -136,8 +136,10 @@ class Expression:
         """
         if isinstance(x, keras.KerasTensor):
             return _Evaluate(self._text)(x)
-        if ops.is_tensor(x) or isinstance(x, keras.Variable):
-            return self._on_tensor(ops.convert_to_tensor(x))
+        if isinstance(x, keras.Variable):
+            return self._on_tensor(x.value)
+        if ops.is_tensor(x):
+            return self._on_tensor(x)
         return self._on_array(np.asarray(x))
 
     def _on_array(self, x):

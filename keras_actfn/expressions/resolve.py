@@ -30,7 +30,6 @@ KERAS_NAMES = (
     "sparse_sigmoid",
     "squareplus",
     "tanh_shrink",
-    "threshold",
 )
 
 #: The function of `keras.activations.hard_sigmoid`, which is not the table's hard_sigmoid.

@@ -223,8 +223,9 @@ def four_node() -> SearchSpace:
 
 #: Functions with which the paper's searches begin on CoAtNet (Table 3).
 COATNET_BASELINES = (
-    "elu relu selu sigmoid softplus softsign swish tanh elish gelu hard_sigmoid leakyrelu mish"
-).split()
+    *("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"),
+    *("elish", "gelu", "hard_sigmoid", "leakyrelu", "mish"),
+)
 
 
 def coatnet() -> SearchSpace:

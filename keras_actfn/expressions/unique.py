@@ -14,7 +14,7 @@ from .store import OutputWriter, UniqueFunctions, open_or_none, publish
 
 def sampled_inputs(seed: int = 0, count: int = 1000) -> np.ndarray:
     """Return `count` draws of N(0, 1), clipped to [-5, 5], from NumPy's RandomState(seed)."""
-    return np.clip(np.random.RandomState(seed).randn(count), -5.0, 5.0)  # noqa: NPY002
+    return np.clip(np.random.RandomState(seed).randn(count), -5.0, 5.0)
 
 
 def unique_functions(

@@ -192,7 +192,7 @@ def test_logits_are_what_softmax_is_taken_of(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_trains_and_the_file_keeps_the_outputs(name, tmp_path):
-    model = small(name, activation="aff(identity,relu)")
+    model = small(name, activation="crrelu")
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     # Lion follows the gradient's sign, so that every weight with a gradient moves.
     model.compile(keras.optimizers.Lion(1e-3), "sparse_categorical_crossentropy")

@@ -66,8 +66,8 @@ def exact_fisher(
     known = {}
 
     def logits(x, *values):
-        with keras.StatelessScope(zip(variables, values, strict=True)):
-            output, recorder = plan.run(model, x, lambda tensor: tensor, False)
+        state = zip(variables, values, strict=True)
+        output, recorder = plan.run(model, x, state=state)
         kind, found = recorder.final(output)
         family, from_logits = heads.resolve_loss(model, loss, kind)
         known["family"] = family

@@ -179,11 +179,11 @@ def cotangents(logits: np.ndarray, family: str, mode: str, y=None, seed=None) ->
     if mode == "empirical":
         return (mean - targets(y, logits.shape, family))[None]
     if mode == "sampled":
-        return (mean - _draw(mean, family, np.random.default_rng(seed)))[None]
+        return (mean - draw(mean, family, np.random.default_rng(seed)))[None]
     return _root(mean, family)
 
 
-def _draw(mean, family, generator):
+def draw(mean, family, generator):
     if family == SQUARED:
         return mean + generator.standard_normal(mean.shape)
     uniform = generator.random(mean.shape if family == SIGMOID else mean.shape[:-1])

@@ -103,10 +103,18 @@ class Plan:
             else:
                 self.treatments.append((layer, treatment))
 
-    def run(self, model, x, tap, training: bool):
-        """Run the model once with taps; return its output and the recorder."""
+    def run(self, model, x, tap=lambda tensor: tensor, training=False, state=()):
+        """Run the model once with taps; return its output and the recorder.
+
+        Args:
+            model: The model of this plan.
+            x: Inputs.
+            tap: The backend's tap; by default nothing is tapped.
+            training: Whether to run in training mode.
+            state: Pairs of a variable and the value to use for it.
+        """
         recorder = Recorder(tap)
-        with keras.StatelessScope(), contextlib.ExitStack() as stack:
+        with keras.StatelessScope(state), contextlib.ExitStack() as stack:
             for layer, treatment in self.treatments:
                 stack.enter_context(hidden(layer, "call", _intercept(layer, treatment, recorder)))
             output = model(x, training=training)

@@ -1,0 +1,163 @@
+"""The table of a comparison against closed forms, and its files."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from keras_actfn.training import Comparison, RunResult, paired_difference
+from keras_actfn.training.storage import RunStore, write_file
+
+pytestmark = pytest.mark.once
+
+ACCURACY = {"relu": [0.90, 0.92, 0.88], "pwl": [0.93, 0.92, 0.90]}
+
+
+def run_result(activation="relu", seed=0, accuracy=0.5, **changes):
+    values = {
+        "activation": activation,
+        "seed": seed,
+        "key": f"{activation}-{seed}",
+        "test_accuracy": accuracy,
+        "test_loss": 0.3,
+        "validation_accuracy": None,
+        "parameters": 1234,
+        "steps": 4,
+        "step_seconds": 0.01 if activation == "relu" else 0.012,
+        "seconds": 1.0,
+        "diverged": False,
+        "arrays": {"step": np.arange(1, 5), "loss": np.ones(4), "accuracy": np.ones(4) / 2},
+    }
+    return RunResult(**{**values, **changes})
+
+
+def comparison(accuracies=ACCURACY, **changes):
+    runs = tuple(
+        run_result(label, seed, accuracy, **changes)
+        for label, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    )
+    seeds = tuple(range(len(next(iter(accuracies.values())))))
+    return Comparison(tuple(accuracies), seeds, runs, {"epochs": 1})
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_interval_is_that_of_the_paired_t_test(n, level):
+    rng = np.random.default_rng(n)
+    values, base = rng.normal(0.9, 0.01, n), rng.normal(0.89, 0.02, n)
+    mean, low, high = paired_difference(values, base, level)
+    expected = scipy.stats.ttest_rel(values, base).confidence_interval(level)
+    np.testing.assert_allclose([low, high], expected, rtol=1e-10)
+    np.testing.assert_allclose(mean, np.mean(values) - np.mean(base), rtol=1e-10)
+
+
+def test_interval_by_hand_for_two_seeds():
+    # t(0.975, 1 degree of freedom) = tan(π·0.475); differences 0.01 and 0.03.
+    mean, low, high = paired_difference([0.91, 0.93], [0.90, 0.90])
+    half = math.tan(math.pi * 0.475) * 0.01
+    np.testing.assert_allclose([mean, low, high], [0.02, 0.02 - half, 0.02 + half], rtol=1e-9)
+
+
+def test_one_seed_has_no_interval():
+    assert paired_difference([0.5], [0.25]) == (0.25, None, None)
+
+
+@pytest.mark.parametrize(("values", "base"), [([1, 2], [1]), ([], [])])
+def test_unpaired_values(values, base):
+    with pytest.raises(ValueError, match="as many values as base values"):
+        paired_difference(values, base)
+
+
+def test_rows():
+    relu, pwl = comparison().rows()
+    assert relu.difference is None and relu.step_ratio == 1.0
+    np.testing.assert_allclose(relu.accuracy, 0.90)
+    np.testing.assert_allclose(relu.accuracy_std, 0.02)
+    np.testing.assert_allclose(pwl.difference, (0.03 + 0.00 + 0.02) / 3)
+    np.testing.assert_allclose(pwl.step_ratio, 1.2)
+    assert pwl.difference_low < pwl.difference < pwl.difference_high
+
+
+def test_markdown():
+    lines = comparison().markdown().splitlines()
+    assert lines[0].startswith("| activation | test accuracy (%) | difference to relu")
+    assert lines[2] == "| relu | 90.00 ± 2.00 | — | 1,234 | 1.00× |"
+    assert lines[3].startswith("| pwl | 91.67 ± 1.53 | +1.67 [-2.13, +5.46] | 1,234 | 1.20× |")
+
+
+def test_a_diverged_run_counts_and_is_named():
+    result = comparison({"relu": [0.9], "pwl": [0.1]}, diverged=True, test_loss=math.nan)
+    assert "10.00 (1 of 1 diverged)" in result.markdown()
+    assert result.rows()[1].accuracy == 0.1
+    text = json.dumps(result.to_dict(), allow_nan=False)
+    assert json.loads(text)["runs"][0]["test_loss"] is None
+
+
+def test_files(tmp_path):
+    result = comparison()
+    result.save(tmp_path)
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["table"][1]["activation"] == "pwl"
+    assert [run["test_accuracy"] for run in stored["runs"]] == [
+        *ACCURACY["relu"],
+        *ACCURACY["pwl"],
+    ]
+    with open(tmp_path / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose(float(rows[1]["difference"]), 0.05 / 3)
+    with open(tmp_path / "runs.csv", newline="") as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["0", "1", "2"] * 2
+    with np.load(tmp_path / "curves.npz") as file:
+        np.testing.assert_array_equal(file["activations"], ["relu", "pwl"])
+        np.testing.assert_array_equal(file["activation1_seed2_accuracy"], np.ones(4) / 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "curves.npz",
+        "results.csv",
+        "results.json",
+        "runs.csv",
+    ]
+
+
+@pytest.mark.parametrize("loss", [0.25, math.nan])
+def test_store_round_trip(tmp_path, loss):
+    store = RunStore(tmp_path)
+    stored = run_result(test_loss=loss)
+    store.save(stored, {"epochs": 1})
+    loaded = store.load(stored.key, "another label")
+    assert loaded.activation == "another label"
+    np.testing.assert_equal(loaded.test_loss, loss)
+    assert loaded.summary() == {**stored.summary(), "activation": "another label"}
+    for name, array in stored.arrays.items():
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+    assert store.load("no such key", "relu") is None
+
+
+def test_a_run_without_its_json_is_not_finished(tmp_path):
+    store = RunStore(tmp_path)
+    store.save(run_result(), {})
+    (tmp_path / "runs" / "relu-0.json").unlink()
+    assert store.load("relu-0", "relu") is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"result": {}}'])
+def test_a_foreign_file_is_named_and_kept(tmp_path, content):
+    store = RunStore(tmp_path)
+    store.save(run_result(), {})
+    path = tmp_path / "runs" / "relu-0.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"relu-0.json cannot be read as one .* Move it away"):
+        store.load("relu-0", "relu")
+    assert path.read_text() == content
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+    with pytest.raises(TypeError):
+        write_file(path, 5)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "before"

@@ -5,6 +5,7 @@ histogram of its inputs for every class (correlation objectives, Figs. 3 and 4, 
 check of the Gaussian assumption in Section 4.2). One npz file, rewritten after each epoch.
 """
 
+import importlib
 import json
 import os
 from dataclasses import dataclass
@@ -249,15 +250,31 @@ def curve_image(data: Snapshots, layer: str, size: int = 160) -> np.ndarray:
 
 
 class _TensorFlowWriter:
+    """TensorFlow's event writer; `tf.summary.write` needs no TensorBoard to be installed."""
+
     def __init__(self, tf, folder):
+        from tensorflow.core.framework import summary_pb2
+
         self._tf, self._writer = tf, tf.summary.create_file_writer(str(folder))
+        plugin = summary_pb2.SummaryMetadata.PluginData
+        self._scalar = summary_pb2.SummaryMetadata(
+            plugin_data=plugin(plugin_name="scalars"), data_class=summary_pb2.DATA_CLASS_SCALAR
+        )
+        self._image = summary_pb2.SummaryMetadata(
+            plugin_data=plugin(plugin_name="images"),
+            data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
+        )
 
     def write(self, step, scalars, images):
-        with self._writer.as_default(step=step):
+        tf = self._tf
+        with self._writer.as_default():
             for name, value in scalars.items():
-                self._tf.summary.scalar(name, value)
+                tf.summary.write(name, tf.constant(value, "float32"), step, self._scalar)
             for name, picture in images.items():
-                self._tf.summary.image(name, picture[None])
+                height, width = (str(size) for size in picture.shape[:2])
+                png = tf.io.encode_png(tf.constant(picture))
+                content = tf.stack([tf.constant(width), tf.constant(height), png])
+                tf.summary.write(name, content, step, self._image)
 
     def flush(self):
         self._writer.flush()
@@ -278,8 +295,8 @@ class _TensorboardXWriter:
 
 
 def summary_writer(folder):
-    """A TensorBoard writer from TensorFlow or tensorboardX, whichever is installed."""
+    """A TensorBoard writer from tensorboardX or TensorFlow, whichever is installed."""
     try:
+        return _TensorboardXWriter(importlib.import_module("tensorboardX"), folder)
+    except ModuleNotFoundError:
         return _TensorFlowWriter(require("tensorflow", extra="tensorflow"), folder)
-    except ImportError:
-        return _TensorboardXWriter(require("tensorboardX", extra="tracking"), folder)

@@ -1,5 +1,8 @@
 """Snapshots: files, histograms against NumPy, TensorBoard and Weights & Biases reports."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from keras import ops
 from scipy import stats
 
 from keras_actfn.callbacks import ActivationSnapshots, Snapshots
+from keras_actfn.callbacks.activation_snapshots import curve_image
 from keras_actfn.layers import PWL, ConvexHullActivation
 from keras_actfn.theory.gaussianity import gaussianity
 
@@ -74,40 +78,84 @@ def test_histograms_are_those_of_the_inputs_by_class(recorded):
     assert len(found) == 3 and all(0 < f.distance < 0.5 for f in found)
 
 
-def test_curves_only_without_data_and_runs_are_reported(tmp_path):
-    class Run:
-        def __init__(self):
-            self.rows = []
-
-        def log(self, row, step):
-            self.rows.append((step, row))
-
-    x, y = make_data()
-    model = make_model()
-    callback = ActivationSnapshots(tmp_path / "run.npz", points=5, tensorboard=None)
-    model.fit(x, y, verbose=0, callbacks=[callback])
+@pytest.mark.once
+def test_curves_only_without_data(tmp_path):
+    callback = ActivationSnapshots(tmp_path / "run.npz", points=5)
+    callback.set_model(make_model())
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
     data = Snapshots.load(tmp_path / "run.npz")
     assert data.histograms == {} and data.curves["hull"].shape == (2, 5, 1)
     with pytest.raises(ValueError, match="Pass x and y to ActivationSnapshots"):
         data.gaussianity("hull")
 
 
+def first_snapshot(callback):
+    data = callback.snapshots()
+    curves = {name: values[:1] for name, values in data.curves.items()}
+    return Snapshots(data.epochs[:1], data.x, data.edges, curves, {})
+
+
 @pytest.mark.once
 def test_tensorboard_files_hold_scalars_and_images(tmp_path):
-    event_accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
+    import tensorflow as tf
+    from tensorflow.core.util import event_pb2
+
     x, y = make_data()
     callback = ActivationSnapshots(tmp_path / "run.npz", x, y, tensorboard=tmp_path / "board")
     callback.set_model(make_model())
     callback.on_train_begin()
     callback.on_epoch_end(0)
     callback.on_train_end()
-    events = event_accumulator.EventAccumulator(str(tmp_path / "board"))
-    events.Reload()
-    tags = events.Tags()
-    names = {tag for kind in tags.values() if isinstance(kind, list) for tag in kind}
-    assert "activations/knots" in names and "gaussianity/hull/class_2" in names
+    (path,) = (tmp_path / "board").glob("events.*")
+    found = {}
+    for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        event = event_pb2.Event.FromString(raw)
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.tensor))
+    assert [step for step, _ in found["activations/knots"]] == [0, 1]
+    width, height, png = tf.make_ndarray(found["activations/hull"][0][1])
+    assert (width, height) == (b"160", b"160")
+    np.testing.assert_array_equal(
+        tf.io.decode_png(png).numpy(), curve_image(first_snapshot(callback), "hull")
+    )
+    distance = tf.make_ndarray(found["gaussianity/hull/class_2"][-1][1])
+    expected = callback.snapshots().gaussianity("hull")[2].distance
+    assert distance == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.once
+def test_runs_with_a_log_method_get_scalars_and_images(tmp_path, monkeypatch):
+    """Against a stand-in for the wandb module, which the environment need not have."""
+    module = types.ModuleType("wandb")
+    module.Image = lambda picture: ("image", picture.shape)
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    rows = []
+    run = types.SimpleNamespace(log=lambda row, step: rows.append((step, row)))
+    x, y = make_data()
+    callback = ActivationSnapshots(tmp_path / "run.npz", x, y, wandb=run)
+    callback.set_model(make_model())
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    assert [step for step, _ in rows] == [0, 1]
+    assert rows[1][1]["activations/hull"] == ("image", (160, 160, 3))
+    expected = callback.snapshots().gaussianity("knots")[1].distance
+    assert rows[1][1]["gaussianity/knots/class_1"] == expected
+
+
+@pytest.mark.once
+def test_the_curve_image_draws_the_curve():
+    data = Snapshots(
+        np.array([0]),
+        np.linspace(-1, 1, 11),
+        np.linspace(-1, 1, 3),
+        {"f": np.linspace(0, 1, 11)[None, :, None]},
+        {},
+    )
+    drawn = (curve_image(data, "f", size=40) != 255).any(axis=-1)
+    # The rising line runs along the falling diagonal of the picture.
+    rows, columns = np.nonzero(drawn)
+    assert np.abs(rows + columns - 39).max() <= 1 and set(columns) == set(range(39))
 
 
 @pytest.mark.once

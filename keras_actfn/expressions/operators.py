@@ -209,7 +209,7 @@ BINARY = (
         2,
         "max(x, y)",
         np.maximum,
-        ops.maximum,
+        tensor.maximum,
         function_latex("max"),
         "where x = y the derivatives share a weight of one",
     ),
@@ -218,7 +218,7 @@ BINARY = (
         2,
         "min(x, y)",
         np.minimum,
-        ops.minimum,
+        tensor.minimum,
         function_latex("min"),
         "where x = y the derivatives share a weight of one",
     ),
@@ -237,8 +237,8 @@ N_ARY = tuple(
     for name, formula, on_arrays, on_tensors, latex, note in (
         ("sum_n", "x1 + x2 + ...", np.add, ops.add, joined_latex(" + ", SUM), ""),
         ("prod_n", "x1 x2 ...", np.multiply, ops.multiply, joined_latex(r" \cdot ", PRODUCT), ""),
-        ("max_n", "max(x1, x2, ...)", np.maximum, ops.maximum, function_latex("max"), "as max"),
-        ("min_n", "min(x1, x2, ...)", np.minimum, ops.minimum, function_latex("min"), "as min"),
+        ("max_n", "max(x1, x2, ...)", np.maximum, tensor.maximum, function_latex("max"), "as max"),
+        ("min_n", "min(x1, x2, ...)", np.minimum, tensor.minimum, function_latex("min"), "as min"),
     )
 )
 

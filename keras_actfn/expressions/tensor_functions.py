@@ -8,6 +8,7 @@ because its fused kernel is faster than a composition.
 
 import math
 
+import keras
 from keras import ops
 
 from ..backend import bessel_i0e, bessel_i1e  # noqa: F401  (used by the operator table)
@@ -56,3 +57,22 @@ def power(x, y):
     base = ops.where(y == 0, ops.stop_gradient(x), x)
     exponent = ops.where(x > 0, y, ops.stop_gradient(y))
     return ops.power(base, exponent)
+
+
+def maximum(x, y):
+    """Return the larger of x and y, NaN where either is."""
+    if _is_float64(x):
+        return ops.where(ops.logical_or(x >= y, x != x), x, y)
+    return ops.maximum(x, y)
+
+
+def minimum(x, y):
+    """Return the smaller of x and y, NaN where either is."""
+    if _is_float64(x):
+        return ops.where(ops.logical_or(x <= y, x != x), x, y)
+    return ops.minimum(x, y)
+
+
+def _is_float64(x):
+    """Whether x is float64, for which `ops.maximum` of Keras 3.15 gives float32 on PyTorch."""
+    return keras.backend.standardize_dtype(x.dtype) == "float64"

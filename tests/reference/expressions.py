@@ -132,47 +132,81 @@ KINKS = {
 
 @dataclass
 class Dual:
-    """Value, derivative, and where the derivative is one of several (a kink is met)."""
+    """Value and derivative with the rounding errors they may have picked up on the way.
+
+    `kink`: the derivative is one of several. `wild`: some intermediate value is not finite, or
+    beyond the limit.
+    """
 
     value: np.ndarray
     slope: np.ndarray
+    error: np.ndarray
+    slope_error: np.ndarray
     kink: np.ndarray
+    wild: np.ndarray
 
 
 def _close(a, b):
     return np.abs(a - b) <= 1e-9 * (1 + np.abs(a))
 
 
-def evaluate(expression, x):
-    """Evaluate a parsed expression and its derivative on a float64 array, by dual numbers."""
+def evaluate(expression, x, eps=2.3e-16, limit=1e100):
+    """Evaluate a parsed expression and its derivative on a float64 array, by dual numbers.
+
+    Errors are first-order: every operator rounds to `8 eps` of its value, and errors of its
+    arguments count by how much they change it.
+    """
     with np.errstate(all="ignore"):
-        return _evaluate(expression, np.asarray(x, "float64"))
+        return _evaluate(expression, np.asarray(x, "float64"), 8 * eps, limit)
 
 
-def _evaluate(node, x):
+def _evaluate(node, x, eps, limit):
     if not node.arguments:
+        zero, no = np.zeros_like(x), np.zeros(x.shape, bool)
         if node.head == "x":
-            return Dual(x, np.ones_like(x), np.zeros(x.shape, bool))
-        return Dual(np.full_like(x, node.head), np.zeros_like(x), np.zeros(x.shape, bool))
-    parts = [_evaluate(argument, x) for argument in node.arguments]
+            return Dual(x, np.ones_like(x), zero, zero, no, no)
+        return Dual(np.full_like(x, node.head), zero, zero, zero, no, no)
+    parts = [_evaluate(argument, x, eps, limit) for argument in node.arguments]
     if node.head in UNARY:
-        (u,) = parts
-        value, slope = UNARY[node.head]
-        kink = u.kink.copy()
-        for at in KINKS.get(node.head, ()):
-            kink |= _close(u.value, at) & (u.slope != 0)
-        return Dual(value(u.value), slope(u.value) * u.slope, kink)
-    name = N_ARY.get(node.head, node.head)
+        return _unary(node.head, parts[0], eps, limit)
     result = parts[0]
     for other in parts[1:]:
-        result = _binary(name, result, other)
+        result = _binary(N_ARY.get(node.head, node.head), result, other, eps, limit)
     return result
 
 
-def _binary(name, u, v):
-    value, slopes = BINARY[name]
-    to_u, to_v = slopes(u.value, v.value)
+def _unary(name, u, eps, limit):
+    function, derivative = UNARY[name]
+    value, slope = function(u.value), derivative(u.value)
+    moved = [u.value - u.error, u.value + u.error]
+    error = np.max([np.abs(function(m) - value) for m in moved], axis=0)
+    error += eps * (np.abs(value) + (name == "hard_sigmoid"))
+    change = np.max([np.abs(derivative(m) - slope) for m in moved], axis=0)
+    # Slopes such as 1 - tanh(x)^2 are exact to eps, not to eps of themselves.
+    slope_error = (change + eps * (1 + np.abs(slope))) * np.abs(u.slope)
+    slope_error += np.abs(slope) * u.slope_error
+    kink = u.kink.copy()
+    for at in KINKS.get(name, ()):
+        near = np.abs(u.value - at) <= u.error + 1e-9
+        kink |= near & (u.slope != 0)
+    wild = u.wild | ~(np.abs(value) < limit)
+    return Dual(value, slope * u.slope, error, slope_error, kink, wild)
+
+
+def _binary(name, u, v, eps, limit):
+    function, derivatives = BINARY[name]
+    value, (to_u, to_v) = function(u.value, v.value), derivatives(u.value, v.value)
+    corners = [(u.value + i * u.error, v.value + j * v.error) for i in (-1, 1) for j in (-1, 1)]
+    error = np.max([np.abs(function(*c) - value) for c in corners], axis=0) + eps * np.abs(value)
+    slopes = [derivatives(*c) for c in corners]
+    change_u = np.max([np.abs(s[0] - to_u) for s in slopes], axis=0) + eps * np.abs(to_u)
+    change_v = np.max([np.abs(s[1] - to_v) for s in slopes], axis=0) + eps * np.abs(to_v)
+    slope_error = change_u * np.abs(u.slope) + change_v * np.abs(v.slope)
+    slope_error += np.abs(to_u) * u.slope_error + np.abs(to_v) * v.slope_error
     kink = u.kink | v.kink
     if name in ("max", "min"):
-        kink = kink | (_close(u.value, v.value) & ~_close(u.slope, v.slope))
-    return Dual(value(u.value, v.value), to_u * u.slope + to_v * v.slope, kink)
+        near = _close(u.value, v.value) | (np.abs(u.value - v.value) <= u.error + v.error)
+        kink = kink | (near & ~_close(u.slope, v.slope))
+    wild = u.wild | v.wild | ~(np.abs(value) < limit)
+    slope = to_u * u.slope + to_v * v.slope
+    return Dual(value, slope, error, slope_error, kink, wild)

@@ -1,0 +1,126 @@
+"""Learned activations that learn no longer: a switch, and a model for serving."""
+
+import keras
+
+from .. import expressions
+from ..layers import AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
+from . import functions, graph
+from .rebuild import rebuild
+
+
+def set_activation_trainable(model, trainable):
+    """Make the learned activations of a model trainable or not, and nothing else.
+
+    Learned activations are this package's layers with parameters and `keras.layers.PReLU`,
+    wherever they are in the model. Layers that hold them are made trainable too where
+    needed, without what else they hold: so a frozen network can be trained in its
+    activations alone. It holds from the next `compile` on.
+
+    Args:
+        model: Any `keras.Model`; changed in place.
+        trainable: Whether they are trainable from now on.
+
+    Returns:
+        The number of learned activations.
+
+    Raises:
+        ValueError: If the model has none.
+
+    Example:
+    ```python
+    model.trainable = False
+    set_activation_trainable(model, True)
+    model.compile("adam", "categorical_crossentropy")
+    ```
+    """
+    activations = _learned(model)
+    if not activations:
+        raise ValueError(
+            f"The model '{model.name}' has no learned activations. Put some in with "
+            'replace_activations(model, "aff(identity,relu,tanh)"), for example.'
+        )
+    if trainable:
+        ids = {id(layer) for layer in activations}
+        for holder in graph.nested(model):
+            if ids & {id(layer) for layer in graph.nested(holder)} and id(holder) not in ids:
+                graph.open_alone(holder)
+    for layer in activations:
+        layer.trainable = trainable
+    return len(activations)
+
+
+def freeze_activations(model):
+    """A model of equal outputs whose learned activations are fixed functions, for serving.
+
+    A hull with one set of coefficients and `CRReLU` with one ε become an
+    `ExpressionActivation` that spells out the learned formula; `PWL`, activations with
+    parameters per channel and `PReLU` keep their class and parameters and are not trainable.
+    Everything else is as in `replace_activations`: a new model, and `model` is not changed.
+
+    Args:
+        model: A Sequential or functional `keras.Model`, built.
+
+    Returns:
+        A new model. Activations inside the own code of other layers are frozen where they are.
+
+    Raises:
+        ValueError: If the model has no learned activations, is not built, or can't be copied.
+
+    Example:
+    ```python
+    serving = freeze_activations(model)
+    serving.export("model.onnx", format="onnx")
+    ```
+    """
+    if not graph.is_container(model):
+        raise ValueError(
+            "freeze_activations copies Sequential and functional models. Received "
+            f"'{model.name}' of class {type(model).__name__}; "
+            "set_activation_trainable(model, False) freezes it in place."
+        )
+    exchange = {}
+    for container, _ in graph.containers(model):
+        for operation in graph.operations(container):
+            text = _formula(operation)
+            if text is not None:
+                exchange[id(operation)] = _expression_layer(text)
+    frozen = rebuild(model, exchange)
+    for layer in _learned(frozen):
+        layer.trainable = False
+    if not exchange and not _learned(frozen):
+        set_activation_trainable(model, False)  # raises
+    return frozen
+
+
+def _learned(model):
+    return [layer for layer in graph.nested(model) if isinstance(layer, functions.LEARNED_LAYERS)]
+
+
+def _expression_layer(text):
+    def make(old, name):
+        return ExpressionActivation(text, name=name, dtype=old.dtype_policy)
+
+    return make
+
+
+def _formula(layer):
+    """The learned function as an expression's text; None where it has none."""
+    if isinstance(layer, (ConvexHullActivation, AffineHullActivation)):
+        bases = [expressions.resolve(function) for function in layer.base_functions]
+        if layer.axis is None and all(isinstance(b, expressions.Expression) for b in bases):
+            terms = zip(_numbers(layer, "coefficients"), bases, strict=True)
+            return "+".join(f"{number!r}*{base}" for number, base in terms)
+    if isinstance(layer, CRReLU) and layer.axis is None:
+        (number,) = _numbers(layer, "epsilon")
+        return f"relu(x)+{number!r}*(x*exp(-0.5*x*x))"
+    return None
+
+
+def _numbers(layer, attribute):
+    if not layer.built:
+        raise ValueError(
+            f"freeze_activations writes learned numbers down. The layer '{layer.name}' has none "
+            "yet: call the model once, or give it an Input."
+        )
+    values = keras.ops.convert_to_numpy(getattr(layer, attribute))
+    return [float(value) for value in values.reshape(-1)]

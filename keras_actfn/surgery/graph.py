@@ -1,0 +1,156 @@
+"""Walks through Keras's models: all that surgery reads of their inner structure.
+
+A *container* is a Sequential or functional model: its layers are called one by one in a graph
+of nodes. Everything else is a leaf, whose call is Python code. A node is one call of an
+operation (a layer, a model, or a bare `keras.ops` function) on symbolic tensors.
+"""
+
+import keras
+from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.models.sequential import Sequential
+
+__all__ = ["Functional", "Sequential", "functional_like_constructor"]
+
+
+def is_container(operation):
+    """Whether the calls inside `operation` can be read and rebuilt."""
+    if isinstance(operation, Sequential):
+        return type(operation).call is Sequential.call
+    return isinstance(operation, Functional) and type(operation).call is Functional.call
+
+
+def operations(container):
+    """Operations of a container in the order of the data, its inputs included."""
+    graph = functional_graph(container)
+    return list(container.layers if graph is None else graph.operations)
+
+
+def functional_graph(container):
+    """The functional graph of a container; None for a Sequential model that has none yet."""
+    return container._functional if isinstance(container, Sequential) else container
+
+
+def nodes(container):
+    """Nodes of a container's graph, those that data reaches first first."""
+    graph = functional_graph(container)
+    if graph is None:
+        return []
+    by_depth = graph._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def sublayers(layer):
+    """Layers that a leaf holds as attributes, directly."""
+    return list(layer._layers)
+
+
+def nested(layer):
+    """`layer` and all that it holds at any depth, in an order that its class fixes."""
+    return layer._flatten_layers()
+
+
+def open_alone(layer):
+    """Make a layer trainable without what it holds; its setter would spread to that."""
+    layer._trainable = True
+
+
+def seed_generators(layer):
+    """Seed generators that a layer holds directly."""
+    return list(layer._seed_generators)
+
+
+def containers(model):
+    """Pairs of container and path from `model` down, each container once.
+
+    Args:
+        model: A container.
+
+    Returns:
+        List of (container, prefix of the paths inside); the first is (model, "").
+    """
+    found, seen = [], set()
+
+    def visit(container, prefix):
+        if id(container) in seen:
+            return
+        seen.add(id(container))
+        found.append((container, prefix))
+        for operation in operations(container):
+            if is_container(operation):
+                visit(operation, f"{prefix}{operation.name}/")
+
+    visit(model, "")
+    return found
+
+
+def run(container, inputs, call):
+    """Call every node of a functional model again, on new tensors.
+
+    Args:
+        container: A functional model.
+        inputs: New tensors in the structure of `container.input`.
+        call: Function of (operation, *args, **kwargs) that gives the operation's new outputs.
+
+    Returns:
+        The outputs in the structure of `container.output`.
+    """
+    return container._run_through_graph(inputs, call_fn=call)
+
+
+class Uses:
+    """Where the tensors of a model go, through nested models and out of them.
+
+    Args:
+        model: A container.
+    """
+
+    #: What `of` gives for a tensor that is an output of the whole model.
+    OUTPUT = "output"
+
+    def __init__(self, model):
+        self._model = model
+        self._consumers = {}  # id of tensor: nodes that take it
+        self._callers = {}  # id of container: nodes that call it
+        self._returns = {}  # id of tensor: (container, position) whose output it is
+        for container, _ in containers(model):
+            graph = functional_graph(container)
+            if graph is None:
+                continue
+            for position, tensor in enumerate(graph.outputs):
+                self._returns.setdefault(id(tensor), []).append((container, position))
+            for node in nodes(container):
+                if node.is_input:
+                    continue
+                if is_container(node.operation):
+                    self._callers.setdefault(id(node.operation), []).append(node)
+                for tensor in node.input_tensors:
+                    self._consumers.setdefault(id(tensor), []).append(node)
+
+    def of(self, tensor):
+        """Uses of a tensor: nodes of leaves that take it, and `OUTPUT`.
+
+        Returns:
+            List of pairs (node, tensor as the node's graph knows it); (OUTPUT, tensor) where
+            it leaves the model.
+        """
+        found = []
+        for node in self._consumers.get(id(tensor), ()):
+            if not is_container(node.operation):
+                found.append((node, tensor))
+                continue
+            inner = functional_graph(node.operation).inputs
+            for position, argument in enumerate(node.input_tensors[: len(inner)]):
+                if argument is tensor:
+                    found += self.of(inner[position])
+        for container, position in self._returns.get(id(tensor), ()):
+            if container is self._model:
+                found.append((self.OUTPUT, tensor))
+            for caller in self._callers.get(id(container), ()):
+                found += self.of(caller.outputs[position])
+        return found
+
+
+def tensor_policy(tensor):
+    """The dtype policy whose layers give a tensor of this dtype, parameters in float32."""
+    half = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+    return keras.DTypePolicy(half.get(tensor.dtype, tensor.dtype))

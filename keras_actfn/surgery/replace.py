@@ -1,0 +1,171 @@
+"""Another activation in an existing model: `replace_activations`."""
+
+import difflib
+import fnmatch
+
+import keras
+
+from ..activation import activation as new_activation
+from . import functions, graph
+from .rebuild import rebuild
+from .sites import ActivationSite, survey
+
+
+def replace_activations(model, activation, sites=None, *, match=None):
+    """A new model with another activation, and the same weights.
+
+    By default every hidden elementwise activation is replaced, whatever it is. These stay,
+    unless `sites` names them: the function that gives the outputs their range (softmax,
+    sigmoid, tanh, … at the end of the model), gates (a sigmoid or other bounded function
+    whose output multiplies another tensor, as in squeeze-and-excitation), softmax anywhere,
+    and the identity. `find_activations` shows which is which.
+
+    Each site gets a new layer of its own; a shared layer's is shared in the same places. An
+    activation layer or a bare operation keeps its name; `activation=` of a dense or
+    convolutional layer becomes a layer of its own behind it, called `"<name>_activation"`,
+    and the layer itself goes on without. Weights (copied, not shared), layer names, shared
+    layers, nesting, trainable flags, dtype policies and the compile configuration stay; a new
+    layer is trainable if the one that it replaces was. The optimizer starts afresh: its slots
+    belong to the old weights. `model` is not changed.
+
+    Args:
+        model: A Sequential or functional `keras.Model`, built or not, with any nesting.
+        activation: Any specification that `keras_actfn.activation` takes.
+        sites: None for the default above; or one or a list of sites, paths or patterns of
+            paths (`"block1_*"`); or a function from an `ActivationSite` to a boolean.
+        match: Names of the activations to replace, such as `"relu"` or `("relu", "relu6")`;
+            the others stay. Arguments may be left out: `"gelu"` is all kinds of gelu.
+
+    Returns:
+        A new model: of the same class where its constructor takes (inputs, outputs), else a
+        plain functional `keras.Model`.
+
+    Raises:
+        ValueError: If a named site does not exist or can't be replaced, if nothing is left to
+            replace, if `activation` is malformed, or if a layer can't be copied.
+        TypeError: If `model` is no Keras model or `sites` none of the above.
+
+    Example:
+    ```python
+    model = keras.applications.MobileNetV2(weights="imagenet")
+    model = replace_activations(model, "aff(identity,relu6,tanh)", match="relu6")
+    ```
+    """
+    found = survey(model)
+    chosen = _chosen([site for site, _ in found], sites, match)
+    paths = {site.path for site in chosen}
+    given = {}  # id of each layer made: path, to find a factory that gives one twice
+
+    def maker(site):
+        def make(old, name):
+            layer = _new_layer(activation, old, name)
+            if id(layer) in given:
+                raise ValueError(
+                    "A factory gives every site a new layer. It returned the same layer "
+                    f"{layer.name!r} for '{given[id(layer)]}' and for '{site.path}'."
+                )
+            given[id(layer)] = site.path
+            return layer
+
+        return make
+
+    return rebuild(model, {id(owner): maker(site) for site, owner in found if site.path in paths})
+
+
+def select(model, sites=None, match=None):
+    """The sites that `replace_activations` replaces with these arguments."""
+    return _chosen([site for site, _ in survey(model)], sites, match)
+
+
+def _new_layer(spec, old, name):
+    """The layer for the place of `old`, with its dtype policy and activity regularizer."""
+    if not isinstance(old, keras.layers.Layer):
+        return new_activation(spec, name=name, dtype=graph.tensor_policy(old.output))
+    policy = old.dtype_policy
+    if policy.quantization_mode is not None:
+        policy = keras.DTypePolicy(policy.name.partition("_from_")[2])
+    layer = new_activation(spec, name=name, dtype=policy)
+    if old.activity_regularizer is not None:
+        layer.activity_regularizer = keras.regularizers.get(
+            keras.regularizers.serialize(old.activity_regularizer)
+        )
+    return layer
+
+
+def _chosen(found, sites, match):
+    """The sites of `found` that the arguments select, in the order of the data."""
+    if sites is None:
+        chosen = [site for site in found if site.replaced_by_default]
+    elif callable(sites):
+        chosen = [site for site in found if site.replaceable and sites(site)]
+    else:
+        paths = {path for given in _listed(sites) for path in _paths(given, found)}
+        chosen = [site for site in found if site.path in paths]
+    if match is not None:
+        names = _names(match)
+        chosen = [
+            site
+            for site in chosen
+            if site.activation in names or functions.base_name(site.activation) in names
+        ]
+    if not chosen:
+        raise ValueError(f"No activation is left to replace. {_overview(found)}")
+    return chosen
+
+
+def _listed(sites):
+    if isinstance(sites, (str, ActivationSite)):
+        return [sites]
+    if isinstance(sites, (list, tuple, set, frozenset)) and all(
+        isinstance(given, (str, ActivationSite)) for given in sites
+    ):
+        return list(sites)
+    raise TypeError(
+        "sites is None, a function of a site, or one or a list of sites, paths or patterns of "
+        f"paths. Received: {sites!r}."
+    )
+
+
+def _paths(given, found):
+    """The paths that one element of `sites` means."""
+    path = given.path if isinstance(given, ActivationSite) else given
+    known = {site.path: site for site in found}
+    if path not in known and any(sign in path for sign in "*?["):
+        matching = [
+            site.path for site in found if site.replaceable and fnmatch.fnmatchcase(site.path, path)
+        ]
+        if matching:
+            return matching
+    if path not in known:
+        near = difflib.get_close_matches(path, known, n=3)
+        hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise ValueError(
+            f"The model has no activation at '{path}'. {hint}find_activations(model) lists all."
+        )
+    if not known[path].replaceable:
+        raise ValueError(f"The activation at '{path}' can't be replaced: {known[path].reason}.")
+    return [path]
+
+
+def _names(match):
+    given = [match] if isinstance(match, str) else list(match)
+    names = set()
+    for name in given:
+        if name in ("swish", "hard_swish"):
+            name = functions.function_name(keras.activations.get(name))
+        names.add(name)
+    return names
+
+
+def _overview(found):
+    """What the model has, in one line, for the error of an empty selection."""
+    if not found:
+        return "The model has no activations."
+    counts = {}
+    for site in found:
+        what = site.role if site.replaceable else "out of reach"
+        key = f"{site.activation} ({what})"
+        counts[key] = counts.get(key, 0) + 1
+    listed = ", ".join(f"{count} × {key}" for key, count in counts.items())
+    reasons = [site.reason for site in found if site.reason]
+    return f"The model has: {listed}." + (f" One reason: {reasons[0]}." if reasons else "")

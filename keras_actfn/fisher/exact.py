@@ -7,6 +7,7 @@ a matrix of all parameters squared: use it for models of at most some thousand w
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -81,7 +82,7 @@ def exact_fisher(
         example = keras.ops.convert_to_tensor(x[n : n + 1])
         for column in columns[:, n : n + 1]:
             cotangent = keras.ops.convert_to_tensor(column.astype(z.dtype))
-            gradients = vector_jacobian_product(logits, cotangent, example, *values)[1:]
+            gradients = vector_jacobian_product(partial(logits, example), cotangent, *values)
             g = np.concatenate(
                 [keras.ops.convert_to_numpy(part).reshape(-1) for part in gradients]
             ).astype(np.float64)

@@ -183,7 +183,8 @@ def cotangents(logits: np.ndarray, family: str, mode: str, y=None, seed=None) ->
     return _root(mean, family)
 
 
-def draw(mean, family, generator):
+def draw(mean: np.ndarray, family: str, generator: np.random.Generator) -> np.ndarray:
+    """Draw one label per example from the predictive distribution with these means."""
     if family == SQUARED:
         return mean + generator.standard_normal(mean.shape)
     uniform = generator.random(mean.shape if family == SIGMOID else mean.shape[:-1])

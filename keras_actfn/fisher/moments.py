@@ -80,7 +80,10 @@ class SecondMoment:
         values = np.zeros(self.dimension)
         if self._kept:
             rows = np.concatenate(self._rows).astype(np.float64)
-            values[self.dimension - self._kept :] = symmetric_eigenvalues(rows @ rows.T)
+            found = symmetric_eigenvalues(rows @ rows.T)
+            if not np.isfinite(found).all():
+                return np.full(self.dimension, np.nan)
+            values[self.dimension - self._kept :] = found
             values.sort()
         return values
 

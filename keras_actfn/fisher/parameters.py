@@ -6,6 +6,8 @@ the block is F = (1/N) Σ_n Σ_k g_nk g_nkᵀ. The cost is one small gradient pe
 cotangent, so these blocks are optional.
 """
 
+from functools import partial
+
 import keras
 import numpy as np
 
@@ -59,18 +61,16 @@ class ParameterBlock(VectorBlock):
         self._layer, self._variables = layer, variables
 
     def example_gradients(self, x, gradient):  # noqa: D102
-        def run(x, *values):
+        def run(example, *values):
             with keras.StatelessScope(zip(self._variables, values, strict=True)):
-                return self._layer(x)
+                return self._layer(example)
 
         values = [keras.ops.convert_to_tensor(v.value) for v in self._variables]
         rows = []
         for example, ds in zip(x, gradient, strict=True):
+            one = keras.ops.convert_to_tensor(example[None])
             found = vector_jacobian_product(
-                run,
-                keras.ops.convert_to_tensor(ds[None]),
-                keras.ops.convert_to_tensor(example[None]),
-                *values,
-            )[1:]
+                partial(run, one), keras.ops.convert_to_tensor(ds[None]), *values
+            )
             rows.append(np.concatenate([keras.ops.convert_to_numpy(g).reshape(-1) for g in found]))
         return np.stack(rows).astype(np.float64)

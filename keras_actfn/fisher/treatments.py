@@ -210,14 +210,12 @@ class TransposeTreatment(Treatment):
 
 
 def _transpose_padding(reach: int, stride: int, padding: str, output_padding: int | None) -> int:
-    """Zeros before a transposed convolution's upsampled input, as each backend places them."""
+    """Zeros before a transposed convolution's upsampled input, as Keras places them."""
     if padding == "valid":
         return reach - 1
     if output_padding is None:
         output_padding = stride - reach % 2
     cut = reach - reach % 2 - output_padding
-    if keras.backend.backend() == "torch":
-        return reach - 1 - max(-(-cut // 2), 0)
     return min(reach - 1 - cut // 2, reach - 1)
 
 

@@ -14,8 +14,9 @@ class LearnableActivation(keras.layers.Layer):
     shape (rows, d₁, d₂, …) with one d for each axis in `axis`; `activate` receives it as
     (rows, …) with trailing axes that broadcast against those of x.
 
-    Parameters stay float32 (float64 for float64 models) under every dtype policy, outputs
-    follow the compute dtype.
+    Parameters stay float32 under every dtype policy (float64 under float64), outputs follow the
+    compute dtype. Keras promotes float64 to float32 inside many operations on JAX and PyTorch,
+    so float64 does not promise more than float32's accuracy there.
 
     Args:
         axis: None for one set of parameters for the layer, or the axis or axes of the input

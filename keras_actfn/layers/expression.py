@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from .. import backend
-from ..expressions import Expression, parse
+from ..expressions import Expression, resolve
 from ..expressions.expression import require_float
 
 
@@ -18,11 +18,13 @@ class ExpressionActivation(keras.layers.Layer):
     input is kept for the gradient. The layer is saved by the expression's text.
 
     Args:
-        expression: Text such as `"max(relu(x),cosh(elu(x)))"`, or an `Expression`.
+        expression: Text such as `"max(relu(x),cosh(elu(x)))"`, the name of an operator of one
+            argument or of a discovered function, or an `Expression`.
         **kwargs: As in `keras.layers.Layer`.
 
     Raises:
         SpecError: A `ValueError` that shows the position, if the text cannot be read.
+        ValueError: If `expression` names a function that is no expression.
         TypeError: When called on integers or complex numbers.
 
     Example:
@@ -33,7 +35,7 @@ class ExpressionActivation(keras.layers.Layer):
 
     def __init__(self, expression: str | Expression, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.expression = expression if isinstance(expression, Expression) else parse(expression)
+        self.expression = _expression(expression)
         self.supports_masking = True
         self._build_at_init()
 
@@ -66,3 +68,13 @@ class ExpressionActivation(keras.layers.Layer):
     def get_config(self):
         """Return the arguments, the expression by its text."""
         return {**super().get_config(), "expression": str(self.expression)}
+
+
+def _expression(spec):
+    expression = resolve(spec)
+    if not isinstance(expression, Expression):
+        raise ValueError(
+            f"'{spec}' is no expression in x, but a function of Keras or your own. Use "
+            "keras.layers.Activation for it."
+        )
+    return expression

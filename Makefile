@@ -1,0 +1,47 @@
+# `make run` does the main job on real data, `make test` runs every test on every backend; both
+# set up what they need first.
+
+PYTHON ?= python3
+WORKERS ?= 2
+BACKENDS := tensorflow jax torch
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
+PACKAGING := pyproject.toml requirements/constraints.txt requirements/test.txt
+
+.PHONY: run test lint data clean
+
+run: .venv/run data
+	KERAS_BACKEND=jax $(BIN)/python scripts/run.py
+
+test: .venv/test build/wheel lint
+	@for backend in $(BACKENDS); do scripts/test.sh $$backend $(WORKERS) || exit 1; done
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+data:
+	@scripts/fashion_mnist.sh
+
+.venv/pip: $(PACKAGING)
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/run: .venv/pip
+	$(INSTALL) -e ".[jax,cli,plot]"
+	touch $@
+
+.venv/test: .venv/pip
+	$(INSTALL) -e ".[jax,kfac,search,theory,plot,cli,dev]" -r requirements/test.txt
+	touch $@
+
+# The tests import the built wheel, not the checkout, so that a file missing from the package
+# fails them.
+build/wheel: .venv/test $(shell git ls-files keras_actfn applications) README.md
+	rm -rf build/wheel build/lib dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > build.log 2>&1 || (cat build.log; exit 1)
+	rm -f build.log
+	$(BIN)/python -m zipfile -e dist/*.whl build/wheel
+
+clean:
+	rm -rf .venv build dist runs *.egg-info

@@ -1,0 +1,32 @@
+"""Outputs and gradients of a layer as NumPy arrays, on any backend."""
+
+import numpy as np
+from keras import ops
+
+from ..backend import vector_jacobian_product
+
+
+def output_and_gradients(layer, x, weight=None):
+    """Output of a built layer and the gradients of `sum(weight * layer(x))`.
+
+    Args:
+        layer: A built `keras.layers.Layer`.
+        x: Array of inputs.
+        weight: Array of the output's shape; ones if None.
+
+    Returns:
+        `(output, gradient to x, [gradient to each trainable variable])`, NumPy arrays.
+    """
+    x = ops.convert_to_tensor(x, layer.compute_dtype)
+    variables = [ops.convert_to_tensor(variable) for variable in layer.trainable_variables]
+    fixed = [ops.convert_to_tensor(variable) for variable in layer.non_trainable_variables]
+
+    def call(x, *variables):
+        return layer.stateless_call(list(variables), fixed, x)[0]
+
+    output = call(x, *variables)
+    ones = np.ones(output.shape) if weight is None else weight
+    upstream = ops.convert_to_tensor(ones, layer.compute_dtype)
+    to_x, *to_variables = vector_jacobian_product(call, upstream, x, *variables)
+    numpy = ops.convert_to_numpy
+    return numpy(output), numpy(to_x), [numpy(gradient) for gradient in to_variables]

@@ -1,0 +1,24 @@
+"""Every layer of the package keeps the contract of `keras_actfn.testing`."""
+
+import pytest
+
+from keras_actfn import activation
+from keras_actfn.testing import LAYER_CHECKS
+
+SPECS = (
+    "conv(identity,relu,tanh)",
+    "aff(identity,relu,tanh)",
+    "aff(relu,tanh,axis=-1)",
+    "pwl",
+    "pwl(knots=80,initial=tanh,extrapolation=clamp)",
+    "pwl(knots=5,low=-1,high=2,axis=-1)",
+    "crrelu",
+    "crrelu(epsilon=-0.4,axis=-1)",
+    "max(relu(x),swish(x))",
+)
+
+
+@pytest.mark.parametrize("check", LAYER_CHECKS)
+@pytest.mark.parametrize("spec", SPECS)
+def test_contract(spec, check):
+    LAYER_CHECKS[check](lambda: activation(spec))

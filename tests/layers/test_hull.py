@@ -1,0 +1,122 @@
+"""Hull combinations: the sums, their constraint in training, and the leaky-ReLU identity."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
+from keras_actfn.testing import output_and_gradients
+
+X = np.linspace(-4, 4, 41, dtype="float32")[None]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.3, 1.0])
+def test_convex_hull_of_identity_and_relu_is_leaky_relu(slope):
+    layer = ConvexHullActivation(("identity", "relu"), initializer=[slope, 1 - slope])
+    leaky = keras.layers.LeakyReLU(negative_slope=slope)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer(X)), ops.convert_to_numpy(leaky(X)), atol=1e-6
+    )
+
+
+def test_values_and_gradients_in_closed_form():
+    layer = AffineHullActivation(initializer=[0.7, -0.5, 0.8])
+    layer.build(X.shape)
+    upstream = np.random.default_rng(0).normal(size=X.shape)
+    output, to_x, (to_coefficients,) = output_and_gradients(layer, X, upstream)
+    x = X.astype("float64")
+    base = np.stack([x, np.maximum(x, 0), np.tanh(x)])
+    slope = np.stack([np.ones_like(x), (x > 0) * 1.0, 1 - np.tanh(x) ** 2])
+    coefficients = np.array([0.7, -0.5, 0.8])
+    np.testing.assert_allclose(output, np.tensordot(coefficients, base, 1), atol=1e-6)
+    np.testing.assert_allclose(to_x, upstream * np.tensordot(coefficients, slope, 1), atol=1e-5)
+    np.testing.assert_allclose(
+        to_coefficients, (upstream * base).sum(axis=(1, 2)), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_each_channel_has_its_own_mix():
+    layer = AffineHullActivation(("identity", "relu"), axis=1)
+    layer.build((None, 3, 4))
+    mixes = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, -1.0]])
+    layer.coefficients.assign(mixes)
+    x = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("float32")
+    expected = mixes[0][:, None] * x + mixes[1][:, None] * np.maximum(x, 0)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("cls", [ConvexHullActivation, AffineHullActivation])
+def test_coefficients_stay_in_the_hull_while_training(cls, policy):
+    class Watch(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen.append(ops.convert_to_numpy(self.model.layers[1].coefficients))
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 6)), rng.normal(size=(64, 5))
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(5),
+            cls(initializer=[0.9, 0.1, 0.0], axis=-1),
+            keras.layers.Dense(5),
+        ]
+    )
+    for layer in model.layers:
+        layer.dtype_policy = keras.dtype_policies.get(policy)
+    optimizer = keras.optimizers.Adam(0.2, gradient_accumulation_steps=2)
+    model.compile(optimizer, "mse")
+    watch = Watch()
+    model.fit(x, y, batch_size=8, epochs=4, verbose=0, callbacks=[watch])
+    assert not np.allclose(watch.seen[0], watch.seen[-1])
+    for coefficients in watch.seen:
+        np.testing.assert_allclose(coefficients.sum(0), 1, atol=1e-6)
+        if cls is ConvexHullActivation:
+            assert coefficients.min() >= 0
+    if cls is AffineHullActivation:
+        assert watch.seen[-1].min() < 0, "no coefficient left the simplex; the test says little"
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def wave(x):
+    return ops.sin(x)
+
+
+def test_base_functions_of_every_kind_survive_a_configuration():
+    layer = AffineHullActivation(("identity", "mul(x,sigmoid(x))", wave))
+    copy = AffineHullActivation.from_config(layer.get_config())
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(X)), ops.convert_to_numpy(copy(X)))
+    x = X.astype("float64")
+    expected = (x + x / (1 + np.exp(-x)) + np.sin(x)) / 3
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(X)), expected, atol=1e-6)
+
+
+def test_initializer_is_projected():
+    layer = ConvexHullActivation(initializer=[3.0, 2.0, -1.0])
+    layer.build((None, 2))
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.coefficients), [1, 0, 0], atol=1e-6)
+    layer = AffineHullActivation(initializer=keras.initializers.RandomNormal(seed=0))
+    layer.build((None, 2))
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.coefficients).sum(), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"base_functions": ()}, "at least one base function"),
+        ({"base_functions": "relu"}, "takes a list of base functions"),
+        ({"base_functions": ("relu", "tanhh")}, "Did you mean 'tanh'"),
+        ({"base_functions": ("softmax",)}, "not elementwise"),
+        ({"initializer": [0.5, 0.5]}, "one finite number per base function, 3 here"),
+        ({"initializer": [0.5, 0.5, float("nan")]}, "one finite number per base function"),
+        ({"constraint": "simplx"}, "Did you mean 'simplex'"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ConvexHullActivation(**arguments)

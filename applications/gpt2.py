@@ -3,7 +3,7 @@
 import re
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from .common import activation_slots, classifier_function
 from .transformer_common import AddPositions, SelfAttention, check_sizes

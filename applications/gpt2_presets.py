@@ -130,16 +130,12 @@ class HubTokenizer:
 
 def _check_preset(preset):
     """Raise for a preset of another architecture before its weights are read."""
-    config = keras_hub_config(preset)
-    name = config.get("registered_name") or config.get("class_name", "")
-    if not name.endswith("GPT2Backbone"):
-        raise ValueError(_other_architecture(f"the preset '{preset}' of a {name or 'no model'}"))
-
-
-def keras_hub_config(preset):
-    """The `config.json` of a preset."""
     utils = require("keras_hub.src.utils.preset_utils", extra="hub")
-    return utils.load_json(preset)
+    config = utils.load_json(preset)
+    names = [config.get(key, "") for key in ("registered_name", "class_name", "model_type")]
+    if not any(name.endswith(("GPT2Backbone", "gpt2")) for name in names):
+        received = next(filter(None, names), "model without a name")
+        raise ValueError(_other_architecture(f"the preset '{preset}' of a {received}"))
 
 
 def _check_backbone(backbone):

@@ -99,7 +99,8 @@ class AddPositions(layers.Layer):
 
     def add_from(self, x, start):
         """X plus the positions from `start`, an integer tensor, on."""
-        return x + ops.slice(self.positions, (start, 0), (x.shape[-2], x.shape[-1]))
+        positions = ops.convert_to_tensor(self.positions)
+        return x + ops.slice(positions, (start, 0), x.shape[-2:])
 
     def compute_output_shape(self, input_shape):
         """The input's."""

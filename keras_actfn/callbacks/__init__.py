@@ -2,6 +2,14 @@
 
 from .activation_snapshots import ActivationSnapshots, Snapshots
 from .eafo import EAFO, EafoRecord
+from .fisher_probe import FisherProbe
 from .local_correlation import LocalCorrelation
 
-__all__ = ["ActivationSnapshots", "EAFO", "EafoRecord", "LocalCorrelation", "Snapshots"]
+__all__ = [
+    "ActivationSnapshots",
+    "EAFO",
+    "EafoRecord",
+    "FisherProbe",
+    "LocalCorrelation",
+    "Snapshots",
+]

@@ -5,14 +5,13 @@ imports Keras only inside its functions. To add a command, add its module to `CO
 """
 
 import importlib
-import os
 import sys
 
 from .._optional import require
 from .._version import __version__
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare",)
+COMMANDS = ("compare", "derive", "probe")
 
 
 def build_app():
@@ -71,7 +70,6 @@ def main(arguments=None):
         The exit status: 0, 1 for an error, 2 for wrong usage, 130 if interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Keras imports TensorFlow if it can
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:

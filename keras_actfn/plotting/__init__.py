@@ -2,8 +2,22 @@
 
 from .curves import draw_learned_curves, draw_training_curves, save_figure
 from .data import LearnedCurve, TrainingCurve, learned_curves, training_curves
+from .spectra import (
+    SpectrumCurve,
+    SpectrumEvolution,
+    evolution_figure,
+    spectrum_curves,
+    spectrum_evolution,
+    spectrum_figure,
+)
 
 __all__ = [
+    "SpectrumCurve",
+    "SpectrumEvolution",
+    "evolution_figure",
+    "spectrum_curves",
+    "spectrum_evolution",
+    "spectrum_figure",
     "LearnedCurve",
     "TrainingCurve",
     "draw_learned_curves",

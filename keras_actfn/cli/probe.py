@@ -1,0 +1,156 @@
+"""`keras-actfn probe`: the Fisher spectrum of a model with one or several activations."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import (
+    DataOption,
+    DataPathOption,
+    ImageSizeOption,
+    JsonOption,
+    ListCommand,
+    ModelOption,
+    load_data,
+    model_builder,
+)
+
+_COLUMNS = ("max", "min_positive", "trace", "effective_rank", "log_determinant")
+
+ActivationsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--activations",
+        "--activation",
+        help="Activation functions to probe; distances are to the first.",
+    ),
+]
+
+
+def register(app):
+    """Add the command to the app."""
+    app.command("probe", cls=ListCommand)(probe)
+
+
+def probe(
+    activations: ActivationsOption = ("relu",),
+    model: ModelOption = "lenet5",
+    data: DataOption = "auto",
+    data_path: DataPathOption = None,
+    image_size: ImageSizeOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images to probe with.")] = 128,
+    mode: Annotated[
+        str, typer.Option(help="exact, ggn, sampled (labels drawn) or empirical (labels given).")
+    ] = "exact",
+    engine: Annotated[str, typer.Option(help="native, or kfac_jax.")] = "native",
+    seed: Annotated[int, typer.Option(help="Seed of weights, images and drawn labels.")] = 0,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the spectra (npz) and the picture.")
+    ] = Path("runs/probe"),
+    plots: Annotated[bool, typer.Option(help="Draw the spectra.")] = True,
+    as_json: JsonOption = False,
+):
+    """Show the eigenvalues of a model's Fisher information at initialisation.
+
+    Every activation gets the same weights and the same images. The table has one row a layer;
+    spectra and a picture go into the output folder.
+    """
+    import time
+
+    import keras
+
+    from ..datasets import balanced_indices
+    from ..fisher import fisher_spectrum
+
+    dataset = load_data(data, data_path, image_size)
+    build = model_builder(model, dataset)
+    chosen = balanced_indices(dataset.y_train, batch_size, seed)
+    x, y = dataset.x_train[chosen], dataset.y_train[chosen]
+    spectra, seconds = {}, {}
+    for number, name in enumerate(activations):
+        keras.utils.set_random_seed(seed)
+        network = build(name)
+        start = time.perf_counter()
+        spectra[name] = fisher_spectrum(network, x, y, mode=mode, engine=engine, seed=seed)
+        seconds[name] = time.perf_counter() - start
+        spectra[name].save(output / f"{number:02d}-{_file_name(name)}.npz")
+    if plots:
+        from ..plotting.spectra import spectrum_figure
+
+        spectrum_figure(spectra).savefig(output / "spectra.png", dpi=150)
+    first = spectra[activations[0]]
+    distances = {
+        name: first.distance(spectrum) if first.valid and spectrum.valid else None
+        for name, spectrum in spectra.items()
+    }
+    if as_json:
+        result = {
+            name: _as_json(spectrum, seconds[name], distances[name])
+            for name, spectrum in spectra.items()
+        }
+        typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    for name, spectrum in spectra.items():
+        _print(name, spectrum, seconds[name])
+        if name != activations[0] and distances[name] is not None:
+            typer.echo(f"Distance to {activations[0]} (Eq. 2): {distances[name]:.6g}")
+        typer.echo()
+    typer.echo(f"Spectra{' and picture' if plots else ''}: {output}")
+
+
+def _file_name(activation):
+    """An activation's name as a file name: other characters than letters and digits become _."""
+    return "".join(c if c.isalnum() else "_" for c in activation)
+
+
+def _finite(value):
+    return value if value == value and abs(value) != float("inf") else None
+
+
+def _as_json(spectrum, seconds, distance):
+    layers = {
+        name: {k: _finite(v) for k, v in spectrum.summary(i).items()}
+        for i, name in enumerate(spectrum.layers)
+    }
+    return {
+        "valid": spectrum.valid,
+        "problems": spectrum.problems,
+        "layers": layers,
+        "network": {k: _finite(v) for k, v in spectrum.summary().items()},
+        "uncovered": spectrum.uncovered,
+        "excluded": spectrum.excluded,
+        "clipped": spectrum.clipped,
+        "distance": distance,
+        "settings": spectrum.settings,
+        "seconds": seconds,
+    }
+
+
+def _print(name, spectrum, seconds):
+    from rich.box import MARKDOWN
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    settings = spectrum.settings
+    typer.echo(
+        f"{name}: {settings['mode']} Fisher, {settings['loss']}, {settings['examples']} images, "
+        f"{seconds:.2f} s, {'valid' if spectrum.valid else 'INVALID'}"
+    )
+    table = Table(box=MARKDOWN)
+    table.add_column("layer", no_wrap=True)
+    for heading in ("weights", "positive", *_COLUMNS):
+        table.add_column(heading.replace("_", " "), justify="right", no_wrap=True)
+    rows = [(layer, spectrum.summary(i)) for i, layer in enumerate(spectrum.layers)]
+    for layer, row in [*rows, ("all", spectrum.summary())]:
+        numbers = [f"{row['parameters']:.0f}", f"{row.get('positive', 0):.0f}"]
+        numbers += [f"{row[column]:.4g}" for column in _COLUMNS]
+        table.add_row(Text(layer), *map(Text, numbers))
+    console = Console(highlight=False)
+    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
+    for layer, reason in spectrum.problems.items():
+        typer.echo(f"Invalid: {layer}: {reason}")
+    for layer, reason in spectrum.uncovered.items():
+        typer.echo(f"Not covered: {layer}: {reason}")

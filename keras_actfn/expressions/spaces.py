@@ -16,6 +16,7 @@ import json
 import math
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from .errors import nearest
 from .expression import Expression
@@ -163,6 +164,9 @@ class SearchSpace(Sequence):
         from .unique import unique_functions
 
         return unique_functions(self, inputs, seed, **options)
+
+    def __reduce__(self):
+        return partial(SearchSpace, **self.get_config()), ()
 
     def __repr__(self) -> str:
         schemas = ", ".join(map(str, self._schemas))

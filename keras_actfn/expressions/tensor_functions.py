@@ -39,7 +39,7 @@ def gelu(x):
 
 def leakyrelu(x):
     """Return x for x > 0, else 0.01 x."""
-    return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
+    return maximum(x, LEAKY_SLOPE * x)
 
 
 def mish(x):

@@ -1,0 +1,162 @@
+"""Unique functions: exact counts, by brute force on small spaces, and their files."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from scipy import special
+
+from keras_actfn.expressions import SearchSpace, UniqueFunctions, coatnet, parse, three_node
+from keras_actfn.expressions.unique import sampled_inputs
+
+once = pytest.mark.once
+FLOAT32_MAX = 3.4028234663852886e38
+NAN = 2**62
+
+
+def grid(expression, inputs):
+    """The definition, for one function: integers, with numbers far off for NaN and overflow."""
+    with np.errstate(all="ignore"):
+        r = expression(inputs)
+        row = np.rint(np.arcsinh(r / 1e-3) / 1e-6)
+        row = np.where(np.abs(r) > FLOAT32_MAX, np.sign(r) * 2.0**61, row)
+        return np.where(np.isnan(r), NAN, row).astype("int64")
+
+
+def minus(row):
+    return np.where(row == NAN, NAN, -row)
+
+
+@pytest.fixture(scope="module")
+def unique():
+    return three_node().unique()
+
+
+@once
+def test_three_node_counts(unique):
+    assert unique.counts() == {
+        "functions": 5103,
+        "unique": 2791,
+        "unique_and_finite": 2412,
+        "finite": 4613,
+    }
+
+
+@once
+def test_coatnet_count_within_library_noise():
+    counts = coatnet().unique().counts()
+    assert abs(counts["unique"] - 134_597) <= 27  # 0.02 %
+    assert abs(counts["unique_and_finite"] - 126_425) <= 27
+
+
+def test_the_published_definition():
+    if keras.backend.backend() == "tensorflow":
+        assert len(three_node().unique(method="float32")) == 2913
+    else:
+        with pytest.raises(ValueError, match="holds on the TensorFlow backend only"):
+            three_node().unique(method="float32")
+
+
+@once
+def test_three_node_classes_by_brute_force(unique):
+    """Function by function, without blocks, shared parts or hashes."""
+    space, inputs = three_node(), sampled_inputs(0)
+    first, classes, signed = {}, [], set()
+    for expression in space:
+        row = grid(expression, inputs)
+        classes.append(first.setdefault(row.tobytes(), len(first)))
+        signed.add(frozenset((row.tobytes(), minus(row).tobytes())))
+    np.testing.assert_array_equal(unique.classes, classes)
+    assert len(space.unique(up_to_sign=True)) == len(signed) < len(unique)
+
+
+@once
+@pytest.mark.parametrize(
+    "schemas",
+    [
+        ["unary(unary(unary(x)))", "x", "binary(x,unary(2))"],
+        ["n_ary(unary(x),unary(x),unary(x))", "unary(binary(unary(x),unary(x)))"],
+        ["binary(unary(binary(x,unary(x))),unary(x))"],
+    ],
+)
+def test_other_schemas_by_brute_force(schemas):
+    unary = ["zero", "negative", "reciprocal", "square", "relu", "exp", "sinh", "abs"]
+    space = SearchSpace(schemas, unary=unary)
+    inputs = np.array([-2.0, -0.5, 0.0, 0.25, 3.0, 90.0])
+    unique = space.unique(inputs)
+    first = {}
+    classes = [first.setdefault(grid(f, inputs).tobytes(), len(first)) for f in space]
+    np.testing.assert_array_equal(unique.classes, classes)
+    for i, expression in enumerate(unique.expressions):
+        with np.errstate(all="ignore"):
+            expected = expression(inputs).astype("float32")
+        np.testing.assert_array_equal(unique.outputs[i], expected)
+        assert unique.valid[i] == np.isfinite(expected).all()
+
+
+@once
+def test_outputs_and_equivalents(unique):
+    assert unique.outputs.dtype == np.float32 and unique.outputs.shape == (2791, 1000)
+    assert isinstance(unique.outputs, np.memmap)
+    i = unique.index(parse("mul(sigmoid(x),identity(x))"))
+    x = unique.inputs
+    np.testing.assert_allclose(unique.outputs[i], x * special.expit(x), rtol=1e-6)
+    names = [str(f) for f in unique.equivalents(i)]
+    assert {"add(zero(x),swish(x))", "mul(one(x),swish(x))"} < set(names)
+    assert names[0] == str(unique.expressions[i])
+    assert unique.index(unique.expressions[5]) == 5
+    assert sum(len(unique.equivalents(j)) for j in range(len(unique))) == 5103
+    with pytest.raises(IndexError, match="There are 2791 unique functions"):
+        unique.equivalents(2791)
+
+
+@once
+def test_saving_and_loading(tmp_path, unique):
+    unique.save(tmp_path / "saved")
+    again = UniqueFunctions.load(tmp_path / "saved")
+    for name in ("outputs", "classes", "valid", "first", "inputs"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(unique, name))
+    assert again.space.hash == unique.space.hash
+    with pytest.raises(ValueError, match="Choose another folder"):
+        unique.save(tmp_path / "saved")
+    manifest = json.loads((tmp_path / "saved" / "manifest.json").read_text())
+    assert manifest["unique"] == 2791 and manifest["method"] == "grid"
+    assert [p.name for p in tmp_path.iterdir()] == ["saved"]
+
+
+@once
+def test_a_folder_answers_the_same_question_only(tmp_path):
+    space = SearchSpace(["unary(unary(x))"])
+    calls = []
+    first = space.unique(path=tmp_path / "u", progress=lambda done, of: calls.append((done, of)))
+    assert calls and calls[-1][0] == calls[-1][1]
+    again = space.unique(path=tmp_path / "u", progress=lambda done, of: pytest.fail("computed"))
+    np.testing.assert_array_equal(again.outputs, first.outputs)
+    with pytest.raises(ValueError, match="another space, method or inputs"):
+        space.unique(seed=1, path=tmp_path / "u")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(ValueError, match="exists and does not hold"):
+        space.unique(path=tmp_path / "other")
+    with pytest.raises(ValueError, match=r"has no manifest\.json"):
+        UniqueFunctions.load(tmp_path / "other")
+
+
+@once
+def test_an_interrupted_run_leaves_nothing(tmp_path):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        three_node().unique(path=tmp_path / "u", progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+@once
+def test_wrong_arguments():
+    space = SearchSpace(["unary(x)"])
+    with pytest.raises(ValueError, match="The method is one of grid, float32; got 'exact'"):
+        space.unique(method="exact")
+    with pytest.raises(ValueError, match="one row of one finite number or more"):
+        space.unique(inputs=[np.nan])

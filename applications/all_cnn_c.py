@@ -53,7 +53,8 @@ def AllCNNC(
 
     Example:
     ```python
-    model = keras_actfn.training.autoinit(AllCNNC(activation="tanh"))
+    model = AllCNNC(activation="negative(relu(x))")
+    keras_actfn.training.autoinit(model)
     ```
     """
     shape, data_format = image_arguments(

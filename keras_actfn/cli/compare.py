@@ -101,21 +101,5 @@ def compare(
         f"{settings['test_images']} test images, {epochs} epochs, seeds "
         f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
     )
-    _print_table(*result.cells())
+    typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")
-
-
-def _print_table(headings, rows):
-    """A table as wide as it needs to be, in Markdown's form."""
-    from rich.box import MARKDOWN
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=MARKDOWN)
-    for position, heading in enumerate(headings):
-        table.add_column(Text(heading), justify="right" if position else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = Console(highlight=False)
-    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)

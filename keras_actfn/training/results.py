@@ -136,9 +136,14 @@ class Comparison:
         return headings, body
 
     def markdown(self):
-        """The table in Markdown."""
+        """The table in Markdown, columns aligned."""
         headings, body = self.cells()
-        lines = [headings, ["---", *["--:"] * (len(headings) - 1)], *body]
+        widths = [max(map(len, column)) for column in zip(headings, *body, strict=True)]
+        rules = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
+        lines = [
+            [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
+            for line in (headings, rules, *body)
+        ]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def __str__(self):

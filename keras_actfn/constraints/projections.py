@@ -33,7 +33,7 @@ def project_simplex(values, axis=0):
     descending = -ops.sort(-values, axis=axis)
     count = _counting_along(values, axis)
     threshold = ops.max((ops.cumsum(descending, axis=axis) - 1) / count, axis=axis, keepdims=True)
-    return ops.maximum(values - threshold, 0)
+    return ops.cast(ops.maximum(values - threshold, 0), values.dtype)
 
 
 def project_unit_sum(values, axis=0):

@@ -18,8 +18,8 @@ def output_and_gradients(layer, x, weight=None):
         `(output, gradient to x, [gradient to each trainable variable])`, NumPy arrays.
     """
     x = ops.convert_to_tensor(x, layer.compute_dtype)
-    variables = [ops.convert_to_tensor(variable) for variable in layer.trainable_variables]
-    fixed = [ops.convert_to_tensor(variable) for variable in layer.non_trainable_variables]
+    variables = [_tensor(variable) for variable in layer.trainable_variables]
+    fixed = [_tensor(variable) for variable in layer.non_trainable_variables]
 
     def call(x, *variables):
         return layer.stateless_call(list(variables), fixed, x)[0]
@@ -30,3 +30,8 @@ def output_and_gradients(layer, x, weight=None):
     to_x, *to_variables = vector_jacobian_product(call, upstream, x, *variables)
     numpy = ops.convert_to_numpy
     return numpy(output), numpy(to_x), [numpy(gradient) for gradient in to_variables]
+
+
+def _tensor(variable):
+    """The variable's value, detached from it."""
+    return ops.convert_to_tensor(ops.convert_to_numpy(variable), variable.dtype)

@@ -10,6 +10,10 @@ built before, so weights move between two models by name.
 from .alexnet import AlexNet
 from .all_cnn_c import AllCNNC
 from .coatnet import CoAtNet
+from .deit import DeiTTiny
+from .gpt2 import GPT2
+from .gpt2_generation import generate
+from .gpt2_presets import HubTokenizer, gpt2_from_preset
 from .kerasnet import KerasNet
 from .lenet import LeNet5
 from .mobilevit_v2 import MobileViTV2
@@ -17,13 +21,18 @@ from .preact_resnet import ResNet10, ResNet18
 from .resnet50 import ResNet50
 from .resnet_v1 import ResNet56
 from .resnet_v2 import ResNet56V2
+from .tnt import TNTSmall
 from .vgg import VGG11
+from .vit import ViTTiny
 
 __all__ = [
+    "GPT2",
     "MODELS",
     "AlexNet",
     "AllCNNC",
     "CoAtNet",
+    "DeiTTiny",
+    "HubTokenizer",
     "KerasNet",
     "LeNet5",
     "MobileViTV2",
@@ -32,7 +41,11 @@ __all__ = [
     "ResNet50",
     "ResNet56",
     "ResNet56V2",
+    "TNTSmall",
     "VGG11",
+    "ViTTiny",
+    "generate",
+    "gpt2_from_preset",
 ]
 
 #: Every model of images by the name that the command line takes.
@@ -49,4 +62,7 @@ MODELS = {
     "vgg11": VGG11,
     "resnet10": ResNet10,
     "resnet18": ResNet18,
+    "vit_tiny": ViTTiny,
+    "deit_tiny": DeiTTiny,
+    "tnt_small": TNTSmall,
 }

@@ -261,13 +261,14 @@ def patch_images(model, input_shape, classes, data_format, patch_size):
     Raises:
         ValueError: If an argument is not what it should be.
     """
+    patch = _pair(model, patch_size)
     shape, data_format = image_arguments(
-        model, input_shape, classes, data_format, default=(32, 32, 3), smallest=1
+        model, input_shape, classes, data_format, default=(32, 32, 3), smallest=max(patch)
     )
     inputs = images = keras.Input(shape, name="images")
     if data_format == "channels_first":
         images = layers.Permute((2, 3, 1), name="channels_last")(inputs)
-    return inputs, images, _pair(model, patch_size)
+    return inputs, images, patch
 
 
 def check_sizes(model, **sizes):

@@ -43,7 +43,7 @@ def ViTTiny(
 
     Args:
         activation: Any specification that `keras_actfn.activation` takes.
-        input_shape: Shape of one image; 32×32×3 if None.
+        input_shape: Shape of one image, no smaller than a patch; 32×32×3 if None.
         classes: Number of classes.
         classifier_activation: Activation of the last layer; None for logits.
         data_format: `"channels_last"`, `"channels_first"` or None for Keras's setting.

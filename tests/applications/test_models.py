@@ -25,6 +25,12 @@ COUNTS = [
     ("vgg11", (32, 32, 3), 10, 9_228_362, 9_233_866),
     ("resnet10", (32, 32, 3), 10, 4_901_578, 4_905_674),
     ("resnet18", (32, 32, 3), 10, 11_172_298, 11_180_234),
+    ("vit_tiny", (32, 32, 3), 10, 5_399_818, 5_399_818),
+    ("vit_tiny", (32, 32, 3), 100, 5_417_188, 5_417_188),
+    ("deit_tiny", (32, 32, 3), 10, 5_365_076, 5_365_076),
+    ("deit_tiny", (32, 32, 3), 100, 5_399_816, 5_399_816),
+    ("tnt_small", (32, 32, 3), 10, 21_525_298, 21_525_298),
+    ("tnt_small", (32, 32, 3), 100, 21_559_948, 21_559_948),
 ]
 SLOTS = {
     "lenet5": 3,
@@ -39,6 +45,9 @@ SLOTS = {
     "vgg11": 8,
     "resnet10": 10,
     "resnet18": 18,
+    "vit_tiny": 12,
+    "deit_tiny": 12,
+    "tnt_small": 24,
 }
 #: Length of the AQuaSurF paper's feature vectors (Appendix D), by model and classes.
 FISHER_BINS = [
@@ -60,6 +69,9 @@ SMALLEST = {
     "vgg11": 32,
     "resnet10": 8,
     "resnet18": 8,
+    "vit_tiny": 4,
+    "deit_tiny": 4,
+    "tnt_small": 4,
 }
 #: Arguments that leave out repeated blocks.
 SHALLOW = {
@@ -68,6 +80,10 @@ SHALLOW = {
     "mobilevit_v2": {"depths": (1, 1, 1)},
     "coatnet": {"blocks": (1, 1, 1, 1), "channels": (16, 32, 32, 64)},
     "resnet50": {"blocks": (1, 1, 1, 1)},
+    "vit_tiny": {"depth": 1, "width": 24},
+    "deit_tiny": {"depth": 1, "width": 24},
+    # One pixel would attend to itself only, and its queries and keys have no gradient.
+    "tnt_small": {"depth": 1, "width": 24, "pixel_stride": 2},
 }
 
 
@@ -147,7 +163,8 @@ def test_each_slot_has_its_own_layer(name):
     input_shape, classes, total = next(row[1:3] + row[4:] for row in COUNTS if row[0] == name)
     model = shapes_of(name, activation=Slope, input_shape=input_shape, classes=classes)
     names = [layer.name for layer in slots_of(model)]
-    assert names == [f"activation_{i}" for i in range(1, SLOTS[name] + 1)]
+    # Keras lists layers by their distance to the output, which parallel paths interleave.
+    assert sorted(names) == sorted(f"activation_{i}" for i in range(1, SLOTS[name] + 1))
     assert size(model.weights) == total + SLOTS[name]
 
 

@@ -148,8 +148,8 @@ def _print(name, spectrum, seconds):
         numbers = [f"{row['parameters']:.0f}", f"{row.get('positive', 0):.0f}"]
         numbers += [f"{row[column]:.4g}" for column in _COLUMNS]
         table.add_row(Text(layer), *map(Text, numbers))
-    console = Console(highlight=False)
-    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
+    width = max(Console().width, 60 + 12 * len(_COLUMNS))
+    Console(highlight=False, width=width).print(table, crop=False)
     for layer, reason in spectrum.problems.items():
         typer.echo(f"Invalid: {layer}: {reason}")
     for layer, reason in spectrum.uncovered.items():

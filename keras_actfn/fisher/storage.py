@@ -59,23 +59,22 @@ def load(path) -> tuple[dict, list[list[Pair]]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            manifest = json.loads(bytes(file["manifest"]))
-            if manifest.get("format") != FORMAT:
-                raise KeyError("format")
-            if manifest["version"] > VERSION:
-                raise ValueError(
-                    f"{path} has format version {manifest['version']}; this version of "
-                    f"keras_actfn reads up to {VERSION}. Install a newer keras-actfn."
-                )
-            pairs = [
-                [
-                    Pair(file[f"{i}.{j}.omega"], file[f"{i}.{j}.gamma"])
-                    for j in range(entry["pairs"])
-                ]
-                for i, entry in enumerate(manifest["blocks"])
-            ]
-    except (KeyError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+            arrays = dict(file)
+        manifest = json.loads(bytes(arrays["manifest"]))
+        known = manifest["format"] == FORMAT
+    except (AttributeError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        known = False
+    if not known:
         raise ValueError(
             f"{path} is not a Fisher spectrum. Pass a file written by FisherSpectrum.save."
-        ) from error
+        )
+    if manifest["version"] > VERSION:
+        raise ValueError(
+            f"{path} has format version {manifest['version']}; this version of keras_actfn reads "
+            f"up to {VERSION}. Install a newer keras-actfn."
+        )
+    pairs = [
+        [Pair(arrays[f"{i}.{j}.omega"], arrays[f"{i}.{j}.gamma"]) for j in range(entry["pairs"])]
+        for i, entry in enumerate(manifest["blocks"])
+    ]
     return manifest, pairs

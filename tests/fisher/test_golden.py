@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+
 from keras_actfn.fisher import fisher_spectrum
 
 # layer: size, positive, max, smallest positive, trace, log-determinant of the positive ones

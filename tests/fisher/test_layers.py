@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from keras_actfn.fisher import exact_fisher, fisher_spectrum
 from reference.fisher import dense_softmax_fisher, kronecker_eigenvalues
+
+from keras_actfn.fisher import exact_fisher, fisher_spectrum
 
 CPU_LACKS_CHANNELS_FIRST = keras.backend.backend() == "tensorflow"
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from reference.fisher import patches as reference_patches
+
 from keras_actfn.fisher import patches
 from keras_actfn.fisher.moments import Diagonal, SecondMoment
-from reference.fisher import patches as reference_patches
 
 pytestmark = pytest.mark.once
 

@@ -1,0 +1,177 @@
+"""`FisherSpectrum` against brute force on all products."""
+
+import numpy as np
+import pytest
+from reference.fisher import kronecker_eigenvalues
+from scipy import stats
+
+from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
+from keras_actfn.fisher.factors import Pair
+
+pytestmark = pytest.mark.once
+
+
+def spectrum(seed, shapes=((9, 30), (41, 20), (3, 4)), zeros=2):
+    generator = np.random.default_rng(seed)
+    blocks = []
+    for i, (a, b) in enumerate(shapes):
+        omega = np.exp(generator.normal(scale=4, size=a))
+        omega[: min(zeros, a - 1)] = 0
+        pairs = [Pair(omega, np.exp(generator.normal(-3, 3, size=b)))]
+        blocks.append(BlockSpectrum.from_raw(f"layer{i}", a * b, pairs))
+    return FisherSpectrum(blocks, {"lstm": "no block"}, {"norm": "left out"}, {"mode": "exact"})
+
+
+def brute_logs(block):
+    with np.errstate(divide="ignore"):
+        return np.sort(np.log(kronecker_eigenvalues(block.pairs)))
+
+
+def test_log_eigenvalues_are_all_products():
+    for block in spectrum(0).blocks:
+        logs = block.log_eigenvalues()
+        assert len(logs) == block.parameters
+        np.testing.assert_allclose(logs, brute_logs(block), rtol=1e-10)
+        assert np.isneginf(logs).sum() == 2 * len(block.pairs[0].gamma)
+
+
+@pytest.mark.parametrize("bins", [1, 7, 200])
+def test_histogram_counts_every_eigenvalue_once(bins):
+    for block in spectrum(1).blocks:
+        logs = np.clip(brute_logs(block), -100, 100)
+        expected, _ = np.histogram(logs, bins, range=(-100, 100))
+        np.testing.assert_array_equal(block.histogram(bins), expected)
+
+
+def test_values_beyond_the_range_are_in_the_outer_bins():
+    block = BlockSpectrum("a", 4, [Pair(np.array([0.0, 1.0]), np.exp([-150.0, 150.0]))])
+    np.testing.assert_array_equal(block.histogram(5), [3, 0, 0, 0, 1])
+
+
+def test_features_are_the_papers():
+    found = spectrum(2)
+    features = found.features()
+    assert features.dtype == np.float32
+    assert len(features) == 270 // 100 + 820 // 100 + 12 // 100
+    np.testing.assert_allclose(features[:2], found.cdf("layer0"), rtol=1e-6)
+    assert features[1] == features[-1] == 1.0
+    counts = found.features("histogram")
+    assert counts.sum() == 270 + 820
+    with pytest.raises(ValueError, match="kind must be 'cdf' or 'histogram'; received 'x'"):
+        found.features("x")
+
+
+def test_distance_is_the_wasserstein_distance():
+    a, b = spectrum(3), spectrum(4, zeros=1)
+    expected = sum(
+        stats.wasserstein_distance(
+            np.clip(brute_logs(p), -100, 100), np.clip(brute_logs(q), -100, 100)
+        )
+        / p.parameters
+        for p, q in zip(a.blocks, b.blocks, strict=True)
+    )
+    np.testing.assert_allclose(a.distance(b), expected, rtol=1e-10)
+    np.testing.assert_allclose(a.distance(b, bins=20000), expected, rtol=1e-2)
+    assert a.distance(a) == 0
+
+
+def test_manhattan_distance_of_weighted_features_is_the_binned_distance():
+    a, b = spectrum(3, shapes=((20, 10),)), spectrum(4, shapes=((20, 10),))
+    manhattan = np.abs(a.features(weighted=True) - b.features(weighted=True)).sum()
+    np.testing.assert_allclose(manhattan, a.distance(b, bins=2), rtol=1e-5)
+
+
+def test_distance_needs_one_architecture():
+    with pytest.raises(ValueError, match="must have the same numbers of weights"):
+        spectrum(0).distance(spectrum(0, shapes=((3, 4),)))
+
+
+def test_summary_equals_brute_force():
+    block = spectrum(5).blocks[0]
+    values = kronecker_eigenvalues(block.pairs)
+    positive = values[values > 0]
+    share = positive / positive.sum()
+    expected = {
+        "parameters": 270,
+        "positive": len(positive),
+        "max": values.max(),
+        "min_positive": positive.min(),
+        "trace": values.sum(),
+        "effective_rank": np.exp(-(share * np.log(share)).sum()),
+        "log_determinant": np.log(positive).sum(),
+        "condition_number": values.max() / positive.min(),
+    }
+    found = block.summary()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-10, err_msg=name)
+
+
+def test_summary_of_the_network_joins_the_blocks():
+    found = spectrum(6)
+    values = np.concatenate([kronecker_eigenvalues(b.pairs) for b in found.blocks])
+    share = values[values > 0] / values.sum()
+    np.testing.assert_allclose(found.summary()["trace"], values.sum())
+    np.testing.assert_allclose(
+        found.summary()["effective_rank"], np.exp(-(share * np.log(share)).sum())
+    )
+
+
+def test_negative_eigenvalues_are_clipped_and_reported():
+    block = BlockSpectrum.from_raw("a", 3, [Pair(np.array([-0.5, 0.5, 1.0]), np.ones(1))])
+    np.testing.assert_array_equal(block.pairs[0].omega, [0.0, 0.5, 1.0])
+    assert block.clipped == 0.5 / 3.0
+    tiny = BlockSpectrum.from_raw("a", 2, [Pair(np.array([1e-17, 1.0]), np.ones(1))])
+    np.testing.assert_array_equal(tiny.pairs[0].omega, [0.0, 1.0])
+
+
+def test_validity():
+    good = Pair(np.ones(2), np.ones(2))
+    assert FisherSpectrum([BlockSpectrum("a", 4, [good])]).valid
+    for bad, why in (
+        (Pair(np.array([np.nan, 1.0]), np.ones(2)), "not finite"),
+        (Pair(np.ones(2), np.zeros(2)), "all its eigenvalues are zero"),
+    ):
+        found = FisherSpectrum([BlockSpectrum("a", 4, [good]), BlockSpectrum("b", 4, [bad])])
+        assert not found.valid
+        assert list(found.problems) == ["b"] and why in found.problems["b"]
+        assert "invalid" in repr(found)
+    assert not FisherSpectrum([]).valid
+
+
+def test_spectra_that_are_not_finite_have_no_distance():
+    bad = FisherSpectrum([BlockSpectrum("a", 4, [Pair(np.full(2, np.nan), np.ones(2))])])
+    with pytest.raises(ValueError, match="needs finite spectra; these layers are not: a"):
+        bad.distance(bad)
+    assert np.isnan(bad.cdf("a", 3)).all()
+    assert np.isnan(bad.summary()["trace"])
+
+
+def test_save_and_load(tmp_path):
+    found = spectrum(7)
+    path = tmp_path / "deep" / "spectrum.npz"
+    found.save(path)
+    again = FisherSpectrum.load(path)
+    assert [p.name for p in path.parent.iterdir()] == ["spectrum.npz"]
+    assert again.layers == found.layers and again.settings == found.settings
+    assert again.uncovered == found.uncovered and again.excluded == found.excluded
+    np.testing.assert_array_equal(again.features(), found.features())
+    assert again.distance(found) == 0
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "other.npz"
+    np.savez(path, a=np.ones(2))
+    text = tmp_path / "text.npz"
+    text.write_text("no")
+    for file in (path, text):
+        with pytest.raises(ValueError, match="is not a Fisher spectrum"):
+            FisherSpectrum.load(file)
+
+
+def test_unknown_layers_are_named():
+    with pytest.raises(ValueError, match="No block is named 'lstm'.*It was not treated: no block"):
+        spectrum(0).log_eigenvalues("lstm")
+    with pytest.raises(ValueError, match="It was left out"):
+        spectrum(0).cdf("norm")
+    np.testing.assert_array_equal(spectrum(0).cdf(0), spectrum(0).cdf("layer0"))

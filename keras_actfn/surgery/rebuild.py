@@ -101,10 +101,9 @@ class _Builder:
         return new
 
     def _sequential(self, old):
-        layers = [self._operation(layer) for layer in graph.operations(old)]
         followed = []
-        for one, layer in zip(graph.operations(old), layers, strict=True):
-            followed += [layer, *self._follower(one)]
+        for layer in old.layers:
+            followed += [self._operation(layer), *self._follower(layer)]
         if isinstance(old._layers[0], keras.layers.InputLayer):
             followed.insert(0, self._operation(old._layers[0]))
         plain = type(old).__init__ is graph.Sequential.__init__
@@ -210,7 +209,7 @@ def _copy_layer(old, new):
     generators = zip(graph.seed_generators(old), graph.seed_generators(new), strict=False)
     for one, other in generators:
         other.state.assign(np.array(keras.ops.convert_to_numpy(one.state)))
-    if type(old).save_assets is not keras.layers.Layer.save_assets:
+    if hasattr(old, "save_assets"):
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)
             if os.listdir(folder):

@@ -113,7 +113,7 @@ def test_model_is_left_as_it_was():
 
 def test_model_is_restored_after_an_error():
     model = small()
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ValueError, match="incompatible"):
         fisher_spectrum(model, draw(4, 7))
     assert "call" not in vars(model.layers[0])
 
@@ -205,9 +205,9 @@ def test_bad_input():
     for arguments, text in cases:
         with pytest.raises(ValueError, match=text):
             fisher_spectrum(model, **arguments)
-    with pytest.raises(ValueError, match="has no weights yet. Build it first"):
+    with pytest.raises(ValueError, match=r"has no weights yet\. Build it first"):
         fisher_spectrum(keras.Sequential([layers.Dense(3)]), x)
-    with pytest.raises(ValueError, match="model must be a keras.Model; received Dense"):
+    with pytest.raises(ValueError, match=r"model must be a keras\.Model; received Dense"):
         fisher_spectrum(layers.Dense(3), x)
     with pytest.raises(ValueError, match="predictive distribution is unknown"):
         fisher_spectrum(small(None), x)

@@ -100,5 +100,5 @@ def test_newer_jax_is_refused(monkeypatch):
         importlib.metadata, "version", lambda name: "0.9.2" if name == "jax" else real(name)
     )
     model, x = build(LAYERS["dense"], "softmax")
-    with pytest.raises(ImportError, match="lack get_bind_params.*installed is JAX 0.9.2"):
+    with pytest.raises(ImportError, match=r"lack get_bind_params.*installed is JAX 0.9.2"):
         fisher_spectrum(model, x, engine="kfac_jax")

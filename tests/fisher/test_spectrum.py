@@ -170,7 +170,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_unknown_layers_are_named():
-    with pytest.raises(ValueError, match="No block is named 'lstm'.*It was not treated: no block"):
+    with pytest.raises(ValueError, match=r"No block is named 'lstm'.*It was not treated: no block"):
         spectrum(0).log_eigenvalues("lstm")
     with pytest.raises(ValueError, match="It was left out"):
         spectrum(0).cdf("norm")

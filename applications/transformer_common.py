@@ -297,7 +297,11 @@ def _pair(model, patch_size):
         pair = tuple(pair)
     except TypeError:
         pair = ()
-    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair) or True in pair:
+    if (
+        len(pair) != 2
+        or not all(isinstance(n, int) and n > 0 for n in pair)
+        or any(n is True for n in pair)
+    ):
         raise ValueError(
             f"{model}: patch_size is a positive integer or a pair of them, (height, width). "
             f"Received: patch_size={patch_size!r}."

@@ -55,6 +55,22 @@ class Snapshots:
             for counts in self.histograms[layer][snapshot]
         ]
 
+    def plot(self, what: str = "evolution"):
+        """Draw the curves over training, or the class histograms beside normal laws.
+
+        Args:
+            what: `"evolution"` (as the paper's Figs. 3 and 4) or `"gaussianity"`.
+
+        Returns:
+            A `matplotlib.figure.Figure`.
+        """
+        from ..plotting import theory
+
+        drawings = {"evolution": theory.draw_evolution, "gaussianity": theory.draw_gaussianity}
+        if what not in drawings:
+            raise ValueError(f"`what` must be one of {', '.join(drawings)}. Received: {what!r}")
+        return drawings[what](self)
+
     def save(self, path) -> None:
         """Write an npz file, replacing an older one in one move."""
         path = Path(path)

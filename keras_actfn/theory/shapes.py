@@ -271,7 +271,7 @@ def compare_shapes(x, y, *, mirrored: bool | None = None) -> ShapeComparison:
     for family in FAMILIES:
         sides = (False, True) if mirrored is None else (mirrored,)
         tried = [fit_shape(family, x, y, mirrored=side) for side in sides]
-        fits.append(min(tried, key=lambda fit: (fit.aic, fit.mirrored)))
+        fits.append(min(tried, key=lambda fit: (round(fit.aic, 6), fit.mirrored)))
     return ShapeComparison(tuple(sorted(fits, key=lambda fit: fit.aic)))
 
 

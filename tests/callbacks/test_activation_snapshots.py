@@ -76,6 +76,9 @@ def test_histograms_are_those_of_the_inputs_by_class(recorded):
         assert data.histograms["knots"][-1, k].sum() == 40 * 3
     found = data.gaussianity("knots")
     assert len(found) == 3 and all(0 < f.distance < 0.5 for f in found)
+    assert len(data.plot("gaussianity").axes) == len(data.plot().axes) == 2
+    with pytest.raises(ValueError, match="one of evolution, gaussianity"):
+        data.plot("curves")
 
 
 @pytest.mark.once

@@ -1,0 +1,236 @@
+"""`keras-actfn derive`: activations from theory, as a table and a figure."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import JsonOption
+
+KnotsOption = Annotated[int, typer.Option(help="Number of knots.")]
+LowOption = Annotated[float, typer.Option(help="Position of the first knot.")]
+HighOption = Annotated[float, typer.Option(help="Position of the last knot.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder for the table and the figure.")]
+PlotOption = Annotated[bool, typer.Option(help="Draw the figure.")]
+
+
+def register(app):
+    """Add `derive correlation` and `derive eafo` to the app."""
+    derive = typer.Typer(
+        help="Derive an activation from class statistics or from an input density.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    derive.command("correlation")(correlation)
+    derive.command("eafo")(eafo)
+    app.add_typer(derive, name="derive")
+
+
+def correlation(
+    classes: Annotated[int, typer.Option(help="Number of classes, evenly spaced.")] = 20,
+    half: Annotated[float, typer.Option(help="Their means run from -half to half.")] = 3.0,
+    means: Annotated[
+        str | None, typer.Option(help="Means, with commas, instead: --means=-2,0,1.5")
+    ] = None,
+    sigma: Annotated[str, typer.Option(help="Standard deviation, or one each with commas.")] = "1",
+    priors: Annotated[str | None, typer.Option(help="Class priors, with commas.")] = None,
+    extrapolation: Annotated[
+        str, typer.Option(help="Beyond the knots: linear or clamp.")
+    ] = "linear",
+    knots: KnotsOption = 33,
+    low: LowOption = -3.0,
+    high: HighOption = 3.0,
+    certify: Annotated[
+        bool, typer.Option(help="Try all sign patterns (up to 10 classes).")
+    ] = False,
+    adam: Annotated[int, typer.Option(help="Also train by Adam for so many steps.")] = 0,
+    two_class: Annotated[
+        bool, typer.Option("--two-class", help="Maximise rho_2; for two classes.")
+    ] = False,
+    output: OutputOption = Path("runs/derive/correlation"),
+    plot: PlotOption = True,
+    as_json: JsonOption = False,
+):
+    """Find the piecewise-linear function that correlates best with Gaussian classes."""
+    import numpy as np
+
+    from ..theory import (
+        CorrelationObjective,
+        GaussianMixture,
+        UnrestrictedOptimum,
+        compare_shapes,
+        two_class_optimum,
+    )
+
+    centres = numbers(means, "--means") if means else np.linspace(-half, half, classes)
+    std = numbers(sigma, "--sigma")
+    mixture = GaussianMixture(
+        centres, std if len(std) > 1 else std[0], numbers(priors, "--priors") if priors else None
+    )
+    positions = np.linspace(low, high, knots)
+    objective = CorrelationObjective(mixture, positions, extrapolation)
+    facts, unrestricted = {}, None
+    if two_class:
+        found = two_class_optimum(mixture, positions, extrapolation)
+        values = found.values
+        facts |= {
+            "rho_2": found.correlation,
+            "rho_2_of_all_functions": found.unrestricted_correlation,
+            "posterior_slope": found.slope,
+        }
+    else:
+        found = objective.optimum(certify=certify)
+        values, unrestricted = found.values, UnrestrictedOptimum(mixture)
+        facts |= {
+            "objective": found.objective,
+            "objective_of_all_functions": unrestricted.objective,
+            "objective_of_relu": objective.value(np.maximum(positions, 0)),
+            "certified": found.certified,
+            "correlations": found.correlations.tolist(),
+        }
+        if adam:
+            facts["objective_of_adam"] = objective.train(steps=adam).objective
+    shapes = compare_shapes(positions, values)
+    figure = None
+    if plot:
+        from ..plotting.theory import derived_correlation, draw_derived
+
+        figure = draw_derived(derived_correlation(objective, values, shapes, unrestricted))
+    report(facts, positions, values, figure, output, as_json, shapes)
+
+
+def eafo(
+    activation: Annotated[
+        str, typer.Option(help="Name of a function, or an expression in x.")
+    ] = "tanh",
+    density: Annotated[
+        str,
+        typer.Option(
+            help="A distribution of scipy.stats, such as norm or 'norm(0, 2)', or a .npy file of "
+            "samples."
+        ),
+    ] = "norm",
+    step: Annotated[float | None, typer.Option(help="Step size.")] = None,
+    share: Annotated[
+        float, typer.Option(help="Without --step: share of the largest monotone step.")
+    ] = 0.5,
+    region: Annotated[
+        str | None,
+        typer.Option(help="Monotone region 'low,high' to act on, such as --region=0,inf for ReLU."),
+    ] = None,
+    smooth: Annotated[
+        float | None, typer.Option(help="Window to average kinks away with, if there are any.")
+    ] = None,
+    knots: KnotsOption = 33,
+    low: LowOption = -3.0,
+    high: HighOption = 3.0,
+    output: OutputOption = Path("runs/derive/eafo"),
+    plot: PlotOption = True,
+    as_json: JsonOption = False,
+):
+    """Take one step that lowers the entropy of an activation's output."""
+    import numpy as np
+
+    from ..expressions import resolve
+    from ..theory import eafo_step, kernel_estimate
+
+    function, source = resolve(activation), read_density(density)
+    bounds = None
+    if region is not None:
+        bounds = tuple(numbers(region, "--region"))
+        if len(bounds) != 2:
+            raise ValueError(f"--region is two numbers, low,high. Received: {region!r}.")
+    result = eafo_step(
+        activation,
+        source,
+        share if step is None else step,
+        relative=step is None,
+        region=bounds,
+        smooth=smooth,
+    )
+    positions = np.linspace(low, high, knots)
+    facts = {
+        "step": result.step,
+        "largest_step": result.max_step,
+        "entropy_before": result.entropy_before,
+        "entropy_after": result.entropy_after,
+        "entropy_minus_log_std_before": result.normalised_before,
+        "entropy_minus_log_std_after": result.normalised_after,
+        "slope_at_zero": result.slope,
+        "region": [str(end) if np.isinf(end) else end for end in result.region],
+    }
+    if result.sample_change is not None:
+        facts["entropy_change_on_samples"] = result.sample_change
+    figure = None
+    if plot:
+        from ..plotting.theory import derived_entropy_step, draw_derived
+
+        pdf = source.pdf if hasattr(source, "pdf") else kernel_estimate(source).pdf
+        figure = draw_derived(derived_entropy_step(result, function, pdf, positions, activation))
+    report(facts, positions, result.table(positions), figure, output, as_json)
+
+
+def numbers(text, option):
+    """Numbers between commas."""
+    try:
+        return [float(word) for word in str(text).split(",")]
+    except ValueError:
+        raise ValueError(f"{option} is numbers with commas between. Received: {text!r}.") from None
+
+
+def read_density(text):
+    """A frozen SciPy distribution from its name and numbers, or samples from a file."""
+    import numpy as np
+
+    from .._optional import require
+
+    if text.endswith(".npy"):
+        return np.load(text, allow_pickle=False)
+    stats = require("scipy.stats", extra="theory")
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", text)
+    family = getattr(stats, match.group(1), None) if match else None
+    if not isinstance(family, stats.rv_continuous):
+        raise ValueError(
+            "--density is a continuous distribution of scipy.stats with its numbers, such as "
+            f"norm, 'norm(0, 2)' or 't(4)', or a .npy file of samples. Received: {text!r}."
+        )
+    arguments = match.group(2)
+    return family(*(numbers(arguments, "--density") if arguments and arguments.strip() else ()))
+
+
+def report(facts, positions, values, figure, output, as_json, shapes=None):
+    """Print facts and table; write the table, and the figure if there is one."""
+    output.mkdir(parents=True, exist_ok=True)
+    table = output / "table.csv"
+    lines = ["x,f"] + [f"{x:.17g},{y:.17g}" for x, y in zip(positions, values, strict=True)]
+    temporary = table.with_suffix(".csv.tmp")
+    temporary.write_text("\n".join(lines) + "\n")
+    os.replace(temporary, table)
+    facts["table"] = str(table)
+    if figure is not None:
+        from ..plotting import save_figure
+
+        facts["figure"] = str(save_figure(figure, output / "figure.png"))
+    if as_json:
+        extra = {"x": positions.tolist(), "f": values.tolist()}
+        if shapes is not None:
+            extra["shapes"] = [vars(fit) for fit in shapes.fits]
+            for shape in extra["shapes"]:
+                # JSON has no NaN: a family without a steepness has none.
+                shape["beta"] = None if shape["beta"] != shape["beta"] else shape["beta"]
+        typer.echo(json.dumps(facts | extra, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, list):
+            value = " ".join(v if isinstance(v, str) else f"{v:.4f}" for v in value)
+        elif isinstance(value, float):
+            value = f"{value:.8g}"
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
+    if shapes is not None:
+        typer.echo(f"\n{shapes}")
+    typer.echo(f"\n{'x':>9}{'f':>14}")
+    for x, y in zip(positions, values, strict=True):
+        typer.echo(f"{x:>9.4f}{y:>14.6f}")

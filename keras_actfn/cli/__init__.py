@@ -11,7 +11,7 @@ from .._optional import require
 from .._version import __version__
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "derive", "probe")
+COMMANDS = ("compare", "derive", "probe", "space")
 
 
 def build_app():

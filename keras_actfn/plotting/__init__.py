@@ -2,6 +2,7 @@
 
 from .curves import draw_learned_curves, draw_training_curves, save_figure
 from .data import LearnedCurve, TrainingCurve, learned_curves, training_curves
+from .functions import FunctionCurve, draw_function, function_curve
 from .spectra import (
     SpectrumCurve,
     SpectrumEvolution,
@@ -12,6 +13,7 @@ from .spectra import (
 )
 
 __all__ = [
+    "FunctionCurve",
     "SpectrumCurve",
     "SpectrumEvolution",
     "evolution_figure",
@@ -20,8 +22,10 @@ __all__ = [
     "spectrum_figure",
     "LearnedCurve",
     "TrainingCurve",
+    "draw_function",
     "draw_learned_curves",
     "draw_training_curves",
+    "function_curve",
     "learned_curves",
     "save_figure",
     "training_curves",

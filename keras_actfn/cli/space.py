@@ -1,0 +1,203 @@
+"""`keras-actfn space`: build search spaces, count their functions and show one of them."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._optional import require
+from .common import JsonOption
+
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        help="three_node, four_node, coatnet, or a schema such as "
+        '"binary(unary(unary(x)),unary(x))".',
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", help="Folder of the space; runs/spaces/NAME if left out. Built if missing."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of the inputs to compare functions on.")]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        help="grid: the same counts on every machine; float32: the published definition, "
+        "on the TensorFlow backend."
+    ),
+]
+SignOption = Annotated[bool, typer.Option("--up-to-sign", help="Count f and -f as one.")]
+
+
+def register(app):
+    """Add the commands to the app."""
+    space = typer.Typer(
+        help="Search spaces of activation functions and their unique functions.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    space.command("build")(build)
+    space.command("stats")(stats)
+    space.command("show")(show)
+    app.add_typer(space, name="space")
+
+
+def build(
+    space: SpaceArgument,
+    output: OutputOption = None,
+    seed: SeedOption = 0,
+    method: MethodOption = "grid",
+    up_to_sign: SignOption = False,
+    as_json: JsonOption = False,
+):
+    """Find the unique functions of a space and write their outputs to a folder."""
+    unique = _open(space, output, seed, method, up_to_sign)
+    _print_counts(unique, as_json)
+
+
+def stats(
+    space: SpaceArgument,
+    output: OutputOption = None,
+    seed: SeedOption = 0,
+    method: MethodOption = "grid",
+    up_to_sign: SignOption = False,
+    as_json: JsonOption = False,
+):
+    """Count a space's functions: all, finite, unique, and the largest groups of equals."""
+    unique = _open(space, output, seed, method, up_to_sign)
+    _print_counts(unique, as_json, groups=5)
+
+
+def show(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="FUNCTION",
+            help="An expression in x, an operator, a discovered function, or the number of a "
+            "unique function.",
+        ),
+    ],
+    space: Annotated[
+        str, typer.Option("--space", help="Space in which to look for equal functions.")
+    ] = "three_node",
+    output: OutputOption = None,
+    equivalents: Annotated[int, typer.Option(help="List at most so many equal functions.")] = 10,
+    plot: Annotated[bool, typer.Option(help="Draw the function into the folder.")] = True,
+    as_json: JsonOption = False,
+):
+    """Show a function: its formula, LaTeX, equal functions of the space, and its curve."""
+    from ..expressions import Expression, resolve
+
+    unique = _open(space, output, 0, "grid", False)
+    if function.isdecimal():
+        expression, group = unique.expressions[int(function)], int(function)
+    else:
+        expression = resolve(function)
+        if not isinstance(expression, Expression):
+            raise ValueError(f"'{function}' is a function of Keras, not an expression in x.")
+        group = unique.index(expression) if expression in unique.space else None
+    equal = unique.equivalents(group) if group is not None else []
+    result = {
+        "function": str(expression),
+        "latex": expression.latex(),
+        "space": space,
+        "unique_function": group,
+        "finite": bool(unique.valid[group]) if group is not None else None,
+        "equal_functions": len(equal),
+        "equivalents": [str(equal[i]) for i in range(min(equivalents, len(equal)))],
+    }
+    if plot:
+        result["plot"] = str(_draw(expression, unique.path))
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(f"function     {result['function']}")
+    typer.echo(f"LaTeX        {result['latex']}")
+    if group is None:
+        typer.echo(f"space        not in {space}")
+    else:
+        finite = "finite" if result["finite"] else "not finite everywhere"
+        typer.echo(f"space        unique function {group} of {space}, {finite}")
+        typer.echo(f"equal        {len(equal)} functions")
+        for name in result["equivalents"]:
+            typer.echo(f"             {name}")
+    if plot:
+        typer.echo(f"plot         {result['plot']}")
+
+
+def _open(space, output, seed, method, up_to_sign):
+    """The unique functions in the folder, built with a progress bar if they are not there."""
+    from ..expressions import SPACES, SearchSpace, nearest
+
+    if space in SPACES:
+        name, made = space, SPACES[space]()
+    elif "(" in space:
+        made = SearchSpace([space])
+        name = made.hash[:12]
+    else:
+        hint = nearest(space, SPACES)
+        raise ValueError(
+            f"A space is one of {', '.join(SPACES)}, or a schema such as 'unary(unary(x))'. "
+            f"Received: '{space}'. {hint}".rstrip()
+        )
+    if output is None:
+        parts = [name, *([method] if method != "grid" else []), *(["sign"] if up_to_sign else [])]
+        output = Path("runs/spaces") / "-".join([*parts, *([f"seed{seed}"] if seed else [])])
+    with _progress(f"{len(made):,} functions") as progress:
+        return made.unique(
+            seed=seed, method=method, up_to_sign=up_to_sign, path=output, progress=progress
+        )
+
+
+@contextlib.contextmanager
+def _progress(title):
+    """A bar on standard error, shown from the first call on; yields the call."""
+    rich = require("rich.progress", extra="cli")
+    console = require("rich.console", extra="cli").Console(stderr=True)
+    with rich.Progress(console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_counts(unique, as_json, groups=0):
+    import numpy as np
+
+    counts = unique.counts()
+    sizes = np.bincount(unique.classes, minlength=len(unique))
+    largest = np.argsort(-sizes, kind="stable")[:groups]
+    equal = [{"function": str(unique.expressions[i]), "equal": int(sizes[i])} for i in largest]
+    if as_json:
+        result = {
+            **counts,
+            "schemas": [str(schema) for schema in unique.space.schemas],
+            "method": unique.method,
+            "up_to_sign": unique.up_to_sign,
+            "path": str(unique.path),
+        }
+        typer.echo(json.dumps(result | ({"largest_groups": equal} if groups else {})))
+        return
+    for name, count in counts.items():
+        typer.echo(f"{name.replace('_', ' '):<20}{count:>12,}")
+    typer.echo(f"{'folder':<20}{unique.path}")
+    if groups:
+        typer.echo("largest groups of equal functions")
+        for group in equal:
+            typer.echo(f"{group['equal']:>12,}  {group['function']}")
+
+
+def _draw(expression, folder):
+    """Draw the function next to the space's folder; return the path."""
+    import re
+
+    from ..plotting import draw_function, function_curve, save_figure
+
+    name = re.sub(r"[^A-Za-z0-9_.]+", "-", str(expression)).strip("-")[:100]
+    plots = folder.with_name(f"{folder.name}-plots")
+    plots.mkdir(parents=True, exist_ok=True)
+    return save_figure(draw_function(function_curve(expression)), plots / f"{name}.png")

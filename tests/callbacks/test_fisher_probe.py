@@ -27,7 +27,9 @@ def build(**compile_arguments):
             layers.Dense(3, activation="softmax"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], **compile_arguments)
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_arguments
+    )
     return model
 
 

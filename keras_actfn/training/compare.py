@@ -146,7 +146,8 @@ def compare(
                 network = Network(label, labels[label], build_model, recipe)
             network.start_from(seed, reference)
             bar.describe(f"{label}, seed {seed}")
-            result = _train(network, split, seed, key, epochs, batch_size, bar)
+            with seeds_drawn_from(seed):
+                result = _train(network, split, seed, key, epochs, batch_size, bar)
             bar.advance(steps - result.steps)
             store.save(result, run)
             finished[label, seed] = result

@@ -35,17 +35,22 @@ def seeds_drawn_from(seed):
     """Inside, what Keras draws its default seeds from starts at `seed`; then it is put back.
 
     Keras's initialisers and random layers that are made without a seed of their own draw
-    one from Python's `random` module.
+    one from Python's `random` module. On PyTorch, dropout without a seed draws its masks
+    from PyTorch's own generator, which is set and put back likewise.
 
     Args:
         seed: A non-negative integer.
     """
     before = random.getstate()
-    random.seed(seed)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(random.setstate, before)
+        random.seed(seed)
+        if keras.backend.backend() == "torch":
+            import torch
+
+            stack.enter_context(torch.random.fork_rng())
+            torch.manual_seed(seed)
         yield
-    finally:
-        random.setstate(before)
 
 
 def state_of(model):

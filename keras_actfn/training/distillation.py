@@ -153,4 +153,4 @@ def _heads(student):
         return None
     labelled = layers["predictions"](layers["class_head"].output)
     logits = layers["distillation_head"].output
-    return keras.Model(student.inputs, [student.output, labelled, logits])
+    return keras.Model(student.input, [student.output, labelled, logits])

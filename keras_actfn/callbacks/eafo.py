@@ -17,8 +17,9 @@ from ..layers import PWL
 from ..theory import SmoothedPWL, eafo_step
 from .layer_inputs import Batches, LayerInputs, find_layers, label_names
 
-# Slopes below this share of the steepest count as flat: there f has no inverse.
-FLAT = 1e-2
+# Slopes below this share of the steepest count as flat. Where f is flat it has no inverse, and
+# where it is nearly flat, log f' and with it the entropy hang on a few thousandths of slope.
+FLAT = 0.1
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Training a model with one activation or another: `compare`, and recipes by name."""
 
+from .autoinit import AutoInitReport, autoinit
 from .compare import compare
 from .recipes import RECIPES, Recipe
 from .results import Comparison, Row, paired_difference
@@ -7,10 +8,12 @@ from .storage import RunResult
 
 __all__ = [
     "RECIPES",
+    "AutoInitReport",
     "Comparison",
     "Recipe",
     "Row",
     "RunResult",
+    "autoinit",
     "compare",
     "paired_difference",
 ]

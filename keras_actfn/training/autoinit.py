@@ -74,11 +74,11 @@ def autoinit(model, *, input_mean=0.0, input_variance=1.0):
     """Scale a model's weights in place so that every weighted layer has unit variance.
 
     Kernels of Dense, convolution, depthwise, separable and transposed convolution layers
-    are levelled, centred and scaled as the module describes, their biases set to zero. The signal is followed
-    through activations of any kind (by quadrature), pooling, normalisation, dropout as in
-    training, addition, multiplication, concatenation and layers that only move values. Of a
-    layer that is used several times, the first use counts. Normalisation layers are taken
-    to normalise, as they do in training.
+    are centred, levelled and scaled as the module describes, their biases set to zero. The
+    signal is followed through activations of any kind (by quadrature), pooling, dropout,
+    addition, multiplication, concatenation and layers that only move values, all as in
+    training: normalisation layers normalise. Of a layer that is used several times, the
+    first use counts.
 
     Args:
         model: A built `keras.Sequential` or functional model; nested models are entered.
@@ -139,15 +139,20 @@ class _Walk:
         try:
             for kernel in kernels(operation, tensors[0].shape):
                 signals = [self._scale(operation, kernel, signals[0])]
+        except Unknown as unknown:
+            return self._leave(operation, signals, str(unknown))
+        try:
             result = propagate(operation, signals, tensors)
         except Unknown as unknown:
-            return signals if ends else self._leave(operation, signals, str(unknown))
+            # What happens to the model's outputs concerns no weights behind it.
+            known = kernels(operation, tensors[0].shape) or not getattr(operation, "weights", ())
+            return signals if ends and known else self._leave(operation, signals, str(unknown))
         if not result.finite:
             return self._leave(operation, signals, "its values have no finite mean and variance")
         return [result]
 
     def _leave(self, operation, signals, reason):
-        self.unknown.setdefault(getattr(operation, "path", operation.name), reason)
+        self.unknown.setdefault(getattr(operation, "path", None) or operation.name, reason)
         return signals[:1]
 
     def _scale(self, layer, kernel, signal):

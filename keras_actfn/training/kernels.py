@@ -4,7 +4,7 @@ Let an output sum n inputs of means μᵢ and variances νᵢ, independent of ea
 weights w that have a random direction. Split w into its mean w̄ = Σw/n and the rest, whose
 sum of squares is e. Then the mean of the output is w̄·Σμᵢ and its mean square
 
-    e/(n − 1) · (Σ(νᵢ + μᵢ²) − (Σμᵢ)²/n) + w̄²·(Σνᵢ + (Σμᵢ)²),
+    e/(n − 1) · (Σ(νᵢ + μᵢ²) − t/n) + w̄²·t  with  t = Σνᵢ + (Σμᵢ)²,
 
 sums being over the inputs that there are: fewer at the border of a padded image.
 """
@@ -70,8 +70,9 @@ class Kernel:
         means, variances = (part * self._window_means(m) for m in (signal.means, signal.variances))
         squares = variances + part * self._window_means(signal.means**2)
         mean = mean_weight.mean() * means
-        mean_square = per_input * (squares - means**2 / part)
-        mean_square = mean_square + (mean_weight**2).mean() * (variances + means**2)
+        of_equal_weights = variances + means**2
+        mean_square = per_input * (squares - of_equal_weights / n)
+        mean_square = mean_square + (mean_weight**2).mean() * of_equal_weights
         return Signal.gaussian(mean, mean_square - mean**2)
 
     def _window_means(self, positions):

@@ -1,0 +1,226 @@
+"""What surgery keeps: weights, flags, policies, regularizers, compile state, random states."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_actfn
+from keras_actfn.surgery import find_activations, replace_activations
+
+
+def numbers(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def arrays(variables):
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def small(**dense):
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(5, activation="relu", name="dense", **dense),
+            layers.Dropout(0.5, name="drop"),
+            layers.ReLU(name="relu"),
+            layers.Dense(2, name="out"),
+        ]
+    )
+
+
+def own_loss(y, prediction):
+    return ops.mean(ops.abs(y - prediction), axis=-1)
+
+
+def test_weights_are_copied_not_shared():
+    model = small()
+    model.compile("sgd", "mse")
+    new = replace_activations(model, "crrelu")
+    before = arrays(model.weights)
+    names = {weight.path.split("/", 1)[-1]: weight for weight in new.weights}
+    for weight in model.weights:
+        np.testing.assert_array_equal(weight.numpy(), names[weight.path.split("/", 1)[-1]].numpy())
+    new.fit(numbers((32, 4)), numbers((32, 2)), epochs=2, verbose=0)
+    for old, now in zip(before, arrays(model.weights), strict=True):
+        np.testing.assert_array_equal(old, now)
+    assert not np.array_equal(before[0], new.get_layer("dense").kernel.numpy())
+    model.fit(numbers((32, 4)), numbers((32, 2)), verbose=0)  # its buffers are its own
+
+
+def test_batch_statistics_and_adapted_normalization_are_copied():
+    norm = layers.Normalization(name="norm")
+    norm.adapt(numbers((64, 4)) * 3 + 5)
+    model = keras.Sequential(
+        [keras.Input((4,)), norm, layers.Dense(3, "relu"), layers.BatchNormalization(name="batch")]
+    )
+    model.compile("sgd", "mse")
+    model.fit(numbers((32, 4)), numbers((32, 3)), verbose=0)
+    new = replace_activations(model, "relu")
+    x = numbers((3, 4), 1)
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(m(x)) for m in (model, new)))
+    assert not np.allclose(new.get_layer("batch").moving_mean.numpy(), 0)
+
+
+def test_dropout_draws_the_same_masks():
+    model = small()
+    model(numbers((2, 4)), training=True)
+    new = replace_activations(model, "relu")
+    x = numbers((8, 4), 2)
+    np.testing.assert_array_equal(
+        *(ops.convert_to_numpy(m(x, training=True)) for m in (model, new))
+    )
+
+
+def test_vocabularies_are_copied():
+    lookup = layers.IntegerLookup(vocabulary=[7, 8, 9], output_mode="multi_hot", name="lookup")
+    if keras.backend.backend() != "tensorflow":
+        pytest.xfail("lookups in a graph need TensorFlow")
+    inputs = keras.Input((2,), dtype="int64")
+    model = keras.Model(inputs, layers.Dense(3, activation="relu")(lookup(inputs)))
+    new = replace_activations(model, "relu")
+    x = np.array([[7, 9], [8, 3]])
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(m(x)) for m in (model, new)))
+
+
+def test_trainable_flags():
+    inner = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(4, "relu", name="a"), layers.ReLU(name="b")], name="inner"
+    )
+    wrapped = layers.Bidirectional(layers.LSTM(2), name="both")
+    inputs = keras.Input((4,))
+    x = layers.Reshape((1, 4))(layers.Dense(4, activation="relu", name="head")(inner(inputs)))
+    model = keras.Model(inputs, wrapped(x))
+    inner.trainable = False
+    inner.get_layer("b").trainable = True
+    wrapped.backward_layer.trainable = False
+    new = replace_activations(model, "crrelu")
+    core = new.get_layer("inner")
+    assert not core.trainable and not core.get_layer("a").trainable
+    assert not core.get_layer("a_activation").trainable and core.get_layer("b").trainable
+    assert new.get_layer("head_activation").trainable
+    assert not new.get_layer("both").backward_layer.trainable
+    assert new.get_layer("both").forward_layer.trainable
+    expected = len(model.trainable_variables) + 2  # of head_activation and b alone
+    assert len(new.trainable_variables) == expected
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64", "bfloat16"])
+def test_dtype_policies(policy):
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, activation="relu", dtype=policy, name="dense")(inputs)
+    model = keras.Model(inputs, layers.Dense(1, dtype="float32", name="out")(ops.relu(x)))
+    new = replace_activations(model, "pwl")
+    learned = [layer for layer in new.layers if isinstance(layer, keras_actfn.layers.PWL)]
+    compute = policy.removeprefix("mixed_")
+    assert [layer.compute_dtype for layer in learned] == [compute, compute]
+    assert new.get_layer("dense").dtype_policy.name == policy
+    assert new.get_layer("out").dtype_policy.name == "float32"
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(model(numbers((3, 4)))),
+        ops.convert_to_numpy(replace_activations(model, "relu")(numbers((3, 4)))),
+    )
+
+
+def test_activity_regularizer_follows_the_activation():
+    model = small(activity_regularizer=keras.regularizers.L2(0.5))
+    new = replace_activations(model, "relu")
+    assert new.get_layer("dense").activity_regularizer is None
+    x = numbers((6, 4))
+    for each in (model, new):
+        each(x)
+    np.testing.assert_allclose(*(float(each.losses[0]) for each in (model, new)), rtol=1e-6)
+    again = keras.models.Sequential.from_config(new.get_config())
+    assert again.get_layer("dense_activation").activity_regularizer.l2 == 0.5
+
+
+def test_constraints_regularizers_and_initializers_of_the_layer_stay():
+    model = small(kernel_regularizer="l1", bias_constraint="non_neg", use_bias=True)
+    dense = replace_activations(model, "tanh").get_layer("dense")
+    assert isinstance(dense.kernel_regularizer, keras.regularizers.L1)
+    assert isinstance(dense.bias_constraint, keras.constraints.NonNeg)
+
+
+def test_compile_state():
+    model = small()
+    model.compile(
+        keras.optimizers.SGD(0.25, momentum=0.5), own_loss, metrics=["mae"], steps_per_execution=2
+    )
+    model.optimizer.learning_rate.assign(0.125)
+    new = replace_activations(model, "crrelu")
+    assert new.compiled and new.optimizer is not model.optimizer
+    assert isinstance(new.optimizer, keras.optimizers.SGD)
+    assert float(new.optimizer.learning_rate.value) == 0.125
+    assert new.optimizer.momentum == 0.5 and new.steps_per_execution == 2
+    x, y = numbers((8, 4)), numbers((8, 2))
+    expected = replace_activations(model, "relu").evaluate(x, y, verbose=0)
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-6)
+    new.fit(x, y, batch_size=4, verbose=0)
+    assert int(new.optimizer.iterations.value) == 2
+
+
+def test_a_model_that_is_not_compiled_stays_so():
+    assert not replace_activations(small(), "tanh").compiled
+
+
+def test_losses_by_output_name_follow_a_split_output():
+    inputs = keras.Input((3,))
+    one = layers.Dense(1, activation="sigmoid", name="one")(inputs)
+    two = layers.Dense(1, name="two")(inputs)
+    model = keras.Model(inputs, [one, two])
+    model.compile("sgd", {"one": "mse", "two": "mae"}, loss_weights={"one": 2.0, "two": 1.0})
+    new = replace_activations(model, "tanh", sites="one")
+    assert new.output_names == ["one_activation", "two"]
+    new.fit(numbers((4, 3)), [numbers((4, 1)), numbers((4, 1))], verbose=0)
+
+
+def test_a_compile_state_that_cannot_be_copied_is_told():
+    model = small()
+    model.compile("sgd", lambda y, z: ops.mean(y - z), metrics=[lambda y, z: ops.mean(y + z)])
+    with pytest.warns(UserWarning, match=r"not compiled.*Call compile\(\) on the new model"):
+        new = replace_activations(model, "tanh")
+    assert not new.compiled
+
+
+@pytest.mark.parametrize("spec", ["aff(identity,relu,tanh)", "pwl(axis=-1)", "max(relu(x),x/3)"])
+def test_the_new_model_is_saved_and_trained(spec, tmp_path):
+    model = small()
+    model.compile("adam", "mse")
+    new = replace_activations(model, spec)
+    new.fit(numbers((16, 4)), numbers((16, 2)), epochs=2, verbose=0)
+    new.save(tmp_path / "new.keras")
+    loaded = keras.models.load_model(tmp_path / "new.keras")
+    x = numbers((5, 4), 3)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(new(x)), rtol=1e-6, atol=1e-7
+    )
+    assert find_activations(loaded) == find_activations(new)
+    if spec != "max(relu(x),x/3)":
+        start = replace_activations(model, spec).get_layer("relu").trainable_variables[0]
+        assert not np.array_equal(new.get_layer("relu").trainable_variables[0], start)
+
+
+def test_subclasses_of_functional_models_keep_their_class():
+    class Own(keras.Model):
+        pass
+
+    inputs = keras.Input((2,))
+    model = Own(inputs, layers.Dense(1)(ops.relu(inputs)))
+    assert type(replace_activations(model, "tanh")) is Own
+
+
+def test_a_model_without_input_can_be_changed_before_it_is_built():
+    model = keras.Sequential([layers.Dense(3, activation="relu", name="a"), layers.Dense(1)])
+    new = replace_activations(model, "crrelu")
+    assert [layer.name for layer in new.layers][:2] == ["a", "a_activation"]
+    assert new(numbers((2, 4))).shape == (2, 1)
+
+
+def test_optional_and_sparse_inputs_stay():
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), optional=True, name="b")
+    model = keras.Model([a, b], ops.relu(a))
+    new = replace_activations(model, "relu")
+    assert [op.optional for op in new._operations if isinstance(op, layers.InputLayer)] == [
+        False,
+        True,
+    ]

@@ -37,8 +37,20 @@ class LearnableActivation(keras.layers.Layer):
         self._own_sizes = ()
         self._parameter_names = []
 
+    def create_shared_parameters(self):
+        """Build at once where no parameter's shape depends on the input.
+
+        Every subclass calls it at the end of its constructor. Layers such as Dense do not call
+        their `activation=` while a model is built, so that its weights would be missing from
+        `model.weights` and from `load_weights` until the first batch.
+        """
+        if self.axis is None:
+            self.build(None)
+
     def build(self, input_shape):
-        """Fix the sizes of the axes with their own parameters and create the weights."""
+        """Fix the sizes of the axes with their own parameters; subclasses add the weights."""
+        if self.axis is None:
+            return
         axes = self._normalized_axes(len(input_shape))
         self._own_sizes = tuple(input_shape[axis] for axis in axes)
         for axis, size in zip(axes, self._own_sizes, strict=True):
@@ -48,15 +60,16 @@ class LearnableActivation(keras.layers.Layer):
                     f"Axis {axis} of the input shape {tuple(input_shape)} is None. Set that "
                     "size in keras.Input, or leave the axis out of `axis`."
                 )
-        if self._own_sizes:
-            given = [self.axis] if isinstance(self.axis, int) else self.axis
-            self.input_spec = keras.layers.InputSpec(
-                min_ndim=len(input_shape) if max(given) >= 0 else max(2, -min(given)),
-                axes={axis: input_shape[axis] for axis in given},
-            )
+        given = [self.axis] if isinstance(self.axis, int) else self.axis
+        self.input_spec = keras.layers.InputSpec(
+            min_ndim=len(input_shape) if max(given) >= 0 else max(2, -min(given)),
+            axes={axis: input_shape[axis] for axis in given},
+        )
 
     def add_parameter(self, name, rows, initializer, **kwargs):
-        """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None."""
+        """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None, if not there."""
+        if name in self._parameter_names:
+            return
         shape = self._own_sizes if rows is None else (rows, *self._own_sizes)
         parameter = self.add_weight(
             name=name,

@@ -63,6 +63,7 @@ class CRReLU(LearnableActivation):
                 f"CRReLU starts from a finite epsilon. Received: epsilon={epsilon!r}. The "
                 "paper's value is 0.01."
             )
+        self.create_shared_parameters()
 
     def build(self, input_shape):
         """Create `epsilon`."""

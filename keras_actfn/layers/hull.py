@@ -17,6 +17,7 @@ class _HullActivation(LearnableActivation):
         self.base_functions = tuple(base_functions)
         self.initializer = _initializer_argument(initializer, len(self.base_functions))
         self.constraint = constraints.get(constraint)
+        self.create_shared_parameters()
 
     def build(self, input_shape):
         """Create `coefficients`, of shape (N, …)."""

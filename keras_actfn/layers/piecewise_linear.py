@@ -80,6 +80,7 @@ class PWL(LearnableActivation):
         self.extrapolation = extrapolation
         self.constraint = constraints.get(constraint)
         self.initial, self._initial_values = self._initial_argument(initial)
+        self.create_shared_parameters()
 
     @property
     def knot_positions(self):

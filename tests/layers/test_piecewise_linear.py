@@ -186,4 +186,4 @@ def test_inputs_that_are_no_real_numbers(dtype):
 
 def test_evaluate_before_build():
     with pytest.raises(ValueError, match="no parameters before it is built"):
-        PWL().evaluate([0.0])
+        PWL(axis=-1).evaluate([0.0])

@@ -1,0 +1,109 @@
+"""The grammar of activations: every row of its table, and the place of every error."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actfn import activation, layers
+from keras_actfn.expressions import SpecError, parse
+
+X = np.linspace(-3, 3, 13, dtype="float32")[None]
+
+
+def values(layer):
+    return ops.convert_to_numpy(layer(X))
+
+
+@pytest.mark.parametrize(
+    ("spec", "cls"),
+    [
+        ("relu", keras.layers.Activation),
+        (" gelu ", keras.layers.Activation),
+        ("conv(identity,relu,tanh)", layers.ConvexHullActivation),
+        ("aff( identity , max(relu(x),tanh(x)) )", layers.AffineHullActivation),
+        ("aff(identity,relu,axis=-1)", layers.AffineHullActivation),
+        ("conv(identity,relu,initializer=[0.25,0.75])", layers.ConvexHullActivation),
+        ("pwl", layers.PWL),
+        ("pwl(knots=17,initial=tanh,axis=-1)", layers.PWL),
+        ("pwl(initial=max(relu(x),tanh(x)),extrapolation=clamp)", layers.PWL),
+        ("crrelu", layers.CRReLU),
+        ("crrelu(epsilon=0.05)", layers.CRReLU),
+        ("max(relu(x),cosh(elu(x)))", layers.ExpressionActivation),
+        ("erfc", layers.ExpressionActivation),
+        ("x", layers.ExpressionActivation),
+        (parse("mul(x,tanh(x))"), layers.ExpressionActivation),
+        (keras.ops.sin, keras.layers.Activation),
+        (keras.layers.LeakyReLU, keras.layers.LeakyReLU),
+        (keras.layers.LeakyReLU(negative_slope=0.3), keras.layers.LeakyReLU),
+        (lambda: layers.PWL(knots=5), layers.PWL),
+    ],
+    ids=str,
+)
+def test_every_kind_of_spec(spec, cls):
+    first, second = activation(spec), activation(spec, name="mine")
+    assert type(first) is cls
+    assert first is not second
+    assert second.name == "mine"
+    assert np.isfinite(values(first)).all()
+
+
+def test_arguments_arrive():
+    layer = activation("pwl(knots=17, initial=tanh, low=-2, high=2.5, axis=-1)")
+    assert (layer.knots, layer.low, layer.high, layer.axis) == (17, -2.0, 2.5, -1)
+    np.testing.assert_allclose(
+        values(activation("conv(identity,relu,initializer=[0.25,0.75])")),
+        np.where(X < 0, 0.25 * X, X),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(values(activation(parse("mul(x,x)"))), X**2, rtol=1e-6)
+    assert activation("relu", dtype="bfloat16").compute_dtype == "bfloat16"
+
+
+def test_an_instance_is_copied():
+    original = layers.PWL(knots=5, name="original", dtype="mixed_bfloat16")
+    original.build((None, 2))
+    copy = activation(original)
+    assert copy is not original
+    assert copy.name != "original"
+    assert (copy.knots, copy.compute_dtype) == (5, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("spec", "position", "message"),
+    [
+        ("rellu", 0, "Unknown activation 'rellu'. Did you mean 'relu'"),
+        ("  pwll", 2, "Did you mean 'pwl'"),
+        ("conv(identity,rellu)", 14, "Unknown function 'rellu'"),
+        ("conv(identity,max(x))", 14, "max"),
+        ("conv(identity,relu", 18, "closing bracket '\\)' is missing"),
+        ("conv(identity]", 13, "closes another kind"),
+        ("conv(identity,,relu)", 14, "An argument is missing"),
+        ("pwl(knotz=9)", 4, "has no argument 'knotz'.*Did you mean 'knots'"),
+        ("pwl(9)", 4, "takes named arguments only"),
+        ("pwl(knots=9)x", 12, "Nothing may follow"),
+        ("aff(axis=-1,relu)", 12, "come before those with one"),
+        ("max(relu(x)", 11, "Expected"),
+        ("", 0, "not empty"),
+    ],
+)
+def test_errors_show_the_place(spec, position, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        activation(spec)
+    assert (caught.value.text, caught.value.position) == (spec, position)
+    assert str(caught.value).endswith("\n  " + " " * position + "^")
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("pwl(knots=1)", ValueError, r"'pwl\(knots=1\)' is not valid: .*at least 2"),
+        ("pwl(knots=many)", ValueError, "integer number of knots"),
+        (3, TypeError, "Received: 3"),
+        (None, TypeError, "Received: None"),
+        (lambda: "relu", ValueError, "returns a new Keras layer"),
+    ],
+)
+def test_other_errors(spec, error, message):
+    with pytest.raises(error, match=message):
+        activation(spec)

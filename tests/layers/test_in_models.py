@@ -82,14 +82,14 @@ class Subclassed(keras.Model):
 
 def test_inside_a_subclassed_model(tmp_path):
     model = Subclassed()
-    model.build((None, 5))
+    model(np.zeros((1, 5)))
     assert [tuple(w.shape) for w in model.weights] == [(5, 4), (4,), (33, 4), (2,)]
     x, y = RNG.normal(size=(16, 5)), RNG.normal(size=(16, 4))
     model.compile("adam", "mse")
     model.fit(x, y, verbose=0)
     model.save_weights(tmp_path / "model.weights.h5")
     fresh = Subclassed()
-    fresh.build((None, 5))
+    fresh(np.zeros((1, 5)))
     fresh.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_allclose(
         fresh.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6, atol=1e-6

@@ -130,7 +130,7 @@ def test_activations_without_variance_or_moments_are_listed():
         ]
     )
     report = autoinit(constant)
-    assert [path for path, _ in report.unknown] == ["b"]
+    assert [path for path, _ in report.unknown] == ["sequential/b"]
     assert "variance 0" in report.unknown[0][1]
     steep = keras.Sequential(
         [

@@ -1,7 +1,7 @@
 """Reproduce "Learning Activation Functions via Correlation Objectives".
 
     python benchmarks/correlation_paper.py --part unit
-    export KERAS_BACKEND=jax
+    export KERAS_BACKEND=torch
     python benchmarks/correlation_paper.py --output benchmarks/correlation_paper.txt
 
 Part `unit` is the paper's Section 4.1 on Gaussian mixtures, for both extensions of f beyond
@@ -208,6 +208,7 @@ def train(architecture, mode, seed, epochs, subset):
         "architecture": architecture,
         "mode": mode,
         "seed": seed,
+        "backend": keras.backend.backend(),
         "epochs": epochs,
         "subset": subset,
         "seconds": seconds,
@@ -253,7 +254,8 @@ def print_networks(results, out):
     print(
         f"\n\nNetworks: Fashion-MNIST, {first['subset']} training images, "
         f"{first['epochs']} epochs, batch 128, Adam 1e-3 (knots 1e-2 in mode\n'local', "
-        "updated every second step); test on 2000 images; mean and range over the seeds\n",
+        "updated every second step); test on 2000 images; mean and range over the seeds; "
+        f"backend {first['backend']}\n",
         file=out,
     )
     print(f"{'network':>8}{'mode':>10}{'seeds':>7}{'train acc':>11}{'test acc':>10}{'range':>17}"
@@ -304,8 +306,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=("unit", "network", "all"), default="all")
     parser.add_argument("--runs", default="runs/correlation_paper", help="folder of finished runs")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--subset", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--subset", type=int, default=3000)
     parser.add_argument("--output", help="also write the tables to this file")
     arguments = parser.parse_args()
     results = []

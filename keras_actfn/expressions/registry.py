@@ -48,14 +48,15 @@ def register_operator(
         raise ValueError(f"An operator takes one argument or more; '{name}' has arity {arity}.")
     if name in BUILT_IN:
         raise ValueError(f"'{name}' is a built-in operator; choose another name.")
-    operator = Operator(name, arity, formula, reference, function, function_latex(name))
-    if _registered.setdefault(name, operator) != operator:
-        known = _registered[name]
-        if (known.function, known.arity, known.reference) != (function, arity, reference):
-            raise ValueError(
-                f"The operator '{name}' is registered already, with another function. "
-                "Choose another name."
-            )
+    known = _registered.get(name)
+    if known is None:
+        latex = function_latex(name)
+        _registered[name] = Operator(name, arity, formula, reference, function, latex)
+    elif (known.function, known.reference, known.arity) != (function, reference, arity):
+        raise ValueError(
+            f"The operator '{name}' is registered already, with another function. "
+            "Choose another name."
+        )
     return _registered[name]
 
 

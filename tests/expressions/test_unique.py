@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from keras_actfn.expressions import SearchSpace, UniqueFunctions, coatnet, parse, three_node
+from keras_actfn.expressions import (
+    SearchSpace,
+    UniqueFunctions,
+    coatnet,
+    four_node,
+    parse,
+    three_node,
+)
 from keras_actfn.expressions.unique import sampled_inputs
 
 once = pytest.mark.once
@@ -48,6 +55,13 @@ def test_coatnet_count_within_library_noise():
     counts = coatnet().unique().counts()
     assert abs(counts["unique"] - 134_597) <= 27  # 0.02 %
     assert abs(counts["unique_and_finite"] - 126_425) <= 27
+
+
+@once
+def test_four_node_count_within_library_noise():
+    counts = four_node().unique().counts()
+    assert abs(counts["unique"] - 387_022) <= 100
+    assert abs(counts["finite"] - 972_016) <= 100
 
 
 def test_the_published_definition():

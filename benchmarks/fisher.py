@@ -88,10 +88,12 @@ def kfac_seconds(model, x):
     return new, timed(run, estimate)[1]
 
 
-def measure(backend, model_name, functions, with_kfac):
+def measure(backend, model_name, functions, with_kfac, threads):
     """Run a worker process and return its object, or `None` if it failed."""
     command = [sys.executable, __file__, "--worker", model_name, "--functions", *functions]
     environment = dict(os.environ, KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="3")
+    if threads:
+        environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     result = subprocess.run(
         command + ["--kfac"] * with_kfac, env=environment, capture_output=True, text=True
     )
@@ -117,6 +119,9 @@ def main():
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(KFAC_MODELS))
     parser.add_argument("--backends", nargs="+", default=["jax", "torch", "tensorflow"])
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS))
+    parser.add_argument(
+        "--threads", type=int, help="OpenMP threads; 1 on a machine with other work"
+    )
     parser.add_argument("--worker", choices=MODELS)
     parser.add_argument("--kfac", action="store_true")
     options = parser.parse_args()
@@ -132,7 +137,7 @@ def main():
         results = {}
         for backend in options.backends:
             with_kfac = backend == "jax" and name in KFAC_MODELS
-            found = measure(backend, name, options.functions, with_kfac)
+            found = measure(backend, name, options.functions, with_kfac, options.threads)
             if found:
                 results[backend] = found
         kfac = results.get("jax", {}).get("kfac")

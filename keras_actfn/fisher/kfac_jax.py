@@ -13,7 +13,9 @@ own random labels depend on JAX's generator, so `"sampled"` draws the native eng
 and uses the empirical mode with them.
 """
 
+import contextlib
 import importlib.metadata
+import sys
 import time
 
 import keras
@@ -218,7 +220,26 @@ def require_kfac_jax():
             f"installed is JAX {'.'.join(map(str, version))}. Install it with: "
             "pip install keras-actfn[kfac], or use engine='native'."
         )
-    return require("kfac_jax", extra="kfac")
+    with _without_tensorflow():
+        return require("kfac_jax", extra="kfac")
+
+
+@contextlib.contextmanager
+def _without_tensorflow():
+    """Let `tensorflow` look not imported.
+
+    kfac-jax imports TensorFlow Probability, which demands the package tf-keras if it finds
+    that TensorFlow is loaded, although its JAX part needs neither.
+    """
+    loaded = sys.modules.get("tensorflow")
+    if loaded is None:
+        yield
+        return
+    sys.modules["tensorflow"] = None
+    try:
+        yield
+    finally:
+        sys.modules["tensorflow"] = loaded
 
 
 def accepted(plan: Plan) -> list:

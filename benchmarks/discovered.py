@@ -11,9 +11,9 @@ import time
 
 import keras
 import numpy as np
+from keras_actfn.applications import LeNet5
 
 from keras_actfn import datasets
-from keras_actfn.applications import LeNet5
 from keras_actfn.expressions import DISCOVERED
 
 

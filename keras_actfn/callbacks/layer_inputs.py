@@ -8,6 +8,7 @@ The run is stateless: batch-normalisation statistics, seeds and weights stay as 
 """
 
 import contextlib
+import inspect
 
 import keras
 import numpy as np
@@ -110,15 +111,19 @@ class LayerInputs:
         reduce: `reduce(layer, x, *extra)` on (batch, positions, units); returns a tensor or a
             tuple of tensors. A layer called several times is reduced over all its calls.
         max_positions: Random subset of the positions per sample that is looked at.
-        training: Whether the model runs as in training (batch statistics, dropout).
+        training: Whether the model runs as in training (batch statistics, dropout). As in
+            `fit`, a subclassed model whose `call` has no such argument runs without it.
     """
 
     def __init__(self, model, layers, reduce, max_positions: int | None, training: bool = True):
         self.model = model
+        parameters = inspect.signature(model.call).parameters.values()
+        takes_training = any(p.name == "training" or p.kind == p.VAR_KEYWORD for p in parameters)
+        options = {"training": training} if takes_training else {}
 
         def run(trainable, non_trainable, x, *extra):
             with _recorded(layers) as records:
-                model.stateless_call(trainable, non_trainable, x, training=training)
+                model.stateless_call(trainable, non_trainable, x, **options)
             results = []
             for layer, record in zip(layers, records, strict=True):
                 if not record:

@@ -98,6 +98,7 @@ def test_knots_stay_trainable_by_the_loss_and_the_schedule_is_kept():
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.once
 def test_a_layer_without_valid_steps_is_switched_off():
     x, y = make_data(256)
     model = make_model(initial="abs")

@@ -139,7 +139,10 @@ def test_the_loss_reaches_no_knot_and_still_trains_the_backbone():
     assert len(history.history["shared_correlation"]) == 3
 
 
-@pytest.mark.parametrize("options", [{}, {"solve": True, "projection": "unit_variance"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"solve": True, "projection": "unit_variance"}, marks=pytest.mark.once)],
+)
 def test_training_lowers_the_objective_beside_a_stateful_optimizer(options):
     x, y = make_data()
     model = make_model()
@@ -166,6 +169,7 @@ def test_training_lowers_the_objective_beside_a_stateful_optimizer(options):
             np.testing.assert_allclose(y_now[:, 0], 0, atol=1e-6)
 
 
+@pytest.mark.once
 def test_solve_keeps_mean_and_variance_and_reaches_the_optimum():
     x, y = make_data()
     model = make_model(learning_rate=0.0)
@@ -241,6 +245,38 @@ def test_mixed_precision_and_a_chosen_layer():
     assert not model.get_layer("each").values.trainable
 
 
+class Plain(keras.Model):
+    """A subclassed model whose `call` takes nothing but its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.act, self.head = (
+            keras.layers.Dense(3),
+            PWL(knots=5),
+            keras.layers.Dense(4),
+        )
+
+    def call(self, x):
+        return self.head(self.act(self.hidden(x)))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_loss_scaling_and_models_without_a_training_argument(policy):
+    x, y = make_data()
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = Plain()
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    finally:
+        keras.config.set_dtype_policy(previous)
+    model.fit(x, y, batch_size=48, verbose=0, callbacks=[LocalCorrelation(x, y)])
+    assert not model.act.values.trainable
+    assert np.isfinite(ops.convert_to_numpy(model.act.values)).all()
+    assert int(model.optimizer.iterations) == 2
+
+
 def test_an_optimizer_that_has_trained_the_knots_is_refused():
     x, y = make_data()
     model = keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(4), PWL(knots=3)])
@@ -252,6 +288,7 @@ def test_an_optimizer_that_has_trained_the_knots_is_refused():
     model.fit(x, y, verbose=0, callbacks=[LocalCorrelation(x, y)])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "call, message",
     [

@@ -58,13 +58,13 @@ def freeze_activations(model):
     Everything else is as in `replace_activations`: a new model, and `model` is not changed.
 
     Args:
-        model: A Sequential or functional `keras.Model`, built.
+        model: A Sequential or functional `keras.Model`.
 
     Returns:
         A new model. Activations inside the own code of other layers are frozen where they are.
 
     Raises:
-        ValueError: If the model has no learned activations, is not built, or can't be copied.
+        ValueError: If the model has no learned activations or can't be copied.
 
     Example:
     ```python
@@ -117,10 +117,5 @@ def _formula(layer):
 
 
 def _numbers(layer, attribute):
-    if not layer.built:
-        raise ValueError(
-            f"freeze_activations writes learned numbers down. The layer '{layer.name}' has none "
-            "yet: call the model once, or give it an Input."
-        )
     values = keras.ops.convert_to_numpy(getattr(layer, attribute))
     return [float(value) for value in values.reshape(-1)]

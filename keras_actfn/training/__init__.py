@@ -2,6 +2,7 @@
 
 from .autoinit import AutoInitReport, autoinit
 from .compare import compare
+from .parameter_groups import activation_variables, parameter_groups
 from .recipes import RECIPES, Recipe
 from .results import Comparison, Row, paired_difference
 from .storage import RunResult
@@ -13,7 +14,9 @@ __all__ = [
     "Recipe",
     "Row",
     "RunResult",
+    "activation_variables",
     "autoinit",
     "compare",
     "paired_difference",
+    "parameter_groups",
 ]

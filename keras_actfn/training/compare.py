@@ -22,7 +22,7 @@ from .._optional import require
 from .._version import __version__
 from . import fingerprints, recipes
 from .monitor import RunMonitor
-from .network import Network, Reference
+from .network import Network, Plan, Reference
 from .progress import Progress
 from .results import Comparison
 from .shared_start import batch_order, seeds_drawn_from
@@ -65,7 +65,7 @@ def compare(
         epochs: Epochs of training, at least 1.
         seeds: The number n of seeds (then 0 to n − 1), or the seeds themselves.
         batch_size: Images a step, at most the training images.
-        recipe: `"adam"` (None), `"hull"`, or a `keras_actfn.training.Recipe`.
+        recipe: A name of `keras_actfn.training.RECIPES` (None for `"adam"`), or a `Recipe`.
         subset: Train on this many training images, classes in balance; None for all.
         validation: Hold out this many training images (before the subset is drawn) and
             report accuracy on them after each epoch; None for none.
@@ -122,7 +122,8 @@ def compare(
         "data": fingerprints.data_fingerprint(*split.arrays()),
     }
     store = RunStore(output)
-    reference = Reference(build_model, recipe)
+    plan_of_recipe = Plan.of(split, batch_size, epochs)
+    reference = Reference(build_model, recipe, plan_of_recipe)
     plan, finished = [], {}
     for label, activation in labels.items():
         with seeds_drawn_from(seeds[0]):
@@ -143,7 +144,7 @@ def compare(
         network = None
         for number, (label, seed, key, run) in enumerate(missing, start=1):
             if network is None or network.label != label:
-                network = Network(label, labels[label], build_model, recipe)
+                network = Network(label, labels[label], build_model, recipe, plan_of_recipe)
             network.start_from(seed, reference)
             bar.describe(f"{label}, seed {seed}")
             with seeds_drawn_from(seed):
@@ -185,9 +186,9 @@ def _train(network, split, seed, key, epochs, batch_size, bar):
     for epoch in range(epochs):
         order = batch_order(seed, epoch, len(split.x_train))[:used]
         model.fit(
-            split.x_train[order],
-            split.y_train[order],
-            batch_size=batch_size,
+            **network.batches(
+                split.x_train[order], split.y_train[order], batch_size, seed * epochs + epoch
+            ),
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,

@@ -47,13 +47,26 @@ def model_fingerprint(model):
 
 def recipe_settings(recipe):
     """What decides how a recipe trains, for JSON."""
-    optimizer = keras.optimizers.serialize(recipe.optimizer())
-    optimizer["config"].pop("name", None)
+    # Any length of training: it is among the run's settings.
+    optimizers = []
+    for optimizer in recipe.optimizers(steps_per_epoch=1000, epochs=100):
+        optimizers.append(None if optimizer is None else keras.optimizers.serialize(optimizer))
+        if optimizers[-1]:
+            optimizers[-1]["config"].pop("name", None)
     augmentation = []
     for layer in recipe.augmentation():
         config = {k: v for k, v in layer.get_config().items() if k not in ("name", "seed")}
         augmentation.append([type(layer).__name__, config])
-    return {"name": recipe.name, "optimizer": optimizer, "augmentation": augmentation}
+    together = recipe.batch_augmentation
+    return {
+        "name": recipe.name,
+        "optimizer": optimizers[0],
+        "activation_optimizer": optimizers[1],
+        "augmentation": augmentation,
+        "batch_augmentation": together and f"{together.__module__}.{together.__qualname__}",
+        "standardize": recipe.standardize,
+        "autoinit": recipe.autoinit,
+    }
 
 
 def _without_names(config):

@@ -11,6 +11,10 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from .augmentation import RandomPaddedCrop, RandomResizedCrop
+from .parameter_groups import parameter_groups
+from .schedules import LinearWarmUpAndDecay
+
 
 def no_augmentation():
     """No layers: images are seen as they are."""
@@ -41,22 +45,183 @@ def hull_rmsprop():
     )
 
 
+def flips_and_crops(padding=4):
+    """Random horizontal flips, and crops of the image padded with zeros."""
+    return [
+        layers.RandomFlip("horizontal", data_format="channels_last"),
+        RandomPaddedCrop(padding),
+    ]
+
+
+def flips_and_wide_crops():
+    """As `flips_and_crops`, with five pixels of padding."""
+    return flips_and_crops(5)
+
+
+def resized_crops():
+    """Random resized crops of at least 8 %, flips; the middle 95 % outside training."""
+    return [
+        RandomResizedCrop(0.08, evaluation=0.95),
+        layers.RandomFlip("horizontal", data_format="channels_last"),
+    ]
+
+
+def randaugment_and_mixing(seed):
+    """RandAugment of magnitude 6 applied twice, then mixup 0.1 or cutmix 1.0 for each batch."""
+    # Keras's strength is from 0 to 1, the paper's magnitude from 0 to 10; what a strength means
+    # for each operation (degrees, contrast, …) is Keras's.
+    augment = layers.RandAugment((0, 1), 2, 0.6, seed=seed, data_format="channels_last")
+    return [
+        [augment],
+        [
+            layers.MixUp(0.1, seed=seed + 1, data_format="channels_last"),
+            layers.CutMix((1.0, 1.0), seed=seed + 2, data_format="channels_last"),
+        ],
+    ]
+
+
+def activation_adam():
+    """Adam at 1e-2, for the activations of the correlation paper."""
+    return keras.optimizers.Adam(1e-2)
+
+
+def crrelu_adamw(steps_per_epoch, epochs, weight_decay=0.05):
+    """AdamW, 20 epochs from 1e-6 to 2.5e-4 (a fifth of fewer than 100), cosine to 1e-5."""
+    return keras.optimizers.AdamW(
+        _cosine(1e-6, 2.5e-4, 1e-5, min(20, epochs / 5), steps_per_epoch, epochs),
+        weight_decay=weight_decay,
+        global_clipnorm=1.0,
+    )
+
+
+def crrelu_activation_adamw(steps_per_epoch, epochs):
+    """The same without weight decay."""
+    return crrelu_adamw(steps_per_epoch, epochs, weight_decay=0.0)
+
+
+def aquasurf_sgd(steps_per_epoch, epochs, weight_decay=1e-4):
+    """SGD, momentum 0.9, five epochs (a fifth of fewer than 25) to 0.1, then linearly to 0.
+
+    The weight decay is Keras's: each step takes rate · decay of the weights, besides the
+    momentum.
+    """
+    total = steps_per_epoch * epochs
+    warmup = min(int(min(5, epochs / 5) * steps_per_epoch), total - 1)
+    schedule = LinearWarmUpAndDecay(0.1, warmup, total)
+    return keras.optimizers.SGD(schedule, momentum=0.9, weight_decay=weight_decay)
+
+
+def aquasurf_activation_sgd(steps_per_epoch, epochs):
+    """The same without weight decay."""
+    return aquasurf_sgd(steps_per_epoch, epochs, weight_decay=0.0)
+
+
+def _aquasurf_adamw(peak, end):
+    """AdamW, 5 of 105 epochs from 1e-4 to `peak`, cosine to `end`, decay 0.02 · rate."""
+
+    def optimizer(steps_per_epoch, epochs, weight_decay=0.02):
+        warmup = min(5, epochs * 5 / 105)
+        schedule = _cosine(1e-4, peak, end, warmup, steps_per_epoch, epochs)
+        return keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+
+    return optimizer
+
+
+def _without_decay(optimizer):
+    return lambda steps_per_epoch, epochs: optimizer(steps_per_epoch, epochs, weight_decay=0.0)
+
+
+def _cosine(start, peak, end, warmup, steps_per_epoch, epochs):
+    """From `start` to `peak` in `warmup` epochs, then by a cosine to `end` in the last."""
+    warmup_steps = int(warmup * steps_per_epoch)
+    return keras.optimizers.schedules.CosineDecay(
+        start,
+        max(1, steps_per_epoch * epochs - warmup_steps),
+        alpha=end / peak,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """One way to train.
 
     Attributes:
         name: The name that `get` and the command line take.
-        optimizer: Function without arguments that makes a new optimiser.
+        optimizer: Function that makes a new optimiser: of no arguments, or, if `scheduled`,
+            of the steps in an epoch and the number of epochs.
         augmentation: Function without arguments that makes a list of new layers, put in
             front of the model while it trains; they see images with the channels last.
         source: Where the choices come from.
+        scheduled: Whether the optimisers depend on how long training is.
+        activation_optimizer: As `optimizer`, for the activations' own parameters; None
+            trains them like the weights.
+        batch_augmentation: Function of a seed, as `AugmentedBatches` takes it, for what
+            changes images and labels together; None for nothing.
+        standardize: Whether images are standardised by the training images' mean and
+            standard deviation in each channel.
+        autoinit: Whether weights start by AutoInit.
+        epochs: The source's number of epochs, for people to read.
+        batch_size: The source's batch size, for people to read.
     """
 
     name: str
     optimizer: Callable
     augmentation: Callable = no_augmentation
     source: str = ""
+    scheduled: bool = False
+    activation_optimizer: Callable | None = None
+    batch_augmentation: Callable | None = None
+    standardize: bool = False
+    autoinit: bool = False
+    epochs: int | None = None
+    batch_size: int | None = None
+
+    def optimizers(self, steps_per_epoch, epochs):
+        """New optimisers of the weights and of the activations' parameters (or None)."""
+        arguments = (steps_per_epoch, epochs) if self.scheduled else ()
+        own = self.activation_optimizer
+        return self.optimizer(*arguments), None if own is None else own(*arguments)
+
+    def optimizer_for(self, model, steps_per_epoch, epochs):
+        """A new optimiser for a model, with `parameter_groups` where the recipe has two."""
+        weights, activations = self.optimizers(steps_per_epoch, epochs)
+        return weights if activations is None else parameter_groups(model, weights, activations)
+
+
+_AQUASURF = "Bingham and Miikkulainen, Efficient Activation Function Optimization, Table "
+
+
+def _aquasurf_160(name, peak, end, autoinit=False):
+    optimizer = _aquasurf_adamw(peak, end)
+    return Recipe(
+        name,
+        optimizer,
+        resized_crops,
+        source=f"{_AQUASURF}6",
+        scheduled=True,
+        activation_optimizer=_without_decay(optimizer),
+        batch_augmentation=randaugment_and_mixing,
+        autoinit=autoinit,
+        epochs=105,
+        batch_size=256,
+    )
+
+
+def _aquasurf_cifar(name, augmentation, standardize):
+    return Recipe(
+        name,
+        aquasurf_sgd,
+        augmentation,
+        source=f"{_AQUASURF}5",
+        scheduled=True,
+        activation_optimizer=aquasurf_activation_sgd,
+        standardize=standardize,
+        autoinit=True,
+        epochs=50,
+        batch_size=128,
+    )
 
 
 #: Every recipe by its name.
@@ -70,6 +235,30 @@ RECIPES = {
             flips_and_shifts,
             source="Manessi and Rozza, Learning Combinations of Activation Functions, section IV",
         ),
+        Recipe(
+            "correlation",
+            adam,
+            flips_and_crops,
+            source="The correlation paper's training section",
+            activation_optimizer=activation_adam,
+            epochs=20,
+            batch_size=256,
+        ),
+        Recipe(
+            "crrelu_vision",
+            crrelu_adamw,
+            flips_and_crops,
+            source="The EAFO and CRReLU paper, Tables of Appendix on image classification",
+            scheduled=True,
+            activation_optimizer=crrelu_activation_adamw,
+            epochs=100,
+            batch_size=256,
+        ),
+        _aquasurf_cifar("aquasurf_cifar", flips_and_crops, standardize=True),
+        _aquasurf_cifar("aquasurf_cifar_resnet", flips_and_wide_crops, standardize=False),
+        _aquasurf_160("aquasurf_160", 4e-3, 1e-6),
+        _aquasurf_160("aquasurf_160_resnet50", 2e-3, 1e-6, autoinit=True),
+        _aquasurf_160("aquasurf_160_coatnet", 4e-4, 1.6e-7),
     )
 }
 

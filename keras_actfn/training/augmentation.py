@@ -1,0 +1,117 @@
+"""Augmentation layers that Keras has no layer for: crops drawn for every image by itself.
+
+`keras.layers.RandomCrop` takes one crop for the whole batch. These draw one for each image,
+compile on every backend, and see images with the channels last.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class RandomPaddedCrop(keras.layers.Layer):
+    """Pads with zeros and crops each image back to its size, at a place of its own.
+
+    All (2 · padding + 1)² places are equally likely. Nothing happens outside training.
+
+    Args:
+        padding: Pixels on each side.
+        seed: Seed of the places.
+        **kwargs: As in `keras.layers.Layer`.
+
+    Example:
+    ```python
+    RandomPaddedCrop(4)(images, training=True)
+    ```
+    """
+
+    def __init__(self, padding=4, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = padding
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        """The images, moved in training."""
+        if not training:
+            return inputs
+        batch, p = ops.shape(inputs)[0], self.padding
+        height, width = inputs.shape[1:3]
+        shift = keras.random.randint((2, batch, 1), 0, 2 * p + 1, seed=self.generator)
+        rows = shift[0] + ops.arange(height, dtype="int32")
+        columns = shift[1] + ops.arange(width, dtype="int32")
+        x = ops.pad(inputs, ((0, 0), (p, p), (p, p), (0, 0)))
+        # Products with 0/1 matrices, one an axis, move every image by itself.
+        pick_rows = ops.one_hot(rows, height + 2 * p, dtype=inputs.dtype)
+        pick_columns = ops.one_hot(columns, width + 2 * p, dtype=inputs.dtype)
+        x = ops.einsum("bij,bjkc->bikc", pick_rows, x)
+        return ops.einsum("blk,bikc->bilc", pick_columns, x)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "padding": self.padding, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class RandomResizedCrop(keras.layers.Layer):
+    """Crops a random part of each image and resizes it bilinearly to the image's size.
+
+    The part has an area from `smallest` to 1 of the image's and a ratio of width to height
+    from 3/4 to 4/3, even in its logarithm (Szegedy et al., Going Deeper with Convolutions,
+    section 6). Outside training, the middle `evaluation` of height and width is taken.
+
+    Args:
+        smallest: Least area.
+        evaluation: Part of height and width outside training.
+        seed: Seed of the crops.
+        **kwargs: As in `keras.layers.Layer`.
+
+    Example:
+    ```python
+    RandomResizedCrop(smallest=0.08, evaluation=0.95)(images, training=True)
+    ```
+    """
+
+    def __init__(self, smallest=0.08, evaluation=0.95, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.smallest, self.evaluation, self.seed = smallest, evaluation, seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        """The crops."""
+        batch = ops.shape(inputs)[0]
+        if training:
+            u = keras.random.uniform((4, batch), seed=self.generator)
+            area = self.smallest + (1 - self.smallest) * u[0]
+            root_ratio = ops.exp((u[1] - 0.5) * 0.2876820724517809)  # (4/3)^(u − 1/2)
+            width = ops.minimum(1.0, ops.sqrt(area) * root_ratio)
+            height = ops.minimum(1.0, ops.sqrt(area) / root_ratio)
+            left, top = u[2] * (1 - width), u[3] * (1 - height)
+        else:
+            width = height = ops.full((batch,), self.evaluation)
+            left = top = ops.full((batch,), (1 - self.evaluation) / 2)
+        rows, columns = inputs.shape[1:3]
+        zero = ops.zeros_like(width)
+        # Output pixel i has its centre at (i + ½)/n of the crop.
+        shift = [left * columns + width / 2 - 0.5, top * rows + height / 2 - 0.5]
+        transform = ops.stack([width, zero, shift[0], zero, height, shift[1], zero, zero], axis=1)
+        return ops.image.affine_transform(
+            inputs,
+            transform,
+            interpolation="bilinear",
+            fill_mode="nearest",
+            data_format="channels_last",
+        )
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """The constructor's arguments."""
+        names = ("smallest", "evaluation", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

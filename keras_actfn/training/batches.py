@@ -1,0 +1,58 @@
+"""Batches whose images and labels are changed together: mixup, cutmix and RandAugment."""
+
+import keras
+import numpy as np
+
+
+class AugmentedBatches(keras.utils.PyDataset):
+    """Batches of images and one-hot labels behind Keras's augmentation layers.
+
+    Every stage is a sequence of layers of which one is drawn for a batch; layers are called
+    with `{"images": …, "labels": …}`, labels being one-hot. Grey images are shown to them as
+    three equal channels. The draws depend on the seed and the batch's number alone.
+
+    Args:
+        x: Images with the channels last, `(N, height, width, channels)`.
+        y: Integer labels, `(N,)`.
+        classes: Number of classes.
+        stages: Function of a seed that makes a list of sequences of layers.
+        batch_size: Images in a batch; the last one may have fewer.
+        seed: Seed of the draws.
+
+    Example:
+    ```python
+    batches = AugmentedBatches(
+        x, y, 10, lambda seed: [[keras.layers.MixUp(0.1, seed=seed)]], batch_size=256
+    )
+    model.compile("adam", "categorical_crossentropy")
+    model.fit(batches)
+    ```
+    """
+
+    def __init__(self, x, y, classes, stages, *, batch_size, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self._x = x
+        self._y = np.eye(classes, dtype="float32")[y]
+        self._batch_size = batch_size
+        self._seed = seed
+        self._stages = stages
+
+    def __len__(self):
+        """Number of batches."""
+        return -(-len(self._x) // self._batch_size)
+
+    def __getitem__(self, index):
+        """One batch as (images, labels)."""
+        part = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        images, labels = self._x[part], self._y[part]
+        rng = np.random.default_rng([self._seed, index])
+        grey = images.shape[-1] == 1
+        if grey:
+            images = np.repeat(images, 3, axis=-1)
+        for alternatives in self._stages(int(rng.integers(2**31))):
+            layer = alternatives[rng.integers(len(alternatives))]
+            batch = layer({"images": images, "labels": labels}, training=True)
+            images, labels = (
+                keras.ops.convert_to_numpy(batch[key]) for key in ("images", "labels")
+            )
+        return (images.mean(axis=-1, keepdims=True) if grey else images), labels

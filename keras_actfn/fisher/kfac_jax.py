@@ -26,7 +26,7 @@ from . import heads
 from .factors import Pair
 from .spectrum import BlockSpectrum, FisherSpectrum
 from .tapping import Plan
-from .treatments import ConvolutionTreatment, DenseTreatment, HeadTreatment
+from .treatments import ConvolutionTreatment, DenseTreatment
 
 _USE_NATIVE = "Use engine='native'."
 
@@ -250,7 +250,7 @@ def accepted(plan: Plan) -> list:
     """
     problems, treatments = dict(plan.uncovered), []
     for layer, treatment in plan.treatments:
-        if isinstance(treatment, HeadTreatment):
+        if not treatment.blocks:
             continue
         if isinstance(treatment, ConvolutionTreatment):
             reason = _convolution_problem(layer)

@@ -10,6 +10,7 @@ import contextlib
 import keras
 
 from .parameters import ParameterTreatment, parameter_option
+from .pooling import PoolTreatment, is_disjoint
 from .treatments import HeadTreatment, NotTreated, final_kind, hidden, treatment_class
 
 _NO_TREATMENT = "no Fisher block is defined for a layer of class {}"
@@ -80,6 +81,8 @@ class Plan:
                 kind = final_kind(layer) if isinstance(layer, _HEADS) else None
                 if kind:
                     self.treatments.append((layer, HeadTreatment(kind)))
+                elif is_disjoint(layer) and keras.backend.backend() == "jax":
+                    self.treatments.append((layer, PoolTreatment(layer)))
                 continue
             trainable = [w for w in weights if w.trainable]
             if not trainable:

@@ -193,9 +193,25 @@ def _field(activation, density, region, smooth, bandwidth, derivative, margin) -
         weight, rate = _taper(grid.u, known, margin)
         displacement, stretch = weight * first, weight * second + rate * first
     top = _peak(stretch)
+    if not f.exact and reason is None:
+        _refuse_noise(f, grid, log_slope, ratio, stretch)
     slope = -float(grid.weights @ (weight * first**2 * np.exp(log_slope)))
     limit = 0.0 if reason else (float("inf") if top <= 0 else float(1.0 / top))
     return _Field(f, density, known, grid, log_slope, displacement, stretch, slope, limit, reason)
+
+
+def _refuse_noise(f, grid: Grid, log_slope, ratio, stretch):
+    """Raise if the sharpest point of the field is rounding error of a numerical f′."""
+    index = int(np.argmax(stretch))
+    spacing = grid.du[index] * (grid.v[1] - grid.v[0])
+    rounding = np.finfo(np.float64).eps * np.abs(f(grid.u)).max() / spacing
+    relative = rounding / np.exp(log_slope[index])
+    if ratio[index] * relative / spacing**2 > 1e-3 * stretch[index] > 0:
+        raise ValueError(
+            f"The slope of this activation cannot be resolved numerically near x = "
+            f"{grid.u[index]:.3g}: it saturates where inputs still fall. Pass its derivative as "
+            "derivative=function, or a narrower region=(low, high)."
+        )
 
 
 def _samples(density) -> bool:

@@ -122,6 +122,12 @@ def test_wafbc_is_the_maximum_at_its_range():
     np.testing.assert_allclose(still([-1.0, 0.5]), worst([-1.0, 0.5]), atol=1e-9)
 
 
+def test_a_slope_lost_to_rounding_is_refused_until_it_is_given():
+    with pytest.raises(ValueError, match=r"cannot be resolved.*derivative=function"):
+        max_step(NORMAL.cdf, NORMAL)
+    assert max_step(NORMAL.cdf, NORMAL, derivative=NORMAL.pdf) == np.inf
+
+
 def test_steps_above_the_limit_are_refused_and_just_below_are_monotone():
     limit = max_step("identity", NORMAL)
     with pytest.raises(ValueError, match=r"must be below 5\.61696"):

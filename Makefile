@@ -11,7 +11,9 @@ PACKAGING := pyproject.toml requirements/constraints.txt requirements/test.txt
 .PHONY: run test lint data clean
 
 run: .venv/run data
-	KERAS_BACKEND=jax $(BIN)/python scripts/run.py
+	KERAS_BACKEND=jax $(BIN)/keras-actfn compare --model lenet5 --data auto \
+		--activations relu "aff(identity,relu,tanh)" pwl crrelu \
+		--epochs 1 --subset 40000 --seeds 3 --output runs/lenet5
 
 test: .venv/test build/wheel lint
 	@for backend in $(BACKENDS); do scripts/test.sh $$backend $(WORKERS) || exit 1; done

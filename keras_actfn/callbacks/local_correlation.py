@@ -97,8 +97,8 @@ class LocalCorrelation(keras.callbacks.Callback):
         batch_size: Samples per update.
         every: Training batches between updates.
         learning_rate: Adam's, for the knots (the paper's 1e-2).
-        momentum: Of the moving averages; the weight of the past at each update. Tuned on
-            Fashion-MNIST networks: below 0.8 the objective is noisy at 128 samples.
+        momentum: Of the moving averages: the weight of the past at each update. The paper names
+            none; 0.9 averages about ten updates.
         solve: Jump to the exact optimum of the averaged statistics at each update instead of
             taking a gradient step. Mean and standard deviation of each function's output are
             kept, which L leaves free.

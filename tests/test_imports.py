@@ -22,7 +22,8 @@ ORDER = (
     ("callbacks", "training"),
     ("search",),
     ("plotting",),
-    ("cli", "testing", "__main__"),
+    ("cli", "testing"),
+    ("__main__",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 ROOT = Path(keras_actfn.__file__).parent

@@ -1,0 +1,90 @@
+"""Models with every kind of activation, exported and run elsewhere: equal outputs."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from keras_actfn.surgery import freeze_activations, replace_activations
+
+#: Formats that the installed Keras writes with each backend.
+FORMATS = {
+    "tensorflow": ["tf_saved_model", "onnx", "litert"],
+    "jax": ["tf_saved_model"],
+    "torch": ["torch", "onnx"],
+}[keras.backend.backend()]
+
+
+def numbers(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def replaced():
+    """A convolutional network that was given one of each kind, with random parameters."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 2), name="images"),
+            layers.Conv2D(3, 3, activation="relu", name="a"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="b"),
+            layers.Conv2D(3, 3, activation="relu", name="c"),
+            layers.Conv2D(3, 3, activation="relu", name="d"),
+            layers.Flatten(name="flat"),
+            layers.Dense(5, activation="relu", name="e"),
+            layers.Dense(4, activation="softmax", name="out"),
+        ]
+    )
+    specs = {
+        "a": "aff(identity,relu,tanh)",
+        "b": "pwl(knots=9,axis=-1)",
+        "c": "crrelu",
+        "d": "max(relu(x),x*sigmoid(x))",
+        "e": "pwl(extrapolation=clamp)",
+    }
+    for path, spec in specs.items():
+        model = replace_activations(model, spec, sites=path)
+    for index, weight in enumerate(model.trainable_weights):
+        weight.assign(weight + 0.3 * numbers(weight.shape, index))
+    return model
+
+
+def run(form, path, x):
+    """Outputs of an exported file, computed without Keras."""
+    if form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path)
+        return session.run(None, {session.get_inputs()[0].name: x})[0]
+    if form == "torch":
+        import torch
+
+        return torch.export.load(path).module()(torch.tensor(x)).detach().numpy()
+    import tensorflow as tf
+
+    if form == "tf_saved_model":
+        loaded = tf.saved_model.load(path)
+        return loaded.serve(x).numpy()
+    runner = tf.lite.Interpreter(path).get_signature_runner()
+    (name,) = runner.get_input_details()
+    return next(iter(runner(**{name: x}).values()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("form", "prepare"),
+    [*((form, None) for form in FORMATS), (FORMATS[-1], freeze_activations)],
+    ids=[*FORMATS, f"frozen_{FORMATS[-1]}"],
+)
+def test_exported_model_gives_the_same_outputs(form, prepare, tmp_path):
+    model = prepare(replaced()) if prepare else replaced()
+    ending = {"onnx": ".onnx", "torch": ".pt2", "litert": ".tflite"}.get(form, "")
+    batches = [2 * numbers((size, 8, 8, 2), size) for size in (1, 6)]
+    expected = [ops.convert_to_numpy(model(x, training=False)) for x in batches]
+    path, options = str(tmp_path / f"model{ending}"), {}
+    if form == "torch":
+        import torch
+
+        options["dynamic_shapes"] = {0: torch.export.Dim("batch", min=1, max=64)}
+    model.export(path, format=form, verbose=False, **options)
+    for x, y in zip(batches, expected, strict=True):
+        np.testing.assert_allclose(run(form, path, x), y, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,147 @@
+"""Imagenette and ImageNet: folders of JPEG files, one folder a class.
+
+The official trees are read through `keras.utils.image_dataset_from_directory`, which needs
+TensorFlow for decoding whatever the backend is.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .._optional import require
+from .base import Dataset
+from .fashion import DATA_VARIABLE
+
+#: Names under which a root folder may hold each dataset.
+FOLDERS = {
+    "imagenette": ("imagenette2-160", "imagenette2-320", "imagenette2", "imagenette"),
+    "imagenet": ("imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
+}
+CLASSES = {"imagenette": 10, "imagenet": 1000}
+
+
+def imagenette(path=None, *, image_size=160):
+    """Imagenette (Howard, 2019): about 9,500 training and 3,900 test images, 10 classes.
+
+    Args:
+        path: Folder with `train` and `val`, each with a folder of images a class. None looks
+            in the folder that the environment variable `KERAS_ACTFN_DATA` names.
+        image_size: Height and width; images are cropped in the middle to a square and
+            resized bilinearly.
+
+    Returns:
+        A `Dataset`; classes are numbered in the order of their folders' names.
+
+    Raises:
+        FileNotFoundError: If the folders are not there.
+        ValueError: If the classes are not the expected number, or differ between the parts.
+        ImportError: If TensorFlow is missing.
+
+    Example:
+    ```python
+    data = keras_actfn.datasets.imagenette("~/data/imagenette2-160")
+    ```
+    """
+    root, classes = _check("imagenette", path)
+    parts = {part: _array(root / part, classes, image_size) for part in ("train", "val")}
+    (x_train, y_train), (x_test, y_test) = parts["train"], parts["val"]
+    return Dataset(x_train, y_train, x_test, y_test, "imagenette", len(classes), str(root))
+
+
+def imagenet(path=None, *, image_size=160, batch_size=256, seed=0):
+    """ImageNet (ILSVRC-2012), 1,000 classes, as batches: it does not fit into memory.
+
+    Args:
+        path: Folder with `train` and `val`, each with a folder of images a class. None looks
+            in the folder that the environment variable `KERAS_ACTFN_DATA` names.
+        image_size: Height and width; images are cropped in the middle to a square.
+        batch_size: Images in a batch.
+        seed: Seed of the training images' order.
+
+    Returns:
+        `(train, test)`, two `tf.data.Dataset` of (float32 images in [0, 1], integer labels),
+        which `fit` takes on every backend.
+
+    Raises:
+        FileNotFoundError: If the folders are not there.
+        ValueError: If the classes are not the expected number, or differ between the parts.
+        ImportError: If TensorFlow is missing.
+    """
+    root, classes = _check("imagenet", path)
+    return tuple(
+        _batches(root / part, classes, image_size, batch_size, seed if part == "train" else None)
+        for part in ("train", "val")
+    )
+
+
+def _check(name, path):
+    """The folder with `train` and `val`, and its classes in order."""
+    if path is not None:
+        roots = [Path(path).expanduser()]
+    elif os.environ.get(DATA_VARIABLE):
+        roots = [Path(os.environ[DATA_VARIABLE]).expanduser()]
+    else:
+        roots = []
+    places = [place for root in roots for place in (root, *(root / n for n in FOLDERS[name]))]
+    for root in places:
+        if (root / "train").is_dir() and (root / "val").is_dir():
+            break
+    else:
+        where = "; ".join(map(str, places)) or f"nowhere, as {DATA_VARIABLE} is not set"
+        raise FileNotFoundError(
+            f"{name}: a folder with 'train' and 'val', each with one folder of images a class, "
+            f"was looked for in: {where}. Pass its path. Nothing is downloaded here."
+        )
+    train, val = (
+        sorted(p.name for p in (root / part).iterdir() if p.is_dir()) for part in ("train", "val")
+    )
+    if train != val:
+        differing = sorted(set(train) ^ set(val))
+        raise ValueError(
+            f"{root}: 'train' and 'val' have the same classes as folders. Only one of them has: "
+            f"{', '.join(differing[:5])}."
+        )
+    if len(train) != CLASSES[name]:
+        raise ValueError(
+            f"{name} has {CLASSES[name]} classes, each a folder in 'train'. Received: "
+            f"{len(train)} in {root}."
+        )
+    return root, train
+
+
+def _batches(folder, classes, image_size, batch_size, seed):
+    require("tensorflow", extra="tensorflow")
+    import keras
+
+    try:
+        data = keras.utils.image_dataset_from_directory(
+            folder,
+            class_names=classes,
+            image_size=(image_size, image_size),
+            crop_to_aspect_ratio=True,
+            batch_size=batch_size,
+            shuffle=seed is not None,
+            seed=seed,
+            verbose=False,
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder}: no images could be read. {error}") from error
+    return data.map(lambda images, labels: (images / 255.0, labels))
+
+
+def _array(folder, classes, image_size):
+    """All images and labels of a folder in memory, in the order of the files' names."""
+    images, labels = [], []
+    try:
+        for x, y in _batches(folder, classes, image_size, 64, None):
+            images.append(np.asarray(x, "float32"))
+            labels.append(np.asarray(y, "int32"))
+    except Exception as error:
+        # TensorFlow's errors cannot be named without importing it.
+        if type(error).__module__.startswith("tensorflow"):
+            raise ValueError(
+                f"{folder}: a file is no image, or is truncated: {str(error).splitlines()[0]}"
+            ) from error
+        raise
+    return np.concatenate(images), np.concatenate(labels)

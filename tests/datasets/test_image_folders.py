@@ -1,0 +1,70 @@
+"""Imagenette's and ImageNet's loaders on small trees of images that the tests write."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_actfn import datasets
+from keras_actfn.datasets import image_folders, imagenet, imagenette
+
+pytestmark = pytest.mark.once
+
+CLASSES = [f"n{i:08d}" for i in (3, 1, 2, 4, 5, 6, 7, 8, 9, 10)]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Ten classes; every image has one colour, which says its class."""
+    root = tmp_path / "imagenette2-160"
+    for part, count in (("train", 2), ("val", 1)):
+        for name in CLASSES:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                value = 20 * sorted(CLASSES).index(name)
+                image = np.full((24, 30 + index, 3), value, "uint8")
+                keras.utils.save_img(folder / f"{index}.png", image, scale=False)
+    return root
+
+
+def test_images_and_labels(tree):
+    for path in (tree, tree.parent):
+        data = imagenette(path, image_size=16)
+    assert data.x_train.shape == (20, 16, 16, 3) and data.x_test.shape == (10, 16, 16, 3)
+    assert data.x_train.dtype == np.float32 and data.y_train.dtype == np.int32
+    np.testing.assert_array_equal(np.bincount(data.y_train), [2] * 10)
+    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        np.testing.assert_allclose(x[:, 3, 4, 1], 20 * y / 255, atol=1e-5)
+    assert datasets.load("imagenette", tree, image_size=8).classes == 10
+
+
+def test_imagenet_comes_in_batches(tree, monkeypatch):
+    monkeypatch.setitem(image_folders.CLASSES, "imagenet", 10)
+    train, test = imagenet(tree, image_size=8, batch_size=6)
+    batches = [(np.asarray(x), np.asarray(y)) for x, y in train]
+    assert [len(x) for x, _ in batches] == [6, 6, 6, 2]
+    for x, y in batches:
+        np.testing.assert_allclose(x[:, 0, 0, 0], 20 * y / 255, atol=1e-5)
+    assert sum(len(x) for x, _ in test) == 10
+
+
+def test_nowhere(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_ACTFN_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match="KERAS_ACTFN_DATA is not set"):
+        imagenette()
+    with pytest.raises(FileNotFoundError, match="imagenette2-160"):
+        imagenette(tmp_path)
+
+
+def test_other_numbers_of_classes(tree):
+    with pytest.raises(ValueError, match=r"imagenet has 1000 classes.* Received: 10"):
+        imagenet(tree)
+    (tree / "train" / "extra").mkdir()
+    with pytest.raises(ValueError, match="Only one of them has: extra"):
+        imagenette(tree)
+
+
+def test_a_file_that_is_no_image(tree):
+    (tree / "val" / CLASSES[0] / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(ValueError, match="a file is no image, or is truncated"):
+        imagenette(tree, image_size=8)

@@ -58,7 +58,7 @@ def arguments():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=3000, help="training pairs")
     parser.add_argument("--vocabulary", type=int, default=2048)
-    parser.add_argument("--context", type=int, default=48)
+    parser.add_argument("--context", type=int, default=32)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--sft-epochs", type=int, default=4)
@@ -76,7 +76,7 @@ def prepare(args):
     training = [training[i] for i in rng.permutation(len(training))[: args.pairs]]
     lengths = {"max_length": args.context + 1, "max_prompt": args.context // 2}
     used = len(training) // args.batch * args.batch
-    validation = validation[: len(validation) // args.batch * args.batch]
+    validation = validation[: min(768, len(validation)) // args.batch * args.batch]
     return (
         encode(training[:used], tokenizer, **lengths),
         encode(validation, tokenizer, **lengths),

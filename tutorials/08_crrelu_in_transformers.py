@@ -1,0 +1,83 @@
+"""CRReLU, and any other activation, in vision transformers and GPT-2.
+
+Run from anywhere:  python tutorials/08_crrelu_in_transformers.py
+It takes under a minute on two cores.
+"""
+
+import keras
+import numpy as np
+from keras_actfn.applications import GPT2, DeiTTiny, ViTTiny, generate
+
+from keras_actfn import datasets
+from keras_actfn.training.distillation import Distillation
+from keras_actfn.training.preference import DirectPreferenceOptimization, SupervisedFineTuning
+from keras_actfn.training.preference_data import Preference, WordTokenizer, encode
+
+keras.utils.set_random_seed(0)
+
+# 1. Every MLP of the models has a slot of its own. CRReLU, max(0, x) + ε x exp(-x²/2), has one
+#    number ε to learn, so ViT-Tiny with its 12 blocks gets exactly 12 parameters more.
+for activation in ("gelu", "crrelu"):
+    print(f"ViT-Tiny with {activation}: {ViTTiny(activation).count_params():,} parameters")
+
+# 2. Width, depth, image and patch size are arguments. A small ViT learns the 8×8 digits that
+#    come with scikit-learn; afterwards each slot has an ε of its own.
+data = datasets.digits(image_size=8)
+small = {"input_shape": (8, 8, 1), "patch_size": 4, "width": 24, "depth": 2}
+
+
+def accuracy(model):
+    """Share of the test digits that the model gets right."""
+    return np.mean(model.predict(data.x_test, verbose=0).argmax(-1) == data.y_test)
+
+
+vit = ViTTiny("crrelu", **small)
+vit.compile(keras.optimizers.AdamW(1e-2), "sparse_categorical_crossentropy")
+vit.fit(data.x_train, data.y_train, batch_size=128, epochs=6, verbose=0)
+slots = [layer for layer in vit.layers if layer.name.startswith("activation_")]
+epsilons = [float(keras.ops.convert_to_numpy(slot.epsilon)) for slot in slots]
+print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e in epsilons)}")
+
+# 3. DeiT learns from a teacher too, any Keras model of the same classes, through a token of its
+#    own. The teacher stays as it is.
+student = DeiTTiny("crrelu", **small)
+training = Distillation(student, teacher=vit, kind="hard")
+training.compile(keras.optimizers.AdamW(1e-2), "sparse_categorical_crossentropy")
+training.fit(data.x_train, data.y_train, batch_size=128, epochs=6, verbose=0)
+print(f"DeiT taught by the ViT: accuracy {accuracy(student):.3f}")
+
+# 4. GPT-2 from scratch on six sentences: supervised fine-tuning on the chosen answers, then
+#    direct preference optimisation, which widens the margin of the chosen over the rejected.
+#    Real preferences come from read_hh and read_shp, pretrained weights from gpt2_from_preset.
+animals = {
+    "cow": "moo",
+    "cat": "meow",
+    "dog": "woof",
+    "duck": "quack",
+    "sheep": "baa",
+    "pig": "oink",
+}
+sounds = list(animals.values())
+pairs = [
+    Preference(
+        f"what says the {animal}?", f"the {animal} says {sound}", f"the {animal} says {other}"
+    )
+    for animal, sound, other in zip(animals, sounds, sounds[1:] + sounds[:1], strict=True)
+]
+tokenizer = WordTokenizer((pair.prompt + " " + pair.chosen for pair in pairs), size=50)
+arrays = encode(pairs, tokenizer, max_length=16, max_prompt=8)
+gpt2 = GPT2("crrelu", input_shape=(16,), classes=tokenizer.size, width=32, depth=2, heads=2)
+
+tuning = SupervisedFineTuning(gpt2)
+tuning.compile(keras.optimizers.Adam(1e-2))
+tuning.fit(arrays, batch_size=6, epochs=30, verbose=0)
+preference = DirectPreferenceOptimization(gpt2, beta=0.1)
+preference.compile(keras.optimizers.Adam(1e-3))
+history = preference.fit(arrays, batch_size=6, epochs=10, verbose=0).history
+for metric, values in history.items():
+    print(f"DPO {metric}: {values[0]:.3f} at first, {values[-1]:.3f} at the end")
+
+# 5. Generation keeps the keys and values of the tokens before.
+prompt = tokenizer.encode("what says the duck?")
+text = generate(gpt2, [prompt], 6, greedy=True, end_token=tokenizer.end)[0]
+print("\n" + tokenizer.decode(text))

@@ -6,7 +6,7 @@ WORKERS ?= 2
 BACKENDS := tensorflow jax torch
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
-PACKAGING := pyproject.toml requirements/constraints.txt requirements/test.txt
+PACKAGING := pyproject.toml requirements/constraints.txt requirements/test.txt requirements/test-hub.txt
 
 .PHONY: run test lint data clean
 
@@ -35,6 +35,7 @@ data:
 
 .venv/test: .venv/pip
 	$(INSTALL) -e ".[jax,kfac,search,theory,plot,cli,dev]" -r requirements/test.txt
+	$(INSTALL) --no-deps -r requirements/test-hub.txt
 	touch $@
 
 # The tests import the built wheel, not the checkout, so that a file missing from the package

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-
 from keras_actfn.applications import ViTTiny
+
 from keras_actfn.training.storage import write_file
 
 
@@ -77,8 +77,8 @@ def main():
     rows = measure(args.batch, args.blocks, args.steps)
     base = rows["keras_hub ViT, gelu"][0]
     lines = [
-        f"ViT-Tiny training steps, backend {keras.backend.backend()}, batch {args.batch}, median of "
-        f"{args.blocks} blocks of {args.steps} steps.",
+        f"ViT-Tiny training steps, backend {keras.backend.backend()}, batch {args.batch}, median "
+        f"of {args.blocks} blocks of {args.steps} steps.",
         "",
         "| model | ms a step | against keras_hub | parameters |",
         "| --- | --: | --: | --: |",

@@ -34,7 +34,7 @@ data:
 	touch $@
 
 .venv/test: .venv/pip
-	$(INSTALL) -e ".[jax,kfac,search,theory,plot,cli,dev]" -r requirements/test.txt
+	$(INSTALL) -e ".[jax,kfac,expressions,theory,plot,cli,dev]" -r requirements/test.txt
 	$(INSTALL) --no-deps -r requirements/test-hub.txt
 	touch $@
 

@@ -34,6 +34,7 @@ IN_KERASNET = ("relu", "Keras PReLU, one slope", "naive PWL", "PWL", "CRReLU",
 
 
 def main():
+    """Measure every backend in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backends", nargs="+", default=["jax", "tensorflow", "torch"])
     parser.add_argument("--rounds", type=int, default=9)

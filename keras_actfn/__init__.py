@@ -4,7 +4,7 @@
 
     model.add(keras_actfn.activation("aff(identity,relu,tanh)"))
 
-`keras_actfn.fisher`, `search`, `plotting` and `cli` are imported by name, as they need more
+`keras_actfn.fisher`, `plotting` and `cli` are imported by name, as they need more
 libraries than Keras and NumPy.
 """
 

@@ -20,7 +20,6 @@ ORDER = (
     ("activation",),
     ("fisher", "surgery", "applications"),
     ("callbacks", "training"),
-    ("search",),
     ("plotting",),
     ("cli", "testing"),
     ("__main__",),

@@ -171,7 +171,7 @@ class _Walk:
         self._seen.add(key)
         kernel.scale(before**-0.5)
         if kernel.bias is not None:
-            kernel.bias.assign(keras.ops.zeros_like(kernel.bias))
+            kernel.bias.assign(np.zeros(kernel.bias.shape))
         self.layers.append(LayerInit(layer.path, mean, variance, before**-0.5, centre))
         return kernel.outputs(signal)
 

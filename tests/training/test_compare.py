@@ -48,7 +48,8 @@ def curves(result, index=0):
     return result.runs[index].arrays["loss"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+# The others of 160 pixels differ from aquasurf_160 in rates, and AutoInit is in aquasurf_cifar.
+@pytest.mark.parametrize("recipe", [n for n in RECIPES if not n.startswith("aquasurf_160_")])
 def test_equal_activations_give_equal_runs(data, recipe):
     # The simplex of one base function is a point: conv(relu) is ReLU with a weight of its own.
     # Equal curves need equal weights, batches, dropout masks, flips and shifts.

@@ -23,7 +23,7 @@ for activation in ("gelu", "crrelu"):
 # 2. Width, depth, image and patch size are arguments. A small ViT learns the 8×8 digits that
 #    come with scikit-learn; afterwards each slot has an ε of its own.
 data = datasets.digits(image_size=8)
-small = {"input_shape": (8, 8, 1), "patch_size": 4, "width": 24, "depth": 2}
+small = {"input_shape": (8, 8, 1), "patch_size": 4, "width": 48, "depth": 2}
 
 
 def accuracy(model):
@@ -32,8 +32,8 @@ def accuracy(model):
 
 
 vit = ViTTiny("crrelu", **small)
-vit.compile(keras.optimizers.AdamW(1e-2), "sparse_categorical_crossentropy")
-vit.fit(data.x_train, data.y_train, batch_size=128, epochs=6, verbose=0)
+vit.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy")
+vit.fit(data.x_train, data.y_train, batch_size=64, epochs=8, verbose=0)
 slots = [layer for layer in vit.layers if layer.name.startswith("activation_")]
 epsilons = [float(keras.ops.convert_to_numpy(slot.epsilon)) for slot in slots]
 print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e in epsilons)}")
@@ -42,8 +42,8 @@ print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e i
 #    own. The teacher stays as it is.
 student = DeiTTiny("crrelu", **small)
 training = Distillation(student, teacher=vit, kind="hard")
-training.compile(keras.optimizers.AdamW(1e-2), "sparse_categorical_crossentropy")
-training.fit(data.x_train, data.y_train, batch_size=128, epochs=6, verbose=0)
+training.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy")
+training.fit(data.x_train, data.y_train, batch_size=64, epochs=8, verbose=0)
 print(f"DeiT taught by the ViT: accuracy {accuracy(student):.3f}")
 
 # 4. GPT-2 from scratch on six sentences: supervised fine-tuning on the chosen answers, then
@@ -70,9 +70,9 @@ gpt2 = GPT2("crrelu", input_shape=(16,), classes=tokenizer.size, width=32, depth
 
 tuning = SupervisedFineTuning(gpt2)
 tuning.compile(keras.optimizers.Adam(1e-2))
-tuning.fit(arrays, batch_size=6, epochs=30, verbose=0)
+tuning.fit(arrays, batch_size=6, epochs=60, verbose=0)
 preference = DirectPreferenceOptimization(gpt2, beta=0.1)
-preference.compile(keras.optimizers.Adam(1e-3))
+preference.compile(keras.optimizers.Adam(1e-2))
 history = preference.fit(arrays, batch_size=6, epochs=10, verbose=0).history
 for metric, values in history.items():
     print(f"DPO {metric}: {values[0]:.3f} at first, {values[-1]:.3f} at the end")

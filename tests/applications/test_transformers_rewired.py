@@ -1,0 +1,83 @@
+"""Surgery and Fisher spectra of the transformers."""
+
+import keras
+import numpy as np
+import pytest
+from keras_actfn.applications import GPT2, DeiTTiny, TNTSmall, ViTTiny, generate
+
+from keras_actfn.fisher import fisher_spectrum
+from keras_actfn.surgery import find_activations, freeze_activations, replace_activations
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((4, 8, 8, 1), "float32")
+TOKENS = RNG.integers(0, 20, (4, 6)).astype("int32")
+SMALL = {"input_shape": (8, 8, 1), "classes": 3, "depth": 1, "width": 12}
+BUILDERS = {
+    "vit": lambda activation: ViTTiny(activation, **SMALL),
+    "deit": lambda activation: DeiTTiny(activation, **SMALL),
+    "tnt": lambda activation: TNTSmall(
+        activation, pixel_width=8, pixel_heads=2, pixel_stride=2, **SMALL
+    ),
+    "gpt2": lambda activation: GPT2(
+        activation, input_shape=(6,), classes=20, width=8, depth=1, heads=2
+    ),
+}
+#: Layers with weights that are no weighted products.
+UNCOVERED = {
+    "vit": {"tokens", "positions"},
+    "deit": {"tokens", "positions"},
+    "tnt": {"tokens", "positions", "pixel_positions"},
+    "gpt2": {"positions"},
+}
+
+
+def outputs_of(model, name):
+    return keras.ops.convert_to_numpy(model(TOKENS if name == "gpt2" else IMAGES))
+
+
+def slots_of(model):
+    return [site.path for site in find_activations(model) if "activation_" in site.path]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_replaced_and_frozen_activations(name):
+    model = BUILDERS[name]("tanh")
+    slots = slots_of(model)
+    assert len(slots) == (2 if name == "tnt" else 1)
+    learned = replace_activations(model, "crrelu(epsilon=0)", sites=slots)
+    assert learned.count_params() == model.count_params() + len(slots)
+    expected = BUILDERS[name]("relu")
+    expected.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        outputs_of(learned, name), outputs_of(expected, name), rtol=1e-4, atol=1e-6
+    )
+    assert np.abs(outputs_of(learned, name) - outputs_of(model, name)).max() > 1e-6
+    for slot in slots:
+        learned.get_layer(slot).epsilon.assign(0.5)
+    frozen = freeze_activations(learned)
+    assert frozen.count_params() == model.count_params()
+    np.testing.assert_allclose(
+        outputs_of(frozen, name), outputs_of(learned, name), rtol=1e-4, atol=1e-6
+    )
+    if name == "gpt2":
+        texts = [generate(m, [[1, 2]], 4, greedy=True)[0].tolist() for m in (learned, frozen)]
+        assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_fisher_spectrum(name):
+    model = BUILDERS[name]("crrelu")
+    x = TOKENS if name == "gpt2" else IMAGES
+    with pytest.warns(UserWarning, match="leaves out"):
+        spectrum = fisher_spectrum(model, x, loss="softmax_crossentropy", seed=0)
+    assert spectrum.valid
+    dense = {
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D))
+    }
+    assert dense <= set(spectrum.layers)
+    assert set(spectrum.uncovered) >= UNCOVERED[name]
+    assert not dense & set(spectrum.uncovered)
+    for layer in dense:
+        assert np.isfinite(spectrum.log_eigenvalues(layer)).any()

@@ -311,12 +311,12 @@ def print_networks(results, out):
                 gap = means[mode] - means["relu"]
                 print(f"- {architecture}, {mode} against fixed ReLU: {gap:+.4f}", file=out)
     print(
-        """- The paper trains 20 epochs on CIFAR-10 and reports Swish-like shapes with beta from 1.5 to 5
-  rising with depth. These runs are a small fraction of that, on another data set: they can
+        """- The paper trains 20 epochs on CIFAR-10 and reports Swish-like shapes, beta from 1.5 to
+  5 rising with depth. These runs are a small fraction of that, on another data set: they can
   show how the modes differ at the start, not where they end. See the table for what the
   shapes were; a start from ReLU fits every family with a large beta equally well.
 - Layers share one function over channels, as in the paper's default. Pooled over channels the
-  correlations are small: L is a hundredth of that of one unit on well-spread classes.
+  correlations are small: L is about a hundredth of that of one unit on well-spread classes.
 - The paper calls its local mode "still being stabilized" and gives no accuracy for it.""",
         file=out,
     )

@@ -38,7 +38,6 @@ def values(layer):
         (keras.layers.LeakyReLU(negative_slope=0.3), keras.layers.LeakyReLU),
         (lambda: layers.PWL(knots=5), layers.PWL),
     ],
-    ids=str,
 )
 def test_every_kind_of_spec(spec, cls):
     first, second = activation(spec), activation(spec, name="mine")

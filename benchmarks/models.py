@@ -77,7 +77,6 @@ def train_step(name, spec, batch):
     """A function that trains the model on one batch and waits for the loss."""
     import keras
     import numpy as np
-
     from keras_actfn.applications import MODELS as BUILDERS
 
     size = MODELS[name]

@@ -56,12 +56,12 @@ def arguments():
     parser.add_argument("--runs", type=Path, default=Path("runs/preference"))
     parser.add_argument("--output", type=Path, help="file for the table")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=3000, help="training pairs")
-    parser.add_argument("--vocabulary", type=int, default=2048)
+    parser.add_argument("--pairs", type=int, default=1536, help="training pairs")
+    parser.add_argument("--vocabulary", type=int, default=1024)
     parser.add_argument("--context", type=int, default=32)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--depth", type=int, default=2)
-    parser.add_argument("--sft-epochs", type=int, default=4)
+    parser.add_argument("--sft-epochs", type=int, default=5)
     parser.add_argument("--dpo-epochs", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=3e-4, help="of DPO's RMSprop")
     parser.add_argument("--batch", type=int, default=32)
@@ -76,7 +76,7 @@ def prepare(args):
     training = [training[i] for i in rng.permutation(len(training))[: args.pairs]]
     lengths = {"max_length": args.context + 1, "max_prompt": args.context // 2}
     used = len(training) // args.batch * args.batch
-    validation = validation[: min(768, len(validation)) // args.batch * args.batch]
+    validation = validation[: min(384, len(validation)) // args.batch * args.batch]
     return (
         encode(training[:used], tokenizer, **lengths),
         encode(validation, tokenizer, **lengths),

@@ -72,7 +72,7 @@ tuning = SupervisedFineTuning(gpt2)
 tuning.compile(keras.optimizers.Adam(1e-2))
 tuning.fit(arrays, batch_size=6, epochs=60, verbose=0)
 preference = DirectPreferenceOptimization(gpt2, beta=0.1)
-preference.compile(keras.optimizers.Adam(1e-2))
+preference.compile(keras.optimizers.Adam(3e-3))
 history = preference.fit(arrays, batch_size=6, epochs=10, verbose=0).history
 for metric, values in history.items():
     print(f"DPO {metric}: {values[0]:.3f} at first, {values[-1]:.3f} at the end")

@@ -57,6 +57,7 @@ def arguments():
     parser.add_argument("--output", type=Path, help="file for the table")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=1536, help="training pairs")
+    parser.add_argument("--validation", type=int, default=384, help="validation pairs")
     parser.add_argument("--vocabulary", type=int, default=1024)
     parser.add_argument("--context", type=int, default=32)
     parser.add_argument("--width", type=int, default=64)
@@ -76,7 +77,7 @@ def prepare(args):
     training = [training[i] for i in rng.permutation(len(training))[: args.pairs]]
     lengths = {"max_length": args.context + 1, "max_prompt": args.context // 2}
     used = len(training) // args.batch * args.batch
-    validation = validation[: min(384, len(validation)) // args.batch * args.batch]
+    validation = validation[: min(args.validation, len(validation)) // args.batch * args.batch]
     return (
         encode(training[:used], tokenizer, **lengths),
         encode(validation, tokenizer, **lengths),

@@ -72,9 +72,9 @@ def test_batch_statistics_and_adapted_normalization_are_copied():
         [keras.Input((4,)), norm, layers.Dense(3, "relu"), layers.BatchNormalization(name="batch")]
     )
     model.compile("sgd", "mse")
-    model.fit(numbers((32, 4)), numbers((32, 3)), verbose=0)
+    model.fit(3 * numbers((32, 4)) + 5, numbers((32, 3)), verbose=0)
     new = replace_activations(model, "relu")
-    x = numbers((3, 4), 1)
+    x = 3 * numbers((3, 4), 1) + 5
     np.testing.assert_array_equal(*(ops.convert_to_numpy(m(x)) for m in (model, new)))
     assert not np.allclose(new.get_layer("batch").moving_mean.numpy(), 0)
 

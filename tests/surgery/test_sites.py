@@ -168,7 +168,7 @@ ROLES = [
 ]
 
 
-@pytest.mark.parametrize(("steps", "roles"), ROLES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("steps", "roles"), ROLES)
 def test_roles(steps, roles):
     assert {s.path: s.role for s in find_activations(chain(*steps))} == roles
 
@@ -230,7 +230,7 @@ OUT_OF_REACH = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "shape", "paths"), OUT_OF_REACH, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("layer", "shape", "paths"), OUT_OF_REACH)
 def test_what_is_out_of_reach_is_listed_with_its_reason(layer, shape, paths):
     sites = find_activations(chain(layer, shape=shape))
     assert {s.path for s in sites} == paths

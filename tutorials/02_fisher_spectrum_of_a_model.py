@@ -3,7 +3,7 @@
 A Fisher information matrix says how much a network's predictions change when its weights
 do. Its eigenvalues, at initialisation, tell good activation functions from bad ones before any
 training (AQuaSurF, section 3). This script draws the paper's Fig. 5 on real images: relu and
--relu coincide, tanh is near, sigmoid is far away.
+-relu nearly coincide (they would exactly, were the weights mirrored too), sigmoid is far away.
 
 Run: python tutorials/02_fisher_spectrum_of_a_model.py
 """

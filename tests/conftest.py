@@ -17,4 +17,4 @@ if keras.backend.backend() == "torch":
 @pytest.fixture(autouse=True)
 def _fresh_names():
     """Start every test with Keras's automatic layer names at their beginning."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # collecting garbage costs seconds on JAX

@@ -20,7 +20,7 @@ _COLUMNS = np.stack(
 def check_shape_and_dtype(factory):
     """The result has the shape and dtype of the weight, for every number of axes."""
     for w in (_COLUMNS[:, 0], _COLUMNS, np.stack([_COLUMNS, -_COLUMNS], axis=-1)):
-        for dtype in ("float32", "float64"):
+        for dtype in ("float32", "bfloat16"):
             result = factory()(ops.convert_to_tensor(w, dtype))
             assert tuple(result.shape) == w.shape, f"shape {result.shape} for {w.shape}"
             assert keras.backend.standardize_dtype(result.dtype) == dtype

@@ -54,7 +54,7 @@ def activation(spec, *, name=None, dtype=None):
 
     Example:
     ```python
-    keras_actfn.activation("pwl(knots=17,initial=tanh)")  # <PWL name=pwl, built=False>
+    keras_actfn.activation("pwl(knots=17,initial=tanh)")  # <PWL name=pwl, built=True>
     keras_actfn.activation("max(relu(x),tanh(x))")  # <ExpressionActivation …>
     ```
     """

@@ -2,8 +2,7 @@
 
 import torch
 
-#: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache
-#: (tuned on two cores over 2^14 … 2^20 by benchmarks/layers.py).
+#: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
 _TILE = 1 << 17
 
 

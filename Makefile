@@ -16,7 +16,10 @@ run: .venv/run data
 		--epochs 1 --subset 40000 --seeds 3 --output runs/lenet5
 
 test: .venv/test build/wheel lint
-	@for backend in $(BACKENDS); do scripts/test.sh $$backend $(WORKERS) || exit 1; done
+	@failed=""; for backend in $(BACKENDS); do \
+		scripts/test.sh $$backend $(WORKERS) || failed="$$failed $$backend"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Tests failed on:$$failed" >&2; exit 1; fi
 
 lint: .venv/test
 	$(BIN)/ruff check .

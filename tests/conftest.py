@@ -15,6 +15,10 @@ if keras.backend.backend() == "torch":
 
 
 @pytest.fixture(autouse=True)
-def _fresh_names():
-    """Start every test with Keras's automatic layer names at their beginning."""
+def _same_start():
+    """Start every test with the same random state and Keras's automatic names at their beginning.
+
+    What a test draws then depends on nothing but itself, whatever ran before it in its worker.
+    """
+    keras.utils.set_random_seed(0)
     keras.backend.clear_session(free_memory=False)  # collecting garbage costs seconds on JAX

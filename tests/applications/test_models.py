@@ -88,13 +88,17 @@ SHALLOW = {
 
 
 class Slope(keras.layers.Layer):
-    """One trainable scalar, the least that an activation can learn."""
+    """One trainable scalar, the least that an activation can learn.
+
+    Not a factor of the output, which a batch normalisation behind the next convolution would
+    take out again: its gradient would be nothing but rounding errors.
+    """
 
     def build(self, input_shape):
         self.slope = self.add_weight(name="slope", shape=(), initializer="ones")
 
     def call(self, x):
-        return keras.ops.relu(x) * self.slope
+        return x * keras.ops.sigmoid(self.slope * x)
 
 
 def shapes_of(name, **arguments):
@@ -103,15 +107,15 @@ def shapes_of(name, **arguments):
         return MODELS[name](**arguments)
 
 
-def small(name, **arguments):
+def small(name, size=None, **arguments):
     """A shallow model of the smallest images, wide or high by one pixel more."""
-    size = SMALLEST[name]
+    size = size or SMALLEST[name]
     arguments = {"input_shape": (size, size + 1, 3), "classes": 3, **arguments}
     return MODELS[name](**SHALLOW.get(name, {}), **arguments)
 
 
-def images(name, n=2, seed=0):
-    size = SMALLEST[name]
+def images(name, n=2, seed=0, size=None):
+    size = size or SMALLEST[name]
     return np.random.default_rng(seed).random((n, size, size + 1, 3), "float32")
 
 
@@ -210,11 +214,13 @@ def test_logits_are_what_softmax_is_taken_of(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_trains_every_weight(name):
-    model = small(name, activation=Slope)
+    # The attention of MobileViTV2 over the single patch of 32 pixels has no gradient.
+    size = 64 if name == "mobilevit_v2" else None
+    model = small(name, size, activation=Slope)
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     # Lion follows the gradient's sign, so that every weight with a gradient moves.
     model.compile(keras.optimizers.Lion(1e-3), "sparse_categorical_crossentropy")
-    x = images(name, 4)
+    x = images(name, 4, size=size)
     loss = model.fit(x, np.array([0, 1, 2, 0]), batch_size=4, verbose=0).history["loss"][0]
     assert np.isfinite(loss)
     moved = [

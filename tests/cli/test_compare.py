@@ -49,7 +49,12 @@ def folder(tmp_path, monkeypatch):
 
 def stop_after_first_run(folder, words, number):
     """Start the command in another process and send it a signal once a run is finished."""
-    command = [sys.executable, "-m", "keras_actfn", *words]
+    # A shell's background processes ignore interrupts, and so do their children.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from keras_actfn.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while process.poll() is None and not list((folder / "results").glob("runs/*.json")):

@@ -20,6 +20,7 @@ ORDER = (
     ("activation",),
     ("fisher", "surgery", "applications"),
     ("callbacks", "training"),
+    ("search",),
     ("plotting",),
     ("cli", "testing"),
     ("__main__",),

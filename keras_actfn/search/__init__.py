@@ -1,0 +1,1 @@
+"""Search for the activation function that a model should use on its data."""

@@ -1,0 +1,89 @@
+"""Build the project's own benchmark: every function of a space, trained; resumable.
+
+Results are lines of JSON, one a training, appended to `results.jsonl` by one process as they
+arrive. A line that was cut off by a kill is ignored and its training repeated. Trainings run
+in a random but fixed order, so that an unfinished file is a fair sample of the space.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .._optional import require
+from ..expressions import three_node
+from ..training.progress import Progress
+from .bench_training import BenchRecipe, train_function
+
+FILE = "results.jsonl"
+
+
+def bench_functions(space=None):
+    """The unique functions of a space (three-node if None) whose outputs are finite, as texts."""
+    unique = (space or three_node()).unique()
+    return [str(unique.expressions[i]) for i in np.flatnonzero(unique.valid)]
+
+
+def read_results(folder):
+    """The finished trainings in a folder, by function and seed."""
+    path = Path(folder) / FILE
+    found = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                result = json.loads(line)
+            except json.JSONDecodeError:  # cut off by a kill
+                continue
+            found[result["function"], result["seed"]] = result
+    return found
+
+
+def build_bench(folder, functions=None, seeds=(0,), workers=None, limit=None, progress=True):
+    """Train functions with seeds and append what is missing in `folder`.
+
+    Args:
+        folder: Where `results.jsonl` is or will be.
+        functions: Texts of expressions; None for `bench_functions()`.
+        seeds: Seeds; all functions are trained with the first before any with the second.
+        workers: Processes; None for one a core.
+        limit: Train at most so many now; None for all.
+        progress: Whether to show a bar.
+
+    Returns:
+        `read_results(folder)` at the end.
+    """
+    joblib = require("joblib", extra="search")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    functions = bench_functions() if functions is None else list(functions)
+    order = np.random.default_rng(0).permutation(len(functions))
+    done = read_results(folder)
+    tasks = [
+        (functions[i], seed) for seed in seeds for i in order if (functions[i], seed) not in done
+    ][:limit]
+    workers = workers or os.cpu_count() or 1
+    path = folder / FILE
+    with (
+        joblib.parallel_config(backend="loky", inner_max_num_threads=1),
+        Progress(len(tasks), progress) as bar,
+    ):
+        bar.describe("trainings")
+        results = joblib.Parallel(
+            n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs", batch_size=1
+        )(joblib.delayed(_task)(*task, seeds[0]) for task in tasks)
+        with open(path, "ab") as file:
+            if file.tell() and not path.read_bytes().endswith(b"\n"):
+                file.write(b"\n")
+            for result in results:
+                file.write(json.dumps(result).encode() + b"\n")
+                file.flush()
+                bar.advance()
+    return read_results(folder)
+
+
+def _task(function, seed, first_seed):
+    import torch
+
+    torch.set_num_threads(1)
+    return train_function(function, seed, BenchRecipe(), spectrum=seed == first_seed)

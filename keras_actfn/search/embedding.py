@@ -162,20 +162,19 @@ def _outputs(outputs, cdfs, seed):
 
 
 def _spectra(outputs, cdfs, seed):
-    rows = _with_spectrum(cdfs)
+    rows, nearest = nearest_with_spectrum(outputs, cdfs)
     if len(rows) < _FEWEST:
         points = _principal(cdfs[rows], 2, seed)
     else:
         points = _layout(_spectrum_graph(cdfs[rows], seed), cdfs[rows], seed)
-    return points[_nearest(outputs, rows)]
+    return points[nearest]
 
 
 def _pca(outputs, cdfs, seed):
     features = [_principal(outputs, _COMPONENTS, seed)]
     if cdfs is not None:
-        rows = _with_spectrum(cdfs)
-        spectra = _principal(cdfs[rows], _COMPONENTS, seed)
-        features.append(spectra[_nearest(outputs, rows)])
+        rows, nearest = nearest_with_spectrum(outputs, cdfs)
+        features.append(_principal(cdfs[rows], _COMPONENTS, seed)[nearest])
     # Both features with the same total variance, so that both count.
     scaled = [part / (np.sqrt(part.var(0).sum()) or 1.0) for part in features]
     return _principal(np.concatenate(scaled, axis=1), 2, seed)
@@ -190,13 +189,25 @@ def _with_spectrum(cdfs):
     return np.zeros(0, int) if cdfs is None else np.flatnonzero(np.isfinite(cdfs[:, -1]))
 
 
-def _nearest(outputs, rows):
-    """For every candidate, the position in `rows` of itself, or of the nearest by outputs."""
+def nearest_with_spectrum(outputs, cdfs):
+    """For every candidate, itself if it has a spectrum, else the nearest by outputs that has one.
+
+    Args:
+        outputs: Prepared outputs of `check_features`.
+        cdfs: Its prepared spectra.
+
+    Returns:
+        The rows with a spectrum, and for every candidate a position among them.
+    """
+    rows = _with_spectrum(cdfs)
     neighbors = require("sklearn.neighbors", extra="search")
     found = neighbors.NearestNeighbors(n_neighbors=1).fit(outputs[rows])
-    nearest = found.kneighbors(outputs, return_distance=False)[:, 0]
+    nearest = np.zeros(len(outputs), int)
     nearest[rows] = np.arange(len(rows))
-    return nearest
+    missing = np.setdiff1d(np.arange(len(outputs)), rows)
+    if len(missing):
+        nearest[missing] = found.kneighbors(outputs[missing], return_distance=False)[:, 0]
+    return rows, nearest
 
 
 def _principal(features, components, seed):

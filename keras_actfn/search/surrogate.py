@@ -1,0 +1,267 @@
+"""Surrogates: from the accuracies known so far to the candidate to evaluate next.
+
+A regressor of `REGRESSORS` is fitted on known candidates and scores the others; the highest
+score is evaluated next. The published ones (Efficient Activation Function Optimization through
+Surrogate Modeling, section 5 and appendix E) are scikit-learn's, out of the box, on the two
+coordinates of `embed`. `distance_gp` is this package's own and works on the features'
+distances directly; see `distance_process`.
+
+Higher values are better here; negate a loss. A diverged training is a value like any other,
+at chance level.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from .._optional import require
+from ..expressions import nearest
+from .acquisition import expected_improvement
+from .distance_process import DistanceProcess, distance_points
+from .embedding import embed
+
+#: Neighbours of the weighted nearest-neighbour regression (section 5).
+NEIGHBORS = 3
+
+
+@dataclasses.dataclass(eq=False)
+class CandidateFeatures:
+    """What a surrogate knows about the candidates of a pool before any training.
+
+    Attributes:
+        outputs: As in `embed`, (candidates, inputs).
+        cdfs: As in `embed`, (candidates, bins), or None.
+        weights: As in `embed`, (bins,), or None.
+        coordinates: The candidates in the plane, (candidates, 2), for the regressors that
+            work there; None if no such regressor is used.
+
+    Example:
+    ```python
+    features = CandidateFeatures.embedded(outputs, cdfs, weights)
+    row = suggest(features, known=[0, 3, 7], values=[0.8, 0.1, 0.7], available=range(8, 900))
+    ```
+    """
+
+    outputs: np.ndarray
+    cdfs: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    coordinates: np.ndarray | None = None
+
+    @classmethod
+    def embedded(cls, outputs, cdfs=None, weights=None, *, method="union", seed=0):
+        """Features with the coordinates that `embed` gives them."""
+        return cls(
+            outputs, cdfs, weights, embed(outputs, cdfs, weights=weights, method=method, seed=seed)
+        )
+
+    def __len__(self):
+        return len(self.outputs)
+
+    @functools.cached_property
+    def points(self):
+        """Points in which the distances of outputs and spectra are measured, computed once."""
+        return distance_points(self.outputs, self.cdfs, self.weights)
+
+
+class Regressor:
+    """A surrogate: `fit` on what is known, then `scores` of candidates, higher is better."""
+
+    def fit(self, features, known, values):
+        """Learn from known candidates.
+
+        Args:
+            features: The pool's `CandidateFeatures`.
+            known: Their rows, (known,).
+            values: Their values, (known,), higher is better.
+
+        Returns:
+            The regressor itself.
+        """
+        raise NotImplementedError
+
+    def scores(self, rows):
+        """How promising candidates are: (rows,), the highest is evaluated next."""
+        raise NotImplementedError
+
+
+class PlaneRegressor(Regressor):
+    """A scikit-learn regressor on the coordinates in the plane; the score is its prediction.
+
+    Args:
+        estimator: The regressor; fitted as a clone.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, features, known, values):
+        """See `Regressor.fit`."""
+        if features.coordinates is None:
+            raise ValueError(
+                "This regressor works on coordinates, and the features have none. Make them by "
+                "CandidateFeatures.embedded(outputs, cdfs)."
+            )
+        self.coordinates = features.coordinates
+        self.best = np.max(values)
+        self.model = require("sklearn.base", extra="search").clone(self.estimator)
+        self._adapt(len(known))
+        self.model.fit(self.coordinates[known], values)
+        return self
+
+    def scores(self, rows):
+        """See `Regressor.scores`."""
+        return self.model.predict(self.coordinates[rows])
+
+    def _adapt(self, known):
+        """Change what the number of known candidates requires."""
+
+
+class KNR(PlaneRegressor):
+    """Mean of the three nearest known candidates, weighted by inverse distance: the default.
+
+    With fewer than three known candidates, the mean of all.
+    """
+
+    def __init__(self, seed=0):
+        neighbors = require("sklearn.neighbors", extra="search")
+        super().__init__(neighbors.KNeighborsRegressor(NEIGHBORS, weights="distance"))
+
+    def _adapt(self, known):
+        self.model.set_params(n_neighbors=min(NEIGHBORS, known))
+
+
+class RFR(PlaneRegressor):
+    """Random forest with scikit-learn's default hyperparameters."""
+
+    def __init__(self, seed=0):
+        ensemble = require("sklearn.ensemble", extra="search")
+        super().__init__(ensemble.RandomForestRegressor(random_state=seed))
+
+
+class SVR(PlaneRegressor):
+    """Support vector regression with scikit-learn's default hyperparameters."""
+
+    def __init__(self, seed=0):
+        super().__init__(require("sklearn.svm", extra="search").SVR())
+
+
+class GPR(PlaneRegressor):
+    """Gaussian process with scikit-learn's default kernel; the score is expected improvement.
+
+    Values are standardised, and a little noise (10⁻⁶) lets candidates share a place.
+    """
+
+    def __init__(self, seed=0):
+        process = require("sklearn.gaussian_process", extra="search")
+        super().__init__(
+            process.GaussianProcessRegressor(alpha=1e-6, normalize_y=True, random_state=seed)
+        )
+
+    def scores(self, rows):
+        """See `Regressor.scores`."""
+        mean, deviation = self.model.predict(self.coordinates[rows], return_std=True)
+        return expected_improvement(mean, deviation, self.best)
+
+
+class RandomSearch(Regressor):
+    """The baseline: random scores, whatever is known."""
+
+    def __init__(self, seed=0):
+        self.seed = seed
+
+    def fit(self, features, known, values):
+        """See `Regressor.fit`."""
+        self.random = np.random.default_rng([self.seed, len(known)])
+        return self
+
+    def scores(self, rows):
+        """See `Regressor.scores`."""
+        return self.random.random(len(rows))
+
+
+#: Regressors by name: classes, whose only argument is a seed.
+REGRESSORS = {
+    "knr": KNR,
+    "rfr": RFR,
+    "svr": SVR,
+    "gpr": GPR,
+    "distance_gp": DistanceProcess,
+    "random": RandomSearch,
+}
+
+
+def get_regressor(spec, seed=0):
+    """A regressor from its name, or from a scikit-learn regressor.
+
+    Args:
+        spec: A name in `REGRESSORS`, a scikit-learn regressor (fitted on the coordinates in the
+            plane), or an object with the methods of `Regressor`.
+        seed: Seed of the named ones.
+
+    Raises:
+        ValueError: If no regressor has the name.
+        TypeError: If `spec` is none of these.
+    """
+    if isinstance(spec, str):
+        if spec not in REGRESSORS:
+            hint = nearest(spec, REGRESSORS)
+            raise ValueError(
+                f"A regressor is one of {', '.join(REGRESSORS)}, or a scikit-learn regressor. "
+                f"Received: '{spec}'. {hint}".rstrip()
+            )
+        return REGRESSORS[spec](seed)
+    if not isinstance(spec, type):
+        if callable(getattr(spec, "fit", None)) and callable(getattr(spec, "scores", None)):
+            return spec
+        if callable(getattr(spec, "fit", None)) and callable(getattr(spec, "predict", None)):
+            return PlaneRegressor(spec)
+    raise TypeError(
+        f"A regressor is one of {', '.join(REGRESSORS)}, an instance of a scikit-learn regressor "
+        f"with fit and predict, or an object with fit and scores. Received: {spec!r}."
+    )
+
+
+def suggest(features, known, values, available, regressor="knr", seed=0):
+    """The candidate to evaluate next.
+
+    Args:
+        features: The pool's `CandidateFeatures`.
+        known: Rows of the candidates that were evaluated; if there is none, the suggestion is
+            random.
+        values: Their values, higher is better, finite.
+        available: Rows to choose from.
+        regressor: What `get_regressor` takes.
+        seed: Decides between equal scores, and is the regressor's seed.
+
+    Returns:
+        A row of `available`: the same for the same arguments.
+
+    Raises:
+        ValueError: If nothing is available, or a value is not finite.
+
+    Example:
+    ```python
+    row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
+    ```
+    """
+    known = np.asarray(known, dtype=int)
+    values = np.asarray(values, dtype="float64")
+    available = np.asarray(available, dtype=int)
+    if not len(available):
+        raise ValueError("Every candidate has been evaluated or is being so; none is available.")
+    if known.shape != values.shape or not np.isfinite(values).all():
+        raise ValueError(
+            "Known candidates have one finite value each; a diverged training counts at chance "
+            f"level. Received: {len(known)} candidates, {int(np.isfinite(values).sum())} finite "
+            f"of {len(values)} values."
+        )
+    model = get_regressor(regressor, seed) if len(known) else RandomSearch(seed)
+    scores = np.asarray(model.fit(features, known, values).scores(available), "float64")
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"The regressor {regressor!r} gave {int((~np.isfinite(scores)).sum())} scores that are "
+            "not finite. Scores must be numbers."
+        )
+    best = np.flatnonzero(scores == scores.max())
+    return int(available[np.random.default_rng([seed, len(known)]).choice(best)])

@@ -137,14 +137,7 @@ class Comparison:
 
     def markdown(self):
         """The table in Markdown, columns aligned."""
-        headings, body = self.cells()
-        widths = [max(map(len, column)) for column in zip(headings, *body, strict=True)]
-        rules = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
-        lines = [
-            [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
-            for line in (headings, rules, *body)
-        ]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return in_columns(*self.cells())
 
     def __str__(self):
         return self.markdown()
@@ -253,3 +246,19 @@ def _csv(rows):
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def in_columns(headings, body):
+    """A table in Markdown with aligned columns; all but the first to the right.
+
+    Args:
+        headings: Texts.
+        body: Rows of as many texts.
+    """
+    widths = [max(map(len, column)) for column in zip(headings, *body, strict=True)]
+    rules = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
+    lines = [
+        [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
+        for line in (headings, rules, *body)
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,151 @@
+"""Figures of an activation search: its progress, the map of candidates, the best functions."""
+
+import dataclasses
+
+import numpy as np
+
+from .._optional import require
+from .functions import function_curve
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SearchProgress:
+    """Values in the order of evaluation.
+
+    Attributes:
+        values: Value of each evaluation, `(evaluations,)`.
+        best: The best so far, `(evaluations,)`.
+        baseline: Whether each is one of the functions that the search began with.
+    """
+
+    values: np.ndarray
+    best: np.ndarray
+    baseline: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SearchMap:
+    """Where candidates lie in the embedding.
+
+    Attributes:
+        coordinates: All candidates, `(candidates, 2)`.
+        evaluated: Rows of those evaluated.
+        values: Their values.
+        labels: Their expressions.
+    """
+
+    coordinates: np.ndarray
+    evaluated: np.ndarray
+    values: np.ndarray
+    labels: tuple[str, ...]
+
+
+def search_progress(rows):
+    """A `SearchProgress` of the rows of `ActivationSearch.table()`, by number of the trial."""
+    rows = sorted(rows, key=lambda row: row.number)
+    values = np.array([row.value for row in rows], float)
+    best = np.maximum.accumulate(values) if len(values) else values
+    return SearchProgress(values, best, np.array([row.baseline for row in rows], bool))
+
+
+def search_map(search):
+    """A `SearchMap` of an `ActivationSearch`; evaluated functions without a place are left out."""
+    ids = {int(number): row for row, number in enumerate(search.candidates.ids)}
+    rows = [row for row in search.table() if row.candidate in ids]
+    return SearchMap(
+        search.candidates.features.coordinates,
+        np.array([ids[row.candidate] for row in rows], int),
+        np.array([row.value for row in rows], float),
+        tuple(row.expression for row in rows),
+    )
+
+
+def search_figures(search, top=9):
+    """The figures of a search by name: `progress`, `map` and `functions`.
+
+    Args:
+        search: An `ActivationSearch` with one evaluation or more.
+        top: How many of the best functions are drawn.
+
+    Raises:
+        ValueError: If nothing was evaluated yet.
+    """
+    rows = search.table()
+    if not rows:
+        raise ValueError("There is nothing to draw: no function was evaluated yet.")
+    return {
+        "progress": draw_search_progress(search_progress(rows)),
+        "map": draw_search_map(search_map(search)),
+        "functions": draw_functions(
+            [
+                (function_curve(_expression(search, row), row.expression), row.value)
+                for row in rows[:top]
+            ]
+        ),
+    }
+
+
+def _expression(search, row):
+    return search.expression(row.candidate)
+
+
+def draw_search_progress(progress):
+    """Draw the value of each evaluation and the best so far."""
+    figure = _figure(5.0, 3.4)
+    axes = figure.subplots()
+    number = np.arange(1, len(progress.values) + 1)
+    for flag, marker, label in ((True, "s", "baselines"), (False, "o", "suggested")):
+        chosen = progress.baseline == flag
+        axes.plot(number[chosen], progress.values[chosen], marker, markersize=4, label=label)
+    axes.step(number, progress.best, where="post", color="0.3", linewidth=1, label="best so far")
+    axes.set_xlabel("evaluation")
+    axes.set_ylabel("validation metric")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_search_map(placed, labelled=3):
+    """Draw the candidates where the embedding puts them, the evaluated ones by value."""
+    figure = _figure(5.4, 4.2)
+    axes = figure.subplots()
+    axes.scatter(*placed.coordinates.T, s=5, color="0.8", linewidths=0)
+    if len(placed.evaluated):
+        x, y = placed.coordinates[placed.evaluated].T
+        drawn = axes.scatter(x, y, c=placed.values, s=28, cmap="viridis", edgecolors="0.3", lw=0.4)
+        figure.colorbar(drawn, ax=axes, label="validation metric")
+        for i in np.argsort(-placed.values, kind="stable")[:labelled]:
+            axes.annotate(
+                placed.labels[i], (x[i], y[i]), xytext=(4, 4), textcoords="offset points", size=7
+            )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return figure
+
+
+def draw_functions(curves, extent=6.0):
+    """Draw functions side by side, with their values in the titles.
+
+    Args:
+        curves: Pairs of a `FunctionCurve` and a value.
+        extent: Function values beyond ± this are cut off.
+    """
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = _figure(2.3 * columns, 2.0 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, (curve, value) in zip(grid.flat, curves, strict=False):
+        axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+        axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+        axes.plot(curve.x, np.clip(curve.values, -extent, extent), linewidth=1.4)
+        axes.set_title(f"{curve.label}\n{value:.4f}", fontsize=7)
+        axes.tick_params(labelsize=6)
+    for axes in list(grid.flat)[len(curves) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _figure(width, height):
+    return require("matplotlib.figure", extra="plot").Figure(
+        figsize=(width, height), layout="constrained"
+    )

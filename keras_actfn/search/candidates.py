@@ -1,0 +1,127 @@
+"""The functions that a search can evaluate next, and the choice among them."""
+
+import hashlib
+import io
+
+import numpy as np
+
+from .._version import __version__
+from ..training.storage import write_file
+from .embedding import embed
+from .sampler import CandidateSampler, state_of
+from .surrogate import CandidateFeatures, get_regressor, suggest
+
+
+class Candidates:
+    """Chooses what to evaluate: the baselines, then what the surrogate expects most of.
+
+    Candidates are the functions with a valid spectrum. Their features are embedded once, and
+    again only when spectra have arrived; the embedding is kept in the folder, so that a search
+    that goes on sees the same map.
+
+    Args:
+        pool: A `Pool`.
+        store: A `FeatureStore`.
+        folder: Where embeddings are kept.
+        baselines: Numbers of the functions to evaluate first.
+        regressor: A name of `REGRESSORS`, or a scikit-learn regressor.
+        embedding: A name of `EMBEDDINGS`.
+        seed: Seed of the embedding and the regressor.
+    """
+
+    def __init__(self, pool, store, folder, baselines, regressor="knr", embedding="union", seed=0):
+        self.pool = pool
+        self._store = store
+        self._folder = folder
+        self._baselines = tuple(baselines)
+        self.regressor = get_regressor(regressor, seed)
+        self.embedding = embedding
+        self._seed = seed
+        self._ids = None
+        self._features = None
+
+    def refresh(self):
+        """Look for new spectra before the next choice."""
+        self._ids = self._features = None
+
+    def sampler(self):
+        """An Optuna sampler that chooses among the candidates."""
+        return CandidateSampler(self.choose, self._seed)
+
+    @property
+    def ids(self):
+        """Numbers of the functions with a valid spectrum, ascending."""
+        if self._ids is None:
+            self._load()
+        return self._ids
+
+    @property
+    def features(self):
+        """Their outputs, spectra and map, as `CandidateFeatures`."""
+        if self._features is None:
+            self._load()
+        return self._features
+
+    def _load(self):
+        found = self._store.load()
+        order = np.argsort(found.ids, kind="stable")
+        self._ids = found.ids[order]
+        cdfs = found.cdfs[order]
+        outputs = self.pool.outputs(self._ids)
+        self._features = CandidateFeatures(
+            outputs, cdfs, found.weights, self._coordinates(outputs, cdfs)
+        )
+
+    def _coordinates(self, outputs, cdfs):
+        """The map of the candidates, computed once for the same candidates."""
+        if not len(self._ids):
+            return np.zeros((0, 2))
+        asked = f"{__version__} {self.embedding} {self._seed}".encode()
+        key = hashlib.sha256(asked + self._ids.tobytes()).hexdigest()[:20]
+        path = self._folder / f"embedding-{key}.npy"
+        if path.exists():
+            return np.load(path)
+        coordinates = embed(outputs, cdfs, method=self.embedding, seed=self._seed)
+        content = io.BytesIO()
+        np.save(content, coordinates)
+        write_file(path, content.getvalue())
+        return np.load(path)
+
+    def choose(self, known, values, taken):
+        """The number of the function to evaluate next.
+
+        Args:
+            known: Numbers of the evaluated functions.
+            values: Their values, more being better.
+            taken: Set of the numbers that are evaluated or being evaluated.
+
+        Raises:
+            ValueError: If no function is left.
+        """
+        for baseline in self._baselines:
+            if baseline not in taken:
+                return baseline
+        rows = {int(number): row for row, number in enumerate(self.ids)}
+        available = np.array([row for number, row in rows.items() if number not in taken], int)
+        if not len(available):
+            raise ValueError("Every function with a valid spectrum is evaluated. Probe more.")
+        pairs = [(rows[n], v) for n, v in zip(known, values, strict=True) if n in rows]
+        evaluated = np.array([row for row, _ in pairs], int)
+        row = suggest(
+            self.features,
+            evaluated,
+            np.array([value for _, value in pairs], float),
+            available,
+            self.regressor,
+            seed=self._seed + len(known),
+        )
+        return int(self.ids[row])
+
+    def choose_for(self, study):
+        """`choose` with the evaluations of an Optuna study."""
+        return self.choose(*state_of(study))
+
+    def left(self, study):
+        """Whether any function is left to evaluate."""
+        taken = state_of(study)[2]
+        return any(b not in taken for b in self._baselines) or bool(set(map(int, self.ids)) - taken)

@@ -1,0 +1,192 @@
+"""What a search maximises: a training's validation accuracy, or a function of the user's."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..datasets import Dataset, train_validation_split
+from ..training import compare
+from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
+from ..training.recipes import get as get_recipe
+from ..training.split import Split
+
+#: What a training can be judged by; a smaller loss is better.
+METRICS = ("accuracy", "loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        value: What the search maximises.
+        diverged: Whether the training failed; `value` is then that of chance.
+        details: More figures, for the trial's user attributes.
+    """
+
+    value: float
+    diverged: bool = False
+    details: dict = dataclasses.field(default_factory=dict)
+
+
+class TrainingObjective:
+    """Train a model with an activation function, and judge it on held-out images.
+
+    Every function starts from the same weights and sees the same images in the same order.
+    Test images are not looked at.
+
+    Args:
+        build_model: Function of an activation that returns a new uncompiled classifier.
+        data: A `keras_actfn.datasets.Dataset`, or `((x_train, y_train), (x_test, y_test))`.
+        epochs: Epochs of training.
+        batch_size: Images a step.
+        recipe: A name of `keras_actfn.training.RECIPES`, or a `Recipe`; None for `"adam"`.
+        subset: Train on this many images, classes in balance; None for all.
+        validation: Hold out this many training images; None for a tenth.
+        metric: `"accuracy"`, or `"loss"` (negated, so that more is better).
+        seed: Seed of weights, images' order, dropout and augmentation.
+
+    Raises:
+        ValueError: If an argument is not what it should be.
+
+    Example:
+    ```python
+    objective = TrainingObjective(build_model, datasets.digits(image_size=28), epochs=2)
+    objective("relu(x)").value
+    ```
+    """
+
+    def __init__(
+        self,
+        build_model,
+        data,
+        *,
+        epochs=1,
+        batch_size=128,
+        recipe=None,
+        subset=None,
+        validation=None,
+        metric="accuracy",
+        seed=0,
+    ):
+        if metric not in METRICS:
+            raise ValueError(f"A metric is one of {', '.join(METRICS)}. Received: {metric!r}.")
+        self.build_model = build_model
+        self.data = data
+        self.metric = metric
+        self.seed = seed
+        self.training = {"epochs": epochs, "batch_size": batch_size, "recipe": get_recipe(recipe)}
+        if isinstance(data, Dataset):
+            data = (data.x_train, data.y_train), (data.x_test, data.y_test)
+        whole = Split.of(data, None, None, 1)
+        if validation is None:
+            validation = max(1, len(whole.x_train) // 10)
+        rest, held_out = train_validation_split(whole.x_train, whole.y_train, validation)
+        part = Split.of((rest, held_out), subset, None, batch_size)
+        self.subset = subset
+        self.validation = validation
+        self._data = (part.x_train, part.y_train), (part.x_test, part.y_test)
+        self.classes = int(whole.y_train.max()) + 1
+
+    @property
+    def images(self):
+        """The training images, (N, …)."""
+        return self._data[0][0]
+
+    @property
+    def labels(self):
+        """Their labels, (N,)."""
+        return self._data[0][1]
+
+    def __call__(self, activation):
+        """Train with an activation; an `Evaluation`."""
+        comparison = compare(
+            self.build_model, self._data, [activation], seeds=[self.seed], **self.training
+        )
+        run = comparison.runs[0]
+        finite = math.isfinite(run.test_loss)
+        diverged = bool(run.diverged) or not finite
+        chance = 1 / self.classes
+        details = {
+            "accuracy": chance if diverged else run.test_accuracy,
+            "loss": run.test_loss if finite else None,
+            "seconds": round(run.seconds, 3),
+        }
+        if self.metric == "loss":
+            # A network that knows nothing has a cross-entropy of log(classes).
+            value = -math.log(self.classes) if diverged else -run.test_loss
+        else:
+            value = details["accuracy"]
+        return Evaluation(float(value), diverged, details)
+
+    def retrain(self, activations, seeds, output=None, progress=False):
+        """Train on all training images but the held-out ones, and measure on the test images.
+
+        Args:
+            activations: What to compare; the others with the first.
+            seeds: As for `keras_actfn.training.compare`.
+            output: Folder of finished runs.
+            progress: Whether to show a bar.
+
+        Returns:
+            A `Comparison`.
+        """
+        return compare(
+            self.build_model,
+            self.data,
+            activations,
+            seeds=seeds,
+            subset=self.subset,
+            validation=self.validation,
+            output=output,
+            plots=False,
+            progress=progress,
+            **self.training,
+        )
+
+    def settings(self):
+        """What decides a value, for JSON."""
+        (x, y), (x_validation, y_validation) = self._data
+        return {
+            "epochs": self.training["epochs"],
+            "batch_size": self.training["batch_size"],
+            "recipe": key_of(recipe_settings(self.training["recipe"])),
+            "training_images": len(x),
+            "validation_images": len(x_validation),
+            "metric": self.metric,
+            "data": data_fingerprint(x, y, x_validation, y_validation)[:20],
+        }
+
+
+class FunctionObjective:
+    """A user's function from an activation to a number, more being better.
+
+    Args:
+        function: Called with the text of an expression; a number that is not finite counts as
+            a failure.
+        failure: The value of a failure.
+    """
+
+    def __init__(self, function, failure=0.0):
+        self.function = function
+        self.failure = float(failure)
+
+    def __call__(self, activation):
+        """Call the function; an `Evaluation`."""
+        value = self.function(activation)
+        try:
+            value = float(np.asarray(value))
+        except (TypeError, ValueError):
+            raise ValueError(
+                "An objective returns one number, more being better. Received: "
+                f"{value!r} for '{activation}'."
+            ) from None
+        if not math.isfinite(value):
+            return Evaluation(self.failure, True)
+        return Evaluation(value)
+
+    def settings(self):
+        """What decides a value, for JSON; the function is known by its name only."""
+        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+        return {"objective": name, "failure": self.failure}

@@ -1,0 +1,76 @@
+"""An Optuna sampler that picks functions by their number.
+
+A function is one integer parameter, `candidate`, from 0 to the number of functions. Its
+expression is a user attribute of the trial: as a category, hundreds of thousands of choices
+would be written into the storage with every trial.
+"""
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler
+
+from .claims import CANDIDATE, in_use
+
+
+class CandidateSampler(BaseSampler):
+    """Samples the parameter `candidate` by a surrogate; all other parameters at random.
+
+    Args:
+        choose: Function of (numbers of the evaluated functions, their values, set of the
+            numbers that are taken) that returns the number to evaluate next.
+        seed: Seed for the other parameters.
+
+    Example:
+    ```python
+    sampler = CandidateSampler(lambda known, values, taken: min(set(range(100)) - taken))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(lambda trial: -trial.suggest_int("candidate", 0, 99), n_trials=3)
+    ```
+    """
+
+    def __init__(self, choose, seed=None):
+        self._choose = choose
+        self._random = RandomSampler(seed)
+
+    def reseed_rng(self):
+        """Give parallel threads different random numbers."""
+        self._random.reseed_rng()
+
+    def infer_relative_search_space(self, study, trial):
+        """No parameter depends on another."""
+        return {}
+
+    def sample_relative(self, study, trial, search_space):
+        """No parameter depends on another."""
+        return {}
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        """The function to evaluate next, or a random value for another parameter."""
+        integer = isinstance(param_distribution, optuna.distributions.IntDistribution)
+        if param_name != CANDIDATE or not integer or len(study.directions) > 1:
+            return self._random.sample_independent(study, trial, param_name, param_distribution)
+        known, values, taken = state_of(study)
+        number = int(self._choose(known, values, taken))
+        if not param_distribution.low <= number <= param_distribution.high:
+            raise ValueError(
+                f"A candidate is a number from {param_distribution.low} to "
+                f"{param_distribution.high}. The surrogate chose {number}."
+            )
+        return number
+
+
+def state_of(study):
+    """What is known: (numbers of the evaluated functions, their values, taken numbers).
+
+    The taken ones are those evaluated and those that a living worker is evaluating.
+    """
+    sign = 1.0 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1.0
+    known, values, taken = [], [], set()
+    for trial in in_use(study.get_trials(deepcopy=False)):
+        number = trial.params.get(CANDIDATE)
+        if number is None:
+            continue
+        taken.add(number)
+        if trial.state == optuna.trial.TrialState.COMPLETE:
+            known.append(number)
+            values.append(sign * trial.value)
+    return known, values, taken

@@ -1,0 +1,124 @@
+"""Where a search lives: an Optuna storage, and a study that knows what it searches.
+
+| storage | for |
+|---|---|
+| a file `….db` or `….sqlite` | SQLite; processes on one machine |
+| a file `….log` or `….journal` | Optuna's journal; several processes or machines on a shared disk |
+| a URL, as `postgresql://…` | a database server; a cluster |
+| an `optuna.storages.BaseStorage` | itself |
+"""
+
+import json
+from pathlib import Path
+
+from .._optional import require
+from .._version import __version__
+
+#: Key of the study's user attribute with what it searches.
+RECORD = "keras_actfn"
+#: Version of what trials and studies hold.
+FORMAT = 1
+
+_SQLITE = (".db", ".sqlite", ".sqlite3")
+_JOURNAL = (".log", ".journal")
+
+
+def open_storage(storage):
+    """An Optuna storage from a file's path, a URL or a storage.
+
+    Args:
+        storage: As in the table above.
+
+    Returns:
+        An `optuna.storages.BaseStorage`, or a URL that Optuna opens.
+
+    Raises:
+        ValueError: If it is a file of another kind.
+    """
+    require("optuna", extra="search")
+    import optuna
+
+    if isinstance(storage, optuna.storages.BaseStorage):
+        return storage
+    text = str(storage)
+    if "://" in text:
+        return optuna.storages.get_storage(text)
+    path = Path(text).absolute()
+    if path.suffix not in (*_SQLITE, *_JOURNAL):
+        raise ValueError(
+            f"A storage is a file ending in {', '.join((*_SQLITE, *_JOURNAL))}, a URL such as "
+            f"postgresql://host/name, or an Optuna storage. Received: {storage!r}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in _JOURNAL:
+        from optuna.storages.journal import JournalFileBackend
+
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    return optuna.storages.get_storage(f"sqlite:///{path}")
+
+
+def folder_of(storage, study):
+    """The folder for what belongs to a search beside its trials: next to a storage's file.
+
+    Args:
+        storage: As for `open_storage`.
+        study: The study's name.
+    """
+    text = str(storage)
+    if isinstance(storage, str | Path) and "://" not in text:
+        path = Path(text)
+        return path.with_name(f"{path.stem}-{study}")
+    return Path("runs/search") / study
+
+
+def open_study(storage, name, record, sampler=None):
+    """The study of this name, made if it is not there; it must search what `record` says.
+
+    Args:
+        storage: From `open_storage`.
+        name: Name of the study.
+        record: What decides the meaning of its trials, for JSON.
+        sampler: An Optuna sampler.
+
+    Returns:
+        An `optuna.Study` that maximises.
+
+    Raises:
+        ValueError: If a study of this name searches something else, or was made by an
+            incompatible version or another program.
+    """
+    import optuna
+
+    record = json.loads(json.dumps({"format": FORMAT, **record}))
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        sampler=sampler,
+        load_if_exists=True,
+    )
+    found = study.user_attrs.get(RECORD)
+    if found is None:
+        if study.get_trials(deepcopy=False):
+            raise ValueError(
+                f"The study '{name}' has trials of another program. Choose another name "
+                "(--study) or another storage."
+            )
+        study.set_user_attr(RECORD, {**record, "version": __version__})
+        return study
+    differing = [key for key in record if found.get(key) != record[key]]
+    if differing:
+        shown = "; ".join(
+            f"{key} is {_short(found.get(key))} there and {_short(record[key])} here"
+            for key in differing
+        )
+        raise ValueError(
+            f"A study goes on with what it began with. The study '{name}' differs: {shown}. Use "
+            "the same settings, or another name (--study) or storage."
+        )
+    return study
+
+
+def _short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

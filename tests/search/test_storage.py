@@ -1,0 +1,64 @@
+"""Storages by file and URL, and studies that go on only with what they began with."""
+
+import optuna
+import pytest
+
+from keras_actfn.search.storage import folder_of, open_storage, open_study
+
+pytestmark = pytest.mark.once
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+KINDS = ["search.db", "search.sqlite", "search.log", "search.journal"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_keeps_trials(name, tmp_path):
+    path = tmp_path / "below" / name
+    study = open_study(open_storage(path), "s", {"space": "a"})
+    study.tell(study.ask(), 0.25)
+    again = open_study(open_storage(str(path)), "s", {"space": "a"})
+    assert again.best_value == 0.25
+    assert again.direction == optuna.study.StudyDirection.MAXIMIZE
+
+
+def test_a_url_and_a_storage(tmp_path):
+    url = f"sqlite:///{tmp_path / 'search.db'}"
+    study = open_study(open_storage(url), "s", {})
+    study.tell(study.ask(), 0.5)
+    assert optuna.load_study(study_name="s", storage=url).best_value == 0.5
+    storage = optuna.storages.InMemoryStorage()
+    assert open_storage(storage) is storage
+
+
+def test_a_file_of_another_kind():
+    with pytest.raises(ValueError, match=r"A storage is a file ending in \.db.*Received: 'a\.txt'"):
+        open_storage("a.txt")
+
+
+def test_another_space_is_refused(tmp_path):
+    path = tmp_path / "search.db"
+    open_study(open_storage(path), "s", {"space": "a", "seed": 0})
+    with pytest.raises(ValueError, match='differs: space is "a" there and "b" here'):
+        open_study(open_storage(path), "s", {"space": "b", "seed": 0})
+    open_study(open_storage(path), "other", {"space": "b", "seed": 0})
+
+
+def test_another_version_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "search.db"
+    open_study(open_storage(path), "s", {})
+    monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 2)
+    with pytest.raises(ValueError, match="format is 1 there and 2 here"):
+        open_study(open_storage(path), "s", {})
+
+
+def test_a_study_of_another_program_is_refused(tmp_path):
+    storage = open_storage(tmp_path / "search.db")
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study.tell(study.ask(), 1.0)
+    with pytest.raises(ValueError, match="has trials of another program"):
+        open_study(storage, "s", {})
+
+
+def test_the_folder_lies_beside_the_file(tmp_path):
+    assert folder_of(tmp_path / "a.db", "s") == tmp_path / "a-s"
+    assert folder_of("postgresql://host/a", "s").as_posix() == "runs/search/s"

@@ -122,8 +122,11 @@ def load_data(name, path=None, image_size=None):
     return datasets.load(name, path, image_size=image_size)
 
 
-def model_builder(name, data):
-    """The function from an activation to a new model of `--model` for `data`."""
+def model_builder(name, data, input_shape=None):
+    """The function from an activation to a new model of `--model` for `data`.
+
+    Models of keras_actfn take images of `input_shape`, or as large as the data's if None.
+    """
     if ":" in name:
         return _own_builder(name)
     from ..applications import MODELS
@@ -135,7 +138,7 @@ def model_builder(name, data):
     build = MODELS[name.lower()]
     return lambda activation: build(
         activation=activation,
-        input_shape=data.input_shape,
+        input_shape=input_shape or data.input_shape,
         classes=data.classes,
         data_format="channels_last",
     )

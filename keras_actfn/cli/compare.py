@@ -48,7 +48,10 @@ def compare(
     batch_size: Annotated[int, typer.Option(help="Images a training step.")] = 128,
     recipe: Annotated[
         str,
-        typer.Option(help="adam (1e-3), or hull: RMSprop 1e-4 with flips and shifts."),
+        typer.Option(
+            help="adam (1e-3), or a paper's: hull, hull_alexnet, correlation, crrelu_vision, "
+            "aquasurf_cifar, aquasurf_160 and others (keras_actfn.training.RECIPES)."
+        ),
     ] = "adam",
     subset: Annotated[
         int | None, typer.Option(help="Train on this many images, classes in balance.")
@@ -68,11 +71,13 @@ def compare(
     order. Test accuracy is measured once, at the end. Killed, the same command goes on.
     """
     from ..training import compare as train_and_compare
+    from ..training import recipes
 
     dataset = load_data(data, data_path, image_size)
+    shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
         result = train_and_compare(
-            model_builder(model, dataset),
+            model_builder(model, dataset, shape),
             dataset,
             activations,
             epochs=epochs,

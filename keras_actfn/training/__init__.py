@@ -2,8 +2,10 @@
 
 from .autoinit import AutoInitReport, autoinit
 from .compare import compare
-from .parameter_groups import activation_variables, parameter_groups
-from .recipes import RECIPES, Recipe
+from .optimizers import CoupledSGD
+from .parameter_groups import activation_variables, bias_variables, parameter_groups
+from .recipe import Recipe
+from .recipes import RECIPES
 from .results import Comparison, Row, paired_difference
 from .storage import RunResult
 
@@ -11,11 +13,13 @@ __all__ = [
     "RECIPES",
     "AutoInitReport",
     "Comparison",
+    "CoupledSGD",
     "Recipe",
     "Row",
     "RunResult",
     "activation_variables",
     "autoinit",
+    "bias_variables",
     "compare",
     "paired_difference",
     "parameter_groups",

@@ -10,50 +10,68 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_actfn")
 class RandomPaddedCrop(keras.layers.Layer):
-    """Pads with zeros and crops each image back to its size, at a place of its own.
+    """Pads with zeros and cuts out a part of each image, at a place of its own.
 
-    All (2 · padding + 1)² places are equally likely. Nothing happens outside training.
+    All places are equally likely: (2 · padding + 1)² of them where images keep their size.
+    Outside training nothing is padded, and the part is the middle.
 
     Args:
         padding: Pixels on each side.
+        size: Height and width of the part; None for those of the images.
         seed: Seed of the places.
         **kwargs: As in `keras.layers.Layer`.
+
+    Raises:
+        ValueError: In the call, if the part is larger than the images.
 
     Example:
     ```python
     RandomPaddedCrop(4)(images, training=True)
+    RandomPaddedCrop(0, size=(227, 227))(images_of_256_pixels, training=True)
     ```
     """
 
-    def __init__(self, padding=4, seed=None, **kwargs):
+    def __init__(self, padding=4, size=None, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.padding = padding
+        self.size = None if size is None else tuple(size)
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs, training=False):
-        """The images, moved in training."""
+        """The parts."""
+        p, images = self.padding, inputs.shape[1:3]
+        size = self.size or images
+        spare = [image - part for image, part in zip(images, size, strict=True)]
+        if min(spare) < 0:
+            raise ValueError(
+                "RandomPaddedCrop: size is at most the images' height and width. Received: "
+                f"size={self.size}, images of {images[0]}×{images[1]} pixels."
+            )
         if not training:
-            return inputs
-        batch, p = ops.shape(inputs)[0], self.padding
-        height, width = inputs.shape[1:3]
-        shift = keras.random.randint((2, batch, 1), 0, 2 * p + 1, seed=self.generator)
-        rows = shift[0] + ops.arange(height, dtype="int32")
-        columns = shift[1] + ops.arange(width, dtype="int32")
+            top, left = (each // 2 for each in spare)
+            return inputs[:, top : top + size[0], left : left + size[1]]
         x = ops.pad(inputs, ((0, 0), (p, p), (p, p), (0, 0)))
         # Products with 0/1 matrices, one an axis, move every image by itself.
-        pick_rows = ops.one_hot(rows, height + 2 * p, dtype=inputs.dtype)
-        pick_columns = ops.one_hot(columns, width + 2 * p, dtype=inputs.dtype)
-        x = ops.einsum("bij,bjkc->bikc", pick_rows, x)
-        return ops.einsum("blk,bikc->bilc", pick_columns, x)
+        x = ops.einsum("bij,bjkc->bikc", self._places(x, images[0], size[0]), x)
+        return ops.einsum("blk,bikc->bilc", self._places(x, images[1], size[1]), x)
+
+    def _places(self, x, image, part):
+        """A 0/1 matrix `[batch, part, image + 2 · padding]` for each image, on one axis."""
+        padded = image + 2 * self.padding
+        first = keras.random.randint(
+            (ops.shape(x)[0], 1), 0, padded - part + 1, seed=self.generator
+        )
+        return ops.one_hot(first + ops.arange(part, dtype="int32"), padded, dtype=x.dtype)
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
-        return input_shape
+        """The input's shape, with the part's size."""
+        return (input_shape[0], *(self.size or input_shape[1:3]), input_shape[3])
 
     def get_config(self):
         """The constructor's arguments."""
-        return {**super().get_config(), "padding": self.padding, "seed": self.seed}
+        names = ("padding", "size", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="keras_actfn")

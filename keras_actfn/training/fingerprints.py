@@ -58,6 +58,12 @@ def recipe_settings(recipe):
         config = {k: v for k, v in layer.get_config().items() if k not in ("name", "seed")}
         augmentation.append([type(layer).__name__, config])
     together = recipe.batch_augmentation
+    # Named where a recipe has them, so that the keys of other recipes' runs stay.
+    further = {
+        "bias_optimizer": optimizers[2],
+        "subtract_mean": recipe.subtract_mean,
+        "crop": recipe.crop,
+    }
     return {
         "name": recipe.name,
         "optimizer": optimizers[0],
@@ -66,6 +72,7 @@ def recipe_settings(recipe):
         "batch_augmentation": together and f"{together.__module__}.{together.__qualname__}",
         "standardize": recipe.standardize,
         "autoinit": recipe.autoinit,
+        **{name: value for name, value in further.items() if value},
     }
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from .augmentation import RandomPaddedCrop
 from .autoinit import autoinit
 from .batches import AugmentedBatches
 from .shared_start import seeds_drawn_from, set_state, state_of, with_shared_start
@@ -22,12 +23,14 @@ class Plan:
         epochs: Number of epochs.
         mean: Mean of the training images in each channel.
         std: Their standard deviation in each channel.
+        image_shape: Shape of one image.
     """
 
     steps_per_epoch: int
     epochs: int
     mean: np.ndarray
     std: np.ndarray
+    image_shape: tuple
 
     @classmethod
     def of(cls, split, batch_size, epochs):
@@ -39,12 +42,15 @@ class Plan:
             epochs=epochs,
             mean=split.x_train.mean(axes, dtype="float64"),
             std=np.where(std > 0, std, 1.0),
+            image_shape=split.x_train.shape[1:],
         )
 
-    def input_moments(self, standardized):
+    def input_moments(self, recipe):
         """Mean and variance of what the model sees, over all pixels and channels."""
-        if standardized:
+        if recipe.standardize:
             return 0.0, 1.0
+        if recipe.subtract_mean:
+            return 0.0, float(255**2 * (self.std**2).mean())
         return float(self.mean.mean()), float((self.std**2).mean() + self.mean.var())
 
 
@@ -116,7 +122,7 @@ class Network:
             set_state(self.trained.optimizer, self._optimizer_start)
         set_state(self.trained, start)
         if self._recipe.autoinit:
-            mean, variance = self._plan.input_moments(self._recipe.standardize)
+            mean, variance = self._plan.input_moments(self._recipe)
             autoinit(self.model, input_mean=mean, input_variance=variance)
 
     def batches(self, x, y, batch_size, seed):
@@ -143,12 +149,18 @@ class Network:
 
 
 def _with_augmentation(model, recipe, plan):
-    """The model that is trained: behind the recipe's augmentation, on standardised images."""
+    """The model that is trained: behind the recipe's augmentation, on images as it wants them."""
     augmentation = recipe.augmentation()
+    if recipe.crop is not None:
+        augmentation.insert(0, RandomPaddedCrop(0, size=model.input_shape[1:3]))
     if recipe.standardize:
         augmentation.append(
             keras.layers.Normalization(mean=plan.mean, variance=np.square(plan.std))
         )
+    elif recipe.subtract_mean:  # from images in [0, 1] to 255 · (image − mean)
+        augmentation.append(
+            keras.layers.Normalization(mean=plan.mean, variance=np.full_like(plan.mean, 1 / 255**2))
+        )
     if not augmentation:
         return model
-    return keras.Sequential([keras.Input(model.input_shape[1:]), *augmentation, model])
+    return keras.Sequential([keras.Input(plan.image_shape), *augmentation, model])

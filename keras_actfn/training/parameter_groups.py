@@ -1,4 +1,4 @@
-"""Optimisers that treat the activations' own parameters differently from the weights."""
+"""Optimisers that treat the activations' parameters, or biases, differently from the weights."""
 
 import keras
 
@@ -27,8 +27,23 @@ def activation_variables(model):
     return list(found.values())
 
 
-def parameter_groups(model, optimizer, activation_optimizer, *, freeze_steps=0):
-    """One optimiser for the weights and another for the activations' parameters.
+def bias_variables(model):
+    """The trainable biases of a model's layers, nested models included.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        List of `keras.Variable`: those named `bias`, but for parameters of activations.
+    """
+    own = {id(variable) for variable in activation_variables(model)}
+    return [v for v in model.trainable_variables if v.name == "bias" and id(v) not in own]
+
+
+def parameter_groups(
+    model, optimizer, activation_optimizer=None, *, bias_optimizer=None, freeze_steps=0
+):
+    """One optimiser for the weights, others for the activations' parameters and the biases.
 
     Keras's `MultiOptimizer` applies each to its variables, and the constraints of the
     activations' parameters after every step as ever. Clipping by the global norm counts
@@ -39,16 +54,18 @@ def parameter_groups(model, optimizer, activation_optimizer, *, freeze_steps=0):
         model: A built model.
         optimizer: Optimiser of everything else.
         activation_optimizer: Optimiser of the activations' parameters; give it its own
-            learning rate and no weight decay.
+            learning rate and no weight decay. None leaves them to `optimizer`.
+        bias_optimizer: Optimiser of the layers' biases; None leaves them to `optimizer`.
         freeze_steps: Steps in which the activations' parameters stay as they are: n epochs
             are n · steps_per_epoch.
 
     Returns:
-        A `keras.optimizers.MultiOptimizer`, or `optimizer` where the model's activations
-        have no parameters.
+        A `keras.optimizers.MultiOptimizer`, or `optimizer` where the model has no parameters
+        for another.
 
     Raises:
-        ValueError: If `freeze_steps` is negative, or there is one optimiser for both.
+        ValueError: If `freeze_steps` is negative, or is given without an optimiser of the
+            activations, or one optimiser is given twice.
 
     Example:
     ```python
@@ -58,20 +75,30 @@ def parameter_groups(model, optimizer, activation_optimizer, *, freeze_steps=0):
     )
     ```
     """
-    if optimizer is activation_optimizer:
+    given = [o for o in (optimizer, activation_optimizer, bias_optimizer) if o is not None]
+    if len({id(each) for each in given}) < len(given):
         raise ValueError("parameter_groups: each group has an optimiser of its own, not one twice.")
     if freeze_steps < 0:
         raise ValueError(
             f"parameter_groups: freeze_steps is at least 0. Received: freeze_steps={freeze_steps}."
         )
-    variables = activation_variables(model)
-    if not variables:
-        return optimizer
+    if freeze_steps and activation_optimizer is None:
+        raise ValueError(
+            "parameter_groups: freeze_steps needs an activation_optimizer. Received: "
+            f"freeze_steps={freeze_steps}, activation_optimizer=None."
+        )
     if freeze_steps:
         activation_optimizer = _frozen_until(activation_optimizer, freeze_steps)
     groups = keras.optimizers.OptimizerMap(optimizer)
-    for variable in variables:
-        groups[variable.path] = activation_optimizer
+    for variables, own in (
+        (activation_variables(model), activation_optimizer),
+        (bias_variables(model), bias_optimizer),
+    ):
+        if own is not None:
+            for variable in variables:
+                groups[variable.path] = own
+    if not len(groups):
+        return optimizer
     return keras.optimizers.MultiOptimizer(groups)
 
 

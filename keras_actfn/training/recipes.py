@@ -1,24 +1,14 @@
-"""How a network is trained: optimiser and augmentation, by name.
+"""The papers' recipes by name."""
 
-A recipe holds no state. Its functions make a new optimiser and new augmentation layers
-for every model. Images come in [0, 1]; the last layer of the model gives probabilities.
-"""
-
-import dataclasses
 import difflib
-from collections.abc import Callable
 
 import keras
 from keras import layers
 
 from .augmentation import RandomPaddedCrop, RandomResizedCrop
-from .parameter_groups import parameter_groups
+from .optimizers import CoupledSGD
+from .recipe import Recipe
 from .schedules import LinearWarmUpAndDecay
-
-
-def no_augmentation():
-    """No layers: images are seen as they are."""
-    return []
 
 
 def flips_and_shifts():
@@ -43,6 +33,32 @@ def hull_rmsprop():
     return keras.optimizers.RMSprop(
         keras.optimizers.schedules.InverseTimeDecay(1e-4, decay_steps=1, decay_rate=1e-6)
     )
+
+
+def flips():
+    """Random horizontal flips."""
+    return [layers.RandomFlip("horizontal", data_format="channels_last")]
+
+
+def alexnet_sgd(steps_per_epoch, epochs, scale=1.0, l2=5e-4):
+    """SGD at 0.01 · scale, momentum 0.9, decay in the gradient; a tenth of the rate each 2/9.
+
+    The paper gives rate, momentum, decay 5e-4 and "step-wise" decay of the rate. The steps are
+    those of `bvlc_alexnet`, the Caffe network that it ports: ×0.1 every 100,000 of 450,000.
+    """
+    every = max(1, round(steps_per_epoch * epochs * 100 / 450))
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01 * scale, every, 0.1, staircase=True)
+    return CoupledSGD(schedule, momentum=0.9, l2=l2)
+
+
+def alexnet_bias_sgd(steps_per_epoch, epochs):
+    """The same at twice the rate and without decay, as Caffe's biases."""
+    return alexnet_sgd(steps_per_epoch, epochs, scale=2.0, l2=0.0)
+
+
+def alexnet_activation_sgd(steps_per_epoch, epochs):
+    """The same at the weights' rate, without decay; the paper says nothing of them."""
+    return alexnet_sgd(steps_per_epoch, epochs, l2=0.0)
 
 
 def flips_and_crops(padding=4):
@@ -143,53 +159,6 @@ def _cosine(start, peak, end, warmup, steps_per_epoch, epochs):
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """One way to train.
-
-    Attributes:
-        name: The name that `get` and the command line take.
-        optimizer: Function that makes a new optimiser: of no arguments, or, if `scheduled`,
-            of the steps in an epoch and the number of epochs.
-        augmentation: Function without arguments that makes a list of new layers, put in
-            front of the model while it trains; they see images with the channels last.
-        source: Where the choices come from.
-        scheduled: Whether the optimisers depend on how long training is.
-        activation_optimizer: As `optimizer`, for the activations' own parameters; None
-            trains them like the weights.
-        batch_augmentation: Function of a seed, as `AugmentedBatches` takes it, for what
-            changes images and labels together; None for nothing.
-        standardize: Whether images are standardised by the training images' mean and
-            standard deviation in each channel.
-        autoinit: Whether weights start by AutoInit.
-        epochs: The source's number of epochs, for people to read.
-        batch_size: The source's batch size, for people to read.
-    """
-
-    name: str
-    optimizer: Callable
-    augmentation: Callable = no_augmentation
-    source: str = ""
-    scheduled: bool = False
-    activation_optimizer: Callable | None = None
-    batch_augmentation: Callable | None = None
-    standardize: bool = False
-    autoinit: bool = False
-    epochs: int | None = None
-    batch_size: int | None = None
-
-    def optimizers(self, steps_per_epoch, epochs):
-        """New optimisers of the weights and of the activations' parameters (or None)."""
-        arguments = (steps_per_epoch, epochs) if self.scheduled else ()
-        own = self.activation_optimizer
-        return self.optimizer(*arguments), None if own is None else own(*arguments)
-
-    def optimizer_for(self, model, steps_per_epoch, epochs):
-        """A new optimiser for a model, with `parameter_groups` where the recipe has two."""
-        weights, activations = self.optimizers(steps_per_epoch, epochs)
-        return weights if activations is None else parameter_groups(model, weights, activations)
-
-
 _AQUASURF = "Bingham and Miikkulainen, Efficient Activation Function Optimization, Table "
 
 
@@ -234,6 +203,19 @@ RECIPES = {
             hull_rmsprop,
             flips_and_shifts,
             source="Manessi and Rozza, Learning Combinations of Activation Functions, section IV",
+        ),
+        Recipe(
+            "hull_alexnet",
+            alexnet_sgd,
+            flips,
+            source="Manessi and Rozza, section IV, and the Caffe network bvlc_alexnet",
+            scheduled=True,
+            activation_optimizer=alexnet_activation_sgd,
+            bias_optimizer=alexnet_bias_sgd,
+            subtract_mean=True,
+            crop=227 / 256,
+            epochs=90,
+            batch_size=256,
         ),
         Recipe(
             "correlation",

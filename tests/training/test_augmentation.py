@@ -34,6 +34,26 @@ def test_padded_crops_are_slices_at_places_of_their_own():
     np.testing.assert_array_equal(numbers(RandomPaddedCrop(p)(x)), x)
 
 
+def test_crops_of_a_size_are_slices_of_every_place():
+    x = images(size=9)
+    crop = RandomPaddedCrop(0, size=(6, 7), seed=1)
+    y = numbers(crop(x, training=True))
+    assert y.shape == crop.compute_output_shape(x.shape) == (64, 6, 7, 3)
+    places = set()
+    for image, part in zip(x, y, strict=True):
+        found = [
+            (i, j)
+            for i, j in np.ndindex(4, 3)
+            if np.allclose(image[i : i + 6, j : j + 7], part, atol=1e-6)
+        ]
+        assert len(found) == 1
+        places.update(found)
+    assert len(places) == 12
+    np.testing.assert_array_equal(numbers(crop(x)), x[:, 1:7, 1:8])
+    with pytest.raises(ValueError, match="at most the images' height and width"):
+        crop(x[:, :5])
+
+
 def test_resized_crops_keep_a_linear_image_linear():
     # On a ramp of columns a crop is a ramp again: its slope is the crop's width, and its
     # ends lie inside the image.
@@ -55,7 +75,7 @@ def test_resized_crops_keep_a_linear_image_linear():
 
 @pytest.mark.once
 def test_layers_are_kept_by_their_configuration():
-    for layer in (RandomPaddedCrop(3, seed=5), RandomResizedCrop(0.2, 0.9, seed=5)):
+    for layer in (RandomPaddedCrop(3, (4, 5), seed=5), RandomResizedCrop(0.2, 0.9, seed=5)):
         copy = type(layer).from_config(layer.get_config())
         x = images(4)
         np.testing.assert_array_equal(

@@ -48,8 +48,12 @@ def curves(result, index=0):
     return result.runs[index].arrays["loss"]
 
 
-# The others of 160 pixels differ from aquasurf_160 in rates, and AutoInit is in aquasurf_cifar.
-@pytest.mark.parametrize("recipe", [n for n in RECIPES if not n.startswith("aquasurf_160_")])
+# The others of 160 pixels differ from aquasurf_160 in rates, and AutoInit is in aquasurf_cifar;
+# AlexNet's is tested on images larger than the model's.
+LEFT_OUT = {"aquasurf_160_resnet50", "aquasurf_160_coatnet", "hull_alexnet"}
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in LEFT_OUT])
 def test_equal_activations_give_equal_runs(data, recipe):
     # The simplex of one base function is a point: conv(relu) is ReLU with a weight of its own.
     # Equal curves need equal weights, batches, dropout masks, flips and shifts.

@@ -98,3 +98,7 @@ def test_refusals():
         parameter_groups(network(), sgd, sgd)
     with pytest.raises(ValueError, match="freeze_steps is at least 0"):
         parameter_groups(network(), sgd, keras.optimizers.SGD(0.1), freeze_steps=-1)
+    with pytest.raises(ValueError, match="an optimiser of its own"):
+        parameter_groups(network(), sgd, bias_optimizer=sgd)
+    with pytest.raises(ValueError, match="freeze_steps needs an activation_optimizer"):
+        parameter_groups(network(), sgd, freeze_steps=1)

@@ -51,7 +51,7 @@ def test_frozen_until(rate):
 )
 def test_recipes_learning_rates(name, epochs, start, peak_epoch, peak, end):
     steps = 100
-    for optimizer in RECIPES[name].optimizers(steps, epochs):
+    for optimizer in RECIPES[name].optimizers(steps, epochs)[:2]:
         schedule = keras.optimizers.schedules.deserialize(optimizer.get_config()["learning_rate"])
         found = rates(schedule, [0, peak_epoch * steps, epochs * steps])
         np.testing.assert_allclose(found, [start, peak, end], rtol=1e-3, atol=1e-9)
@@ -61,7 +61,7 @@ def test_recipes_learning_rates(name, epochs, start, peak_epoch, peak, end):
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_short_trainings_have_a_short_warm_up(name, epochs):
-    optimizer, _ = RECIPES[name].optimizers(7, epochs)
+    optimizer, *_ = RECIPES[name].optimizers(7, epochs)
     values = rates(lambda step: _rate(optimizer, step), range(7 * epochs))
     assert all(np.isfinite(values)) and max(values) > 0
 
@@ -74,16 +74,17 @@ def _rate(optimizer, step):
 
 
 def test_optimizers_of_the_papers():
-    crrelu, activations = RECIPES["crrelu_vision"].optimizers(10, 100)
+    crrelu, activations, _ = RECIPES["crrelu_vision"].optimizers(10, 100)
     assert isinstance(crrelu, keras.optimizers.AdamW)
     assert (crrelu.weight_decay, crrelu.global_clipnorm) == (0.05, 1.0)
     assert activations.weight_decay == 0
-    sgd, activations = RECIPES["aquasurf_cifar"].optimizers(10, 50)
+    sgd, activations, _ = RECIPES["aquasurf_cifar"].optimizers(10, 50)
     assert isinstance(sgd, keras.optimizers.SGD)
     assert (sgd.momentum, sgd.weight_decay, activations.weight_decay) == (0.9, 1e-4, 0)
-    adamw, activations = RECIPES["aquasurf_160"].optimizers(10, 105)
+    adamw, activations, _ = RECIPES["aquasurf_160"].optimizers(10, 105)
     assert isinstance(adamw, keras.optimizers.AdamW)
     assert (adamw.weight_decay, activations.weight_decay) == (0.02, 0)
-    adam, activations = RECIPES["correlation"].optimizers(10, 20)
+    adam, activations, biases = RECIPES["correlation"].optimizers(10, 20)
     found = [float(keras.ops.convert_to_numpy(o.learning_rate)) for o in (adam, activations)]
     assert found == pytest.approx([1e-3, 1e-2])
+    assert biases is None

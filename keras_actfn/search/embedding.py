@@ -133,8 +133,8 @@ def check_features(outputs, cdfs=None, weights=None):
     cdfs = cdfs[:, varied]
     if weights is not None:
         # Distances are compared with one another only: a common factor avoids tiny numbers.
-        weights = np.asarray(weights, "float64")
-        cdfs = cdfs * (weights / weights.max())[varied].astype("float32")
+        weights = np.asarray(weights, "float64")[varied]
+        cdfs = cdfs * (weights / weights.max()).astype("float32")
     return outputs, cdfs
 
 

@@ -1,0 +1,273 @@
+"""Benchmarks in which every activation function's result is known: read, never trained again.
+
+`fashion_mnist_bench` is this package's own: the unique functions of the three-node space,
+trained by `keras-actfn bench build` (see `bench_training`). `load_act_bench` reads the
+published Act-Bench files (Efficient Activation Function Optimization through Surrogate
+Modeling, section 2), which need a download.
+"""
+
+import dataclasses
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ..expressions import Expression, parse, resolve
+from ..expressions.unique import sampled_inputs
+from .json_stream import json_items
+from .surrogate import CandidateFeatures
+
+#: What is measured of every function.
+MEASURES = (
+    "training_accuracy",
+    "training_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "test_accuracy",
+    "test_loss",
+    "seconds",
+)
+FASHION_MNIST = Path(__file__).parent / "data" / "fashion_mnist_bench.npz"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ActBench:
+    """Activation functions with their results and features.
+
+    Each measure of `MEASURES`, such as `bench.validation_accuracy`, is an array (functions,):
+    the median over the seeds that a function was trained with. A diverged training has the
+    accuracy of chance and no loss (NaN).
+
+    Attributes:
+        name: Of the benchmark.
+        functions: The functions as texts.
+        equivalents: For each function, the texts of the functions that it stands for.
+        runs: The measures, (functions, seeds) each; NaN where a function was not trained with
+            a seed.
+        cdfs: Cumulative distributions of the Fisher eigenvalues, float32 (functions, bins);
+            NaN where the spectrum is invalid.
+        weights: Weight of each bin that makes the Manhattan distance of two spectra the paper's
+            Eq. 2; None if the layers' sizes are not known.
+        seeds: One for each column of `runs`.
+        info: Recipe, environment and counts, as far as known.
+
+    Example:
+    ```python
+    bench = fashion_mnist_bench()
+    best = bench.functions[np.argmax(bench.validation_accuracy)]
+    ```
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    equivalents: tuple[tuple[str, ...], ...]
+    runs: dict[str, np.ndarray]
+    cdfs: np.ndarray
+    weights: np.ndarray | None = None
+    seeds: tuple[int, ...] = (0,)
+    info: dict = dataclasses.field(default_factory=dict)
+
+    def __len__(self):
+        return len(self.functions)
+
+    def __getattr__(self, name):
+        if name in MEASURES:
+            return _median(self.runs[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @functools.cached_property
+    def outputs(self):
+        """Values at 1,000 draws of N(0, 1) clipped to [-5, 5], float32 (functions, 1000)."""
+        inputs = sampled_inputs(0)
+        with np.errstate(all="ignore"):
+            rows = [
+                np.broadcast_to(parse(text)(inputs), inputs.shape).astype("float32")
+                for text in self.functions
+            ]
+        return np.array(rows).reshape(len(rows), len(inputs))
+
+    @functools.cached_property
+    def valid(self):
+        """Whether a function has a spectrum and finite outputs, bool (functions,)."""
+        return np.isfinite(self.cdfs).all(1) & np.isfinite(self.outputs).all(1)
+
+    def index(self, function):
+        """The position of a function: by its text, or of the one with the same outputs.
+
+        Args:
+            function: A text, such as `"relu"` or `"max(zero(x),identity(x))"`, or an expression.
+
+        Raises:
+            ValueError: If the benchmark does not have it.
+        """
+        text = str(function)
+        if text in self.functions:
+            return self.functions.index(text)
+        found = resolve(function)
+        if isinstance(found, Expression):
+            with np.errstate(all="ignore"):
+                values = np.asarray(found(sampled_inputs(0)), "float64").astype("float32")
+            equal = np.flatnonzero(np.isclose(self.outputs, values, rtol=1e-6, atol=1e-7).all(1))
+            if len(equal):
+                return int(equal[0])
+        raise ValueError(
+            f"The benchmark '{self.name}' has {len(self)} functions; none has the outputs of "
+            f"'{text}'."
+        )
+
+    def features(self, rows=None, *, method="union", seed=0):
+        """The features of functions, with coordinates; see `CandidateFeatures.embedded`.
+
+        Args:
+            rows: Which functions; None for all.
+            method: A name in `EMBEDDINGS`.
+            seed: Seed of the embedding.
+        """
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        return CandidateFeatures.embedded(
+            self.outputs[rows], self.cdfs[rows], self.weights, method=method, seed=seed
+        )
+
+
+def load_act_bench(path):
+    """Read a published Act-Bench file.
+
+    The file is JSON, plain or .gz: an object from each function's text to its results, or a
+    list of results with the text under `Activation Function`. Results are the accuracies and
+    losses (`train`, `validation` and `test`, each followed by `accuracy` or `loss`),
+    `Equivalent Activation Functions`, `Fisher log eigenvalue CDF` and `Runtime (s)`. Upper and
+    lower case do not matter, nor does `training` for `train` or `val` for `validation`.
+
+    The file is read one function after the other: memory is that of the spectra in float32.
+
+    Args:
+        path: The file.
+
+    Returns:
+        An `ActBench`. A measure that the file lacks is NaN. A spectrum that is missing, null,
+        or has a value that is not finite is a row of NaN.
+
+    Raises:
+        ValueError: If the file is not JSON of this kind, has no validation accuracy, or has
+            spectra of several lengths.
+    """
+    path = Path(path)
+    functions, equivalents, spectra = [], [], []
+    runs = {name: [] for name in MEASURES}
+    lengths = None
+    for key, entry in json_items(path):
+        if not isinstance(entry, dict):
+            raise ValueError(
+                f"Each item of a benchmark file is an object with the results of a function. "
+                f"Received: {type(entry).__name__} under {key!r} in {path}."
+            )
+        entry = {_plain(name): value for name, value in entry.items()}
+        text = key if isinstance(key, str) else _first(entry, "activationfunction", "function")
+        if not isinstance(text, str):
+            raise ValueError(
+                f"Each item of a benchmark list names its function under 'Activation Function'. "
+                f"Item {key} in {path} has {', '.join(entry)}."
+            )
+        functions.append(text)
+        equal = entry.get("equivalentactivationfunctions") or [text]
+        equivalents.append(tuple([equal] if isinstance(equal, str) else equal))
+        for name in MEASURES:
+            runs[name].append(_number(entry.get(_KEYS[name]), name, text, path))
+        spectrum, found = _spectrum(entry.get("fisherlogeigenvaluecdf"))
+        spectra.append(spectrum)
+        lengths = lengths or found
+    runs = {name: np.array(values, "float64")[:, None] for name, values in runs.items()}
+    if not np.isfinite(runs["validation_accuracy"]).any():
+        raise ValueError(
+            "A benchmark file has the key 'validation accuracy' for each function. Received: "
+            f"{path}, with {len(functions)} functions and no such value."
+        )
+    sizes = {len(spectrum) for spectrum in spectra if spectrum is not None}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"All spectra of a benchmark have the same bins. Received: {path}, with "
+            f"{', '.join(map(str, sorted(sizes)))} bins."
+        )
+    cdfs = np.full((len(functions), sizes.pop() if sizes else 0), np.nan, "float32")
+    for row, spectrum in zip(cdfs, spectra, strict=True):
+        if spectrum is not None and np.isfinite(spectrum).all():
+            row[:] = spectrum
+    weights = None if lengths is None else bin_weights(lengths, [100 * n for n in lengths])
+    name = re.sub(r"\.json(\.gz)?$", "", path.name)
+    return ActBench(name, tuple(functions), tuple(equivalents), runs, cdfs, weights)
+
+
+def fashion_mnist_bench():
+    """This package's own benchmark, committed with it: the three-node functions.
+
+    Raises:
+        ValueError: If the file is missing.
+    """
+    from .bench_file import read_bench
+
+    return read_bench(FASHION_MNIST)
+
+
+def bin_weights(bins, parameters):
+    """The weight of each bin in the paper's Eq. 2: a layer's bin width over its parameters.
+
+    Args:
+        bins: Number of bins from -100 to 100 of each layer, (layers,).
+        parameters: Number of weights of each layer, (layers,).
+
+    Returns:
+        (sum of bins,)
+    """
+    bins, parameters = np.asarray(bins, "float64"), np.asarray(parameters, "float64")
+    return np.repeat(200.0 / bins / parameters, bins.astype(int))
+
+
+def _plain(name):
+    """A key without case, spaces and signs, in one spelling."""
+    name = re.sub("[^a-z]", "", name.lower())
+    name = re.sub("^train(?=accuracy|loss)", "training", name)
+    return re.sub("^val(?=accuracy|loss)", "validation", name)
+
+
+_KEYS = {name: name.replace("_", "") for name in MEASURES} | {"seconds": "runtimes"}
+
+
+def _first(entry, *names):
+    return next((entry[name] for name in names if name in entry), None)
+
+
+def _number(value, name, text, path):
+    if value is None:
+        return np.nan
+    if isinstance(value, (int, float)):
+        return float(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The {name.replace('_', ' ')} of a function is a number. Received: {value!r:.50} for "
+            f"'{text}' in {path}."
+        ) from None
+
+
+def _spectrum(value):
+    """A spectrum in one row, or None; and the bins of each layer, if it came by layers."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not value or not isinstance(value, list):
+        return None, None
+    if isinstance(value[0], list):
+        layers = [np.array(layer, "float32") for layer in value]
+        return np.concatenate(layers), [len(layer) for layer in layers]
+    return np.array(value, "float32"), None
+
+
+def _median(values):
+    """The median of each row, without NaN; NaN where there is nothing else."""
+    known = np.isfinite(values)
+    if known.all():
+        return np.median(values, axis=1)
+    return np.array(
+        [np.median(row[ok]) if ok.any() else np.nan for row, ok in zip(values, known, strict=True)]
+    )

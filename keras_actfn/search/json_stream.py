@@ -1,0 +1,103 @@
+"""Read the items of a large JSON object or list one after the other, without the whole."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+_CHUNK = 1 << 20  # characters
+
+
+def json_items(path) -> Iterator[tuple]:
+    """Yield the items of the object, or of the list, that a JSON file holds.
+
+    Only one item is parsed and kept at a time. `NaN` and `Infinity` are read as numbers.
+
+    Args:
+        path: A file, plain or ending in .gz.
+
+    Yields:
+        Key and value of each item; positions are the keys of a list.
+
+    Raises:
+        ValueError: If the file holds something else, or ends too early.
+    """
+    path = Path(path)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        text = _Text(file, path)
+        start = text.next_character()
+        if start not in ("{", "["):
+            raise ValueError(
+                f"A benchmark file is a JSON object or list. Received: {path}, which begins with "
+                f"{start!r}."
+            )
+        end = "}" if start == "{" else "]"
+        position = 0
+        if text.peek() == end:
+            return
+        while True:
+            if start == "{":
+                key = text.value()
+                text.expect(":")
+            else:
+                key = position
+            yield key, text.value()
+            position += 1
+            if text.expect(",", end) == end:
+                return
+
+
+class _Text:
+    """What is left of a file, read as far as needed."""
+
+    def __init__(self, file, path):
+        self.file, self.path = file, path
+        self.buffer, self.ended = "", False
+        self.decoder = json.JSONDecoder()
+
+    def peek(self):
+        """The next character that is no white space, which stays; '' at the end."""
+        self.buffer = self.buffer.lstrip()
+        while not self.buffer and not self.ended:
+            self._read(_CHUNK)
+            self.buffer = self.buffer.lstrip()
+        return self.buffer[:1]
+
+    def next_character(self):
+        found = self.peek()
+        self.buffer = self.buffer[1:]
+        return found
+
+    def expect(self, *characters):
+        found = self.next_character()
+        if found not in characters:
+            raise ValueError(
+                f"{self.path} is not valid JSON or was cut off: expected "
+                f"{' or '.join(map(repr, characters))}, found {found or 'its end'!r}. Copy or "
+                "download the file again."
+            )
+        return found
+
+    def value(self):
+        self.peek()
+        while True:
+            try:
+                value, end = self.decoder.raw_decode(self.buffer)
+            except json.JSONDecodeError as error:
+                if self.ended:
+                    raise ValueError(
+                        f"{self.path} is not valid JSON or was cut off: {error}. Copy or download "
+                        "the file again."
+                    ) from error
+            else:
+                # A number at the end of the buffer may go on behind it.
+                if end < len(self.buffer) or self.ended:
+                    self.buffer = self.buffer[end:]
+                    return value
+            self._read(max(_CHUNK, len(self.buffer)))
+
+    def _read(self, characters):
+        more = self.file.read(characters)
+        self.ended = not more
+        self.buffer += more

@@ -3,6 +3,7 @@
 import gzip
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -110,6 +111,24 @@ def test_loss_of_margins():
         np.testing.assert_allclose(
             actual[[0, 4]], [30 * (1 - smoothing), 30 * smoothing], atol=1e-4
         )
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trl_dpo.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "case", GOLDEN["cases"], ids=lambda case: f"beta_{case['beta']}_{case['label_smoothing']}"
+)
+def test_loss_and_rewards_of_trl(case):
+    # Float32 on purpose, though the values are in float64: one pair's loss is 4800.
+    given = np.array(list(GOLDEN["log_probabilities"].values()), "float32").T
+    policy = keras.Sequential([keras.Input((4,)), keras.layers.Identity()])
+    tuning = DirectPreferenceOptimization(policy, beta=case["beta"])
+    margins = tuning.margins(keras.ops.convert_to_tensor(given))
+    rewards = [np.array(case[f"{name}_rewards"]) for name in ("chosen", "rejected")]
+    np.testing.assert_allclose(to_numpy(margins), rewards[0] - rewards[1], rtol=1e-4, atol=1e-5)
+    losses = preference.dpo_loss(margins, case["label_smoothing"])
+    np.testing.assert_allclose(to_numpy(losses), case["losses"], rtol=1e-4, atol=1e-6)
 
 
 def test_supervised_fine_tuning_is_cross_entropy_of_the_answers():

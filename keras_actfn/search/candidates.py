@@ -66,10 +66,14 @@ class Candidates:
         found = self._store.load()
         order = np.argsort(found.ids, kind="stable")
         self._ids = found.ids[order]
-        cdfs = found.cdfs[order]
+        # A network of fewer than a hundred weights a layer has no bins: outputs must do.
+        cdfs = found.cdfs[order] if found.cdfs.shape[1] else None
         outputs = self.pool.outputs(self._ids)
         self._features = CandidateFeatures(
-            outputs, cdfs, found.weights, self._coordinates(outputs, cdfs)
+            outputs,
+            cdfs,
+            None if cdfs is None else found.weights,
+            self._coordinates(outputs, cdfs),
         )
 
     def _coordinates(self, outputs, cdfs):

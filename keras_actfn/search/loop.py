@@ -124,6 +124,9 @@ class ActivationSearch:
         self.pool = Pool(unique, extra=self.baselines)
         self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
         self._probe_x, self._probe_y = self._probe_images(probe_data, probe_images)
+        # Spectra are those of the network that is trained: as the recipe starts it.
+        trained = isinstance(self.objective, TrainingObjective)
+        self._autoinit = trained and self.objective.training["recipe"].autoinit
         with seeds_drawn_from(seed):
             model = model_fingerprint(build_model("relu"))[:20]
         record = {
@@ -140,6 +143,7 @@ class ActivationSearch:
             "seed": seed,
             "batch": data_fingerprint(self._probe_x)[:20],
             "mode": "exact",
+            "autoinit": self._autoinit,
         }
         self.store = FeatureStore(self.output / "features", probed_with)
         self.candidates = Candidates(
@@ -159,10 +163,14 @@ class ActivationSearch:
                 "Spectra are computed on images. Pass probe_data=… beside an objective. "
                 "Received: None."
             )
-        labels = self.objective.labels
-        count = min(count, len(labels))
-        chosen = balanced_indices(labels, count, self.seed)
-        return self.objective.images[chosen], labels[chosen]
+        images, labels = self.objective.images, self.objective.labels
+        chosen = balanced_indices(labels, min(count, len(labels)), self.seed)
+        x = images[chosen]
+        if self.objective.training["recipe"].standardize:
+            axes = tuple(range(images.ndim - 1))
+            std = images.std(axes)
+            x = (x - images.mean(axes)) / np.where(std > 0, std, 1.0).astype(x.dtype)
+        return x, labels[chosen]
 
     def probe(self, n, workers=1):
         """Compute the Fisher spectra of functions at initialisation, so that they can be found.
@@ -192,7 +200,13 @@ class ActivationSearch:
         present = self.store.ids()
         missing = [i for i in wanted if i not in present]
         if missing and not present:
-            check_builder(self.build_model, self._probe_x, self._probe_y, seed=self.seed)
+            check_builder(
+                self.build_model,
+                self._probe_x,
+                self._probe_y,
+                seed=self.seed,
+                autoinit=self._autoinit,
+            )
         if missing:
             with _bar(self.progress, "Fisher spectra", len(missing)) as advance:
                 probe_many(
@@ -203,6 +217,7 @@ class ActivationSearch:
                     self._probe_y,
                     self.store,
                     seed=self.seed,
+                    autoinit=self._autoinit,
                     workers=workers,
                     progress=lambda *_: advance(),
                 )
@@ -371,6 +386,7 @@ class ActivationSearch:
         if folder is not None:
             from ..plotting import save_figure
 
+            Path(folder).mkdir(parents=True, exist_ok=True)
             for name, figure in figures.items():
                 save_figure(figure, Path(folder) / f"{name}.png")
         return figures

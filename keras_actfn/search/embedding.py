@@ -66,7 +66,14 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
     """
     if method not in EMBEDDINGS:
         raise ValueError(f"The embedding is one of {', '.join(EMBEDDINGS)}. Received: '{method}'.")
-    outputs, cdfs = check_features(outputs, cdfs, weights)
+    outputs = prepare_outputs(outputs)
+    if cdfs is not None:
+        if len(cdfs) != len(outputs):
+            raise ValueError(
+                "Spectra have the same rows as the outputs, NaN where there is none. Received: "
+                f"{len(cdfs)} spectra and {len(outputs)} outputs."
+            )
+        cdfs = prepare_spectra(cdfs, weights)
     if method == "spectra" and cdfs is None:
         raise ValueError(
             "The embedding 'spectra' needs Fisher spectra, and no candidate has one. Probe some "
@@ -81,18 +88,11 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
     return np.asarray(coordinates, "float64")
 
 
-def check_features(outputs, cdfs=None, weights=None):
-    """Check the features of candidates and prepare them for distances.
+def prepare_outputs(outputs):
+    """Check outputs and compress them: arcsinh, float32.
 
     Args:
         outputs: As in `embed`.
-        cdfs: As in `embed`.
-        weights: As in `embed`.
-
-    Returns:
-        arcsinh of the outputs (float32), and the weighted spectra (float32) without bins in
-        which all candidates are equal, which no distance depends on; None if there is no
-        spectrum.
     """
     outputs = np.asarray(outputs, "float32")
     if outputs.ndim != 2 or not outputs.size:
@@ -106,36 +106,48 @@ def check_features(outputs, cdfs=None, weights=None):
             f"Outputs must be finite; {int(bad.sum())} of {len(outputs)} candidates have others, "
             f"the first is row {int(bad.argmax())}. Leave such candidates out of the pool."
         )
-    outputs = np.arcsinh(outputs)
-    if cdfs is None:
-        return outputs, None
+    return np.arcsinh(outputs)
+
+
+def prepare_spectra(cdfs, weights=None):
+    """Check spectra and weight them, float32.
+
+    Bins in which all candidates are equal are left out: no distance depends on them.
+
+    Args:
+        cdfs: As in `embed`.
+        weights: As in `embed`.
+
+    Returns:
+        (candidates, bins left), NaN where there is no spectrum; None if there is none at all.
+        Weights are relative to the greatest one left.
+    """
     cdfs = np.asarray(cdfs, "float32")
-    if cdfs.ndim != 2 or len(cdfs) != len(outputs):
+    if cdfs.ndim != 2:
         raise ValueError(
-            "Spectra are a table with the same rows as the outputs, NaN where there is none. "
-            f"Received: shapes {cdfs.shape} and {outputs.shape}."
+            "Spectra are a table of one row a candidate, (candidates, bins). Received: shape "
+            f"{cdfs.shape}."
         )
     if weights is not None and np.shape(weights) != (cdfs.shape[1],):
         raise ValueError(
             f"Weights are one number for each of the {cdfs.shape[1]} bins. Received: shape "
             f"{np.shape(weights)}."
         )
-    known = np.isfinite(cdfs[:, -1:]).all(1)
+    finite = np.isfinite(cdfs)
+    known = finite.any(1)
     if not known.any():
-        return outputs, None
-    if not np.isfinite(cdfs[known]).all():
+        return None
+    if not finite[known].all():
         raise ValueError(
             "A spectrum is finite, or NaN in every bin. Received: rows that are partly finite."
         )
-    low, high = np.nanmin(cdfs, axis=0), np.nanmax(cdfs, axis=0)
-    varied = high > low
-    varied[-1] = True  # keeps the table from being empty
+    varied = np.nanmax(cdfs, axis=0) > np.nanmin(cdfs, axis=0)
+    varied[-1] = True  # the table is never empty
     cdfs = cdfs[:, varied]
     if weights is not None:
-        # Distances are compared with one another only: a common factor avoids tiny numbers.
         weights = np.asarray(weights, "float64")[varied]
         cdfs = cdfs * (weights / weights.max()).astype("float32")
-    return outputs, cdfs
+    return cdfs
 
 
 def _union(outputs, cdfs, seed):
@@ -193,8 +205,8 @@ def nearest_with_spectrum(outputs, cdfs):
     """For every candidate, itself if it has a spectrum, else the nearest by outputs that has one.
 
     Args:
-        outputs: Prepared outputs of `check_features`.
-        cdfs: Its prepared spectra.
+        outputs: From `prepare_outputs`.
+        cdfs: From `prepare_spectra`.
 
     Returns:
         The rows with a spectrum, and for every candidate a position among them.

@@ -18,7 +18,7 @@ import numpy as np
 from .._optional import require
 from ..expressions import nearest
 from .acquisition import expected_improvement
-from .distance_process import DistanceProcess, distance_points
+from .distance_process import DistanceProcess, DistanceTable
 from .embedding import embed
 
 #: Neighbours of the weighted nearest-neighbour regression (section 5).
@@ -30,7 +30,7 @@ class CandidateFeatures:
     """What a surrogate knows about the candidates of a pool before any training.
 
     Attributes:
-        outputs: As in `embed`, (candidates, inputs).
+        outputs: As in `embed`, (candidates, inputs); None for `distance_gp` on spectra alone.
         cdfs: As in `embed`, (candidates, bins), or None.
         weights: As in `embed`, (bins,), or None.
         coordinates: The candidates in the plane, (candidates, 2), for the regressors that
@@ -43,7 +43,7 @@ class CandidateFeatures:
     ```
     """
 
-    outputs: np.ndarray
+    outputs: np.ndarray | None
     cdfs: np.ndarray | None = None
     weights: np.ndarray | None = None
     coordinates: np.ndarray | None = None
@@ -56,12 +56,12 @@ class CandidateFeatures:
         )
 
     def __len__(self):
-        return len(self.outputs)
+        return len(self.cdfs if self.outputs is None else self.outputs)
 
     @functools.cached_property
-    def points(self):
-        """Points in which the distances of outputs and spectra are measured, computed once."""
-        return distance_points(self.outputs, self.cdfs, self.weights)
+    def distances(self):
+        """The candidates' distances by outputs and by spectra: a `DistanceTable`."""
+        return DistanceTable(self.outputs, self.cdfs, self.weights)
 
 
 class Regressor:

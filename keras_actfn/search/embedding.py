@@ -40,7 +40,7 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
 
     Args:
         outputs: Values of each activation function at the same inputs, (candidates, inputs),
-            finite.
+            finite. None for the embeddings of spectra alone, when no spectrum is missing.
         cdfs: Cumulative distributions of each network's Fisher eigenvalues, (candidates, bins);
             a row of NaN where there is no spectrum. None: no candidate has one.
         weights: Weight of each bin, (bins,), that makes the Manhattan distance of two rows the
@@ -66,9 +66,12 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
     """
     if method not in EMBEDDINGS:
         raise ValueError(f"The embedding is one of {', '.join(EMBEDDINGS)}. Received: '{method}'.")
-    outputs = prepare_outputs(outputs)
+    if outputs is not None:
+        outputs = prepare_outputs(outputs)
+    elif method not in ("spectra", "pca") or cdfs is None:
+        raise ValueError(f"The embedding '{method}' needs outputs. Received: None.")
     if cdfs is not None:
-        if len(cdfs) != len(outputs):
+        if outputs is not None and len(cdfs) != len(outputs):
             raise ValueError(
                 "Spectra have the same rows as the outputs, NaN where there is none. Received: "
                 f"{len(cdfs)} spectra and {len(outputs)} outputs."
@@ -183,7 +186,7 @@ def _spectra(outputs, cdfs, seed):
 
 
 def _pca(outputs, cdfs, seed):
-    features = [_principal(outputs, _COMPONENTS, seed)]
+    features = [] if outputs is None else [_principal(outputs, _COMPONENTS, seed)]
     if cdfs is not None:
         rows, nearest = nearest_with_spectrum(outputs, cdfs)
         features.append(_principal(cdfs[rows], _COMPONENTS, seed)[nearest])
@@ -205,13 +208,20 @@ def nearest_with_spectrum(outputs, cdfs):
     """For every candidate, itself if it has a spectrum, else the nearest by outputs that has one.
 
     Args:
-        outputs: From `prepare_outputs`.
+        outputs: From `prepare_outputs`; None if no spectrum is missing.
         cdfs: From `prepare_spectra`.
 
     Returns:
         The rows with a spectrum, and for every candidate a position among them.
     """
     rows = _with_spectrum(cdfs)
+    if len(rows) == len(cdfs):
+        return rows, rows
+    if outputs is None:
+        raise ValueError(
+            "Candidates without a spectrum are placed by their outputs. Give outputs, or leave "
+            f"the {len(cdfs) - len(rows)} candidates without a spectrum out."
+        )
     neighbors = require("sklearn.neighbors", extra="search")
     found = neighbors.NearestNeighbors(n_neighbors=1).fit(outputs[rows])
     nearest = np.zeros(len(outputs), int)

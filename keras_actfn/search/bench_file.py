@@ -16,12 +16,12 @@ import io
 import json
 import os
 import platform
-import uuid
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from ..training.storage import write_file
 from .act_bench import MEASURES, ActBench, bin_weights
 from .bench_build import read_results
 
@@ -172,9 +172,4 @@ def _write(path, **arrays):
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.npz")
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, buffer.getvalue())

@@ -1,0 +1,239 @@
+"""Searches on a benchmark: how many evaluations each surrogate needs (the paper's Fig. 6).
+
+Every regressor searches with every set of features, many times: it begins with ReLU and seven
+random functions, then evaluates the function that it suggests, until the budget is spent.
+Results are looked up in the benchmark, by validation accuracy. As in the paper (Efficient
+Activation Function Optimization through Surrogate Modeling, section 5), regressors only see
+functions with a valid spectrum, while random search draws from all; trial t of every regressor
+has the same start.
+
+A search that holds the best function has nothing left to find and ends there.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .._optional import require
+from ..training.progress import Progress
+from ..training.storage import write_file
+from .bench_results import SHARE, STARTS, BenchRun
+from .embedding import embed
+from .surrogate import REGRESSORS, CandidateFeatures, suggest
+
+#: Sets of features, and the embedding that the regressors in the plane work on.
+FEATURE_SETS = {"both": "union", "outputs": "outputs", "spectra": "spectra"}
+_TRIALS, _SETTINGS = "trials.jsonl", "settings.json"
+
+
+def run_bench(
+    bench,
+    folder=None,
+    *,
+    regressors=tuple(REGRESSORS),
+    features=tuple(FEATURE_SETS),
+    trials=100,
+    budget=100,
+    seed=0,
+    embedding="umap",
+    workers=None,
+    progress=True,
+):
+    """Run searches on a benchmark.
+
+    Args:
+        bench: An `ActBench`.
+        folder: Where trials and embeddings are kept as they arrive; what is there is not run
+            again. None keeps nothing.
+        regressors: Names in `REGRESSORS`.
+        features: Names in `FEATURE_SETS`; random search uses none.
+        trials: Searches of each.
+        budget: Evaluations of each search.
+        seed: Of starts, embeddings and regressors.
+        embedding: `"umap"` as in the paper, or `"pca"` to do without.
+        workers: Processes; None for one a core.
+        progress: Whether to show a bar.
+
+    Returns:
+        A `BenchRun`.
+
+    Raises:
+        ValueError: If a name is not known, the budget is less than the start or more than there
+            are functions, or the folder has the searches of another benchmark or settings.
+
+    Example:
+    ```python
+    run = run_bench(fashion_mnist_bench(), "runs/bench_run", trials=20)
+    print(run.text())
+    ```
+    """
+    value = bench.validation_accuracy
+    rows = np.flatnonzero(bench.valid & np.isfinite(value))
+    _check(regressors, features, budget, len(rows), embedding)
+    relu = bench.index("relu")
+    if relu not in rows:
+        raise ValueError("Searches start from ReLU, whose spectrum is invalid in this benchmark.")
+    store = _Store(folder, bench, {"budget": budget, "seed": seed, "embedding": embedding})
+    wanted = [
+        (name, kind) for name in regressors for kind in (features if name != "random" else ("",))
+    ]
+    done = store.load()
+    left = [
+        (name, kind, trial)
+        for name, kind in wanted
+        for trial in range(trials)
+        if (name, kind, trial) not in done
+    ]
+    with Progress(len(left), progress) as bar:
+        views = {}
+        for kind in features:
+            if any(task[1] == kind for task in left):
+                bar.describe(f"embedding of {kind}")
+                views[kind] = _features(bench, rows, kind, embedding, seed, store)
+        bar.describe("searches")
+        search = functools.partial(_search, value=value, relu=relu, budget=budget, seed=seed)
+        every = np.flatnonzero(np.isfinite(value))
+        tasks = (
+            (name, kind, trial, views.get(kind), rows if kind else every)
+            for name, kind, trial in left
+        )
+        for key, evaluated in _map(search, tasks, workers, len(left)):
+            done[key] = evaluated
+            store.append(key, evaluated)
+            bar.advance()
+    found = {
+        (name, kind): [done[name, kind, trial] for trial in range(trials)] for name, kind in wanted
+    }
+    target = value[relu] + SHARE * (np.nanmax(value) - value[relu])
+    return BenchRun(bench, budget, relu, float(target), found)
+
+
+def _search(task, *, value, relu, budget, seed):
+    """One trial: the key of the task, and the functions evaluated in order."""
+    name, kind, trial, features, rows = task
+    start = np.random.default_rng([seed, trial]).choice(
+        rows[rows != relu], STARTS - 1, replace=False
+    )
+    evaluated = [relu, *start]
+    position = np.full(len(value), -1)
+    position[rows] = np.arange(len(rows))
+    best = value[rows].max()
+    while len(evaluated) < budget and value[evaluated].max() < best:
+        known = position[evaluated]
+        available = np.setdiff1d(np.arange(len(rows)), known, assume_unique=True)
+        row = suggest(features, known, value[evaluated], available, name, seed=trial)
+        evaluated.append(rows[row])
+    return (name, kind, trial), np.array(evaluated, int)
+
+
+def _map(function, tasks, workers, count):
+    """Results of a function, in the order in which they arrive."""
+    workers = min(workers or os.cpu_count() or 1, max(count, 1))
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    joblib = require("joblib", extra="search")
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from joblib.Parallel(
+            n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
+        )(joblib.delayed(function)(task) for task in tasks)
+
+
+def _features(bench, rows, kind, embedding, seed, store):
+    """The features of the functions that take part, with coordinates."""
+    outputs = None if kind == "spectra" else bench.outputs[rows]
+    cdfs = None if kind == "outputs" else bench.cdfs[rows]
+    coordinates = store.coordinates(kind)
+    if coordinates is None:
+        method = "pca" if embedding == "pca" else FEATURE_SETS[kind]
+        coordinates = embed(outputs, cdfs, weights=bench.weights, method=method, seed=seed)
+        store.save_coordinates(kind, coordinates)
+    features = CandidateFeatures(outputs, cdfs, bench.weights, coordinates)
+    _ = features.distances  # computed here, not by every worker
+    return features
+
+
+class _Store:
+    """Trials as lines of JSON, and embeddings, in a folder for one benchmark and one setting."""
+
+    def __init__(self, folder, bench, settings):
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = settings | {"bench": bench.name, "fingerprint": _fingerprint(bench)}
+        path = self.folder / _SETTINGS
+        if not path.exists():
+            write_file(path, json.dumps(settings, indent=1) + "\n")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in settings if found.get(name) != settings[name]]
+        if changed:
+            raise ValueError(
+                f"{self.folder} has searches with other settings ({', '.join(changed)}). Choose "
+                "another folder, or delete it."
+            )
+
+    def load(self):
+        """The trials there are, by regressor, features and number."""
+        found = {}
+        path = self.folder and self.folder / _TRIALS
+        if path and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:  # cut off by a kill
+                    continue
+                key = entry["regressor"], entry["features"], entry["trial"]
+                found[key] = np.array(entry["evaluated"], int)
+        return found
+
+    def append(self, key, evaluated):
+        """Add a trial."""
+        if self.folder is None:
+            return
+        entry = dict(zip(("regressor", "features", "trial"), key, strict=True))
+        path = self.folder / _TRIALS
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
+        with open(path, "ab") as file:
+            line = json.dumps(entry | {"evaluated": evaluated.tolist()})
+            file.write(b"\n" * torn + line.encode() + b"\n")
+
+    def coordinates(self, kind):
+        """The embedding of a set of features, or None."""
+        path = self.folder and self.folder / f"embedding-{kind}.npy"
+        return np.load(path) if path and path.exists() else None
+
+    def save_coordinates(self, kind, coordinates):
+        """Keep an embedding."""
+        if self.folder is not None:
+            file = io.BytesIO()
+            np.save(file, coordinates)
+            write_file(self.folder / f"embedding-{kind}.npy", file.getvalue())
+
+
+def _check(regressors, features, budget, candidates, embedding):
+    for names, table, what in (
+        (regressors, REGRESSORS, "A regressor"),
+        (features, FEATURE_SETS, "A set of features"),
+        ((embedding,), ("umap", "pca"), "An embedding"),
+    ):
+        for name in names:
+            if name not in table:
+                raise ValueError(f"{what} is one of {', '.join(table)}. Received: '{name}'.")
+    if not STARTS <= budget <= candidates:
+        raise ValueError(
+            f"The budget is at least the {STARTS} evaluations of the start, and at most the "
+            f"{candidates} functions with a valid spectrum. Received: {budget}."
+        )
+
+
+def _fingerprint(bench):
+    found = hashlib.sha256("\n".join(bench.functions).encode())
+    found.update(np.ascontiguousarray(bench.validation_accuracy, "float64").tobytes())
+    found.update(np.ascontiguousarray(bench.cdfs, "float32").tobytes())
+    return found.hexdigest()[:16]

@@ -3,15 +3,19 @@
 `ActivationSearch` needs Optuna, scikit-learn, UMAP and SciPy: install `keras-actfn[search]`.
 """
 
+from .act_bench import ActBench, fashion_mnist_bench, load_act_bench
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
 from .results import BestActivation, SearchRow
 
 __all__ = [
+    "ActBench",
     "BASELINES",
     "ActivationSearch",
     "BestActivation",
     "Evaluation",
     "SearchRow",
     "TrainingObjective",
+    "fashion_mnist_bench",
+    "load_act_bench",
 ]

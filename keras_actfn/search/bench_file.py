@@ -8,7 +8,7 @@ An npz file without pickled objects:
     counts       cumulative counts of eigenvalues, uint16 (functions, bins)
     valid        whether the spectrum is valid, bool (functions,)
     diverged     int8 (functions, seeds); -1 where not trained
-    …            each of `MEASURES`, float32 (functions, seeds); NaN where not trained
+    …            each of `MEASURES`, float64 (functions, seeds); NaN where not trained
 """
 
 import dataclasses
@@ -64,8 +64,7 @@ def pack_bench(folder, path, space=None):
         raise ValueError(f"No training in {folder} is of a function of the space with a spectrum.")
     table = [[results.get((function, seed)) for seed in seeds] for function in functions]
     arrays = {
-        name: np.array([[_value(run, name) for run in row] for row in table], "float32")
-        for name in MEASURES
+        name: np.array([[_value(run, name) for run in row] for row in table]) for name in MEASURES
     }
     layers = [
         int(sum(np.prod(weight.shape) for weight in layer.trainable_weights))

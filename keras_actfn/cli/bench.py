@@ -1,0 +1,218 @@
+"""`keras-actfn bench`: build the benchmark of known results, search on it, look into it."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import JsonOption, ListCommand, SeedsOption, parse_seeds
+
+BenchOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--bench",
+        help="A benchmark file: .npz of `bench build`, or published JSON (.json, .json.gz). "
+        "The one that comes with keras-actfn if left out.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes; one a core if left out.", min=1)
+]
+
+
+def register(app):
+    """Add the commands to the app."""
+    bench = typer.Typer(
+        help="Activation functions whose results are all known, to study searches on.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    bench.command("build", cls=ListCommand)(build)
+    bench.command("run", cls=ListCommand)(run)
+    bench.command("show")(show)
+    app.add_typer(bench, name="bench")
+
+
+def build(
+    output: Annotated[
+        Path, typer.Option(help="Folder of the trainings and of the benchmark file.")
+    ] = Path("runs/bench"),
+    seeds: SeedsOption = ("1",),
+    best: Annotated[
+        int | None,
+        typer.Option(help="Train only so many functions: the best so far.", min=1),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Train at most so many now.", min=0)] = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+):
+    """Train every three-node function on Fashion-MNIST and pack the results into one file.
+
+    Goes on where it was interrupted. Set KERAS_BACKEND=torch: eager PyTorch trains the small
+    network.
+    """
+    from ..search.bench_build import bench_functions, build_bench, read_results
+    from ..search.bench_file import pack_bench
+
+    functions = None
+    if best is not None:
+        found = {}
+        for (name, _), result in read_results(output).items():
+            found.setdefault(name, []).append(result["validation_accuracy"])
+        ranked = sorted(found, key=lambda name: -statistics.median(found[name]))
+        space = set(bench_functions())
+        functions = [name for name in ranked if name in space][:best]
+        if not functions:
+            raise ValueError(f"--best needs trainings in {output}; there are none yet.")
+    build_bench(output, functions, parse_seeds(seeds), workers, limit, progress=not as_json)
+    path = output / "fashion_mnist_bench.npz"
+    manifest = pack_bench(output, path)
+    if as_json:
+        typer.echo(json.dumps(manifest | {"file": str(path)}))
+        return
+    typer.echo(
+        f"{manifest['trainings']:,} trainings of {manifest['functions']:,} functions "
+        f"(of {manifest['functions_of_the_space']:,}) in {path}, "
+        f"{path.stat().st_size / 1e6:.2f} MB"
+    )
+
+
+def run(
+    bench: BenchOption = None,
+    regressors: Annotated[
+        list[str] | None, typer.Option(help="Names of regressors; all if left out.")
+    ] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(help="both, outputs, spectra; all if left out.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Searches of each.", min=1)] = 100,
+    budget: Annotated[int, typer.Option(help="Evaluations of each search.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of starts, embeddings and regressors.")] = 0,
+    embedding: Annotated[
+        str, typer.Option(help="umap as in the paper, or pca to do without.")
+    ] = "umap",
+    workers: WorkersOption = None,
+    output: Annotated[Path, typer.Option(help="Folder; goes on with the searches in it.")] = Path(
+        "runs/bench_run"
+    ),
+    plot: Annotated[bool, typer.Option(help="Draw the curves into the folder.")] = True,
+    as_json: JsonOption = False,
+):
+    """Search on a benchmark with every regressor and every set of features, many times."""
+    from ..search.bench_run import FEATURE_SETS, run_bench
+    from ..search.surrogate import REGRESSORS
+
+    result = run_bench(
+        _open(bench),
+        output,
+        regressors=tuple(regressors or REGRESSORS),
+        features=tuple(features or FEATURE_SETS),
+        trials=trials,
+        budget=budget,
+        seed=seed,
+        embedding=embedding,
+        workers=workers,
+        progress=not as_json,
+    )
+    files = result.write(output)
+    if plot:
+        from ..plotting.bench import draw_bench_run
+        from ..plotting.curves import save_figure
+
+        files.append(save_figure(draw_bench_run(result), output / "curves.png"))
+    if as_json:
+        typer.echo((output / "table.json").read_text(encoding="utf-8").strip())
+        return
+    typer.echo(result.text())
+    for path in files:
+        typer.echo(path)
+
+
+def show(
+    function: Annotated[
+        str | None, typer.Argument(help="A function of the benchmark; its best if left out.")
+    ] = None,
+    bench: BenchOption = None,
+    top: Annotated[int, typer.Option(help="How many of the best to list.", min=1)] = 10,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the accuracies, and the functions' map by PCA, to this .png."),
+    ] = None,
+    as_json: JsonOption = False,
+):
+    """Show what a benchmark holds, its best functions, or one function."""
+    import numpy as np
+
+    found = _open(bench)
+    value = found.validation_accuracy
+    if function is not None:
+        result = _entry(found, found.index(function))
+    else:
+        order = np.argsort(-np.nan_to_num(value, nan=-1.0), kind="stable")[:top]
+        result = {
+            "bench": found.name,
+            "functions": len(found),
+            "with_spectrum": int(found.valid.sum()),
+            "seeds": list(found.seeds),
+            "best": [_entry(found, i) for i in order],
+        }
+    if plot is not None:
+        from ..plotting.bench import draw_bench
+        from ..plotting.curves import save_figure
+
+        places = None
+        if found.valid.sum() > 2:
+            places = found.features(found.valid.nonzero()[0], method="pca").coordinates
+        save_figure(draw_bench(found, places), plot)
+        result["plot"] = str(plot)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    if function is not None:
+        for name, shown in result.items():
+            if name == "equivalents":
+                shown = ", ".join(shown[:5]) + (f" … ({len(shown)})" if len(shown) > 5 else "")
+            typer.echo(f"{name.replace('_', ' '):<22}{shown}")
+        return
+    typer.echo(
+        f"{found.name}: {len(found):,} functions, {result['with_spectrum']:,} with a valid "
+        f"spectrum, seeds {', '.join(map(str, found.seeds))}"
+    )
+    typer.echo(f"{'validation':>10}{'test':>9}  function")
+    for entry in result["best"]:
+        typer.echo(
+            f"{_number(entry['validation_accuracy']):>10}{_number(entry['test_accuracy']):>9}  "
+            f"{entry['function']}"
+        )
+    if plot is not None:
+        typer.echo(plot)
+
+
+def _entry(bench, i):
+    """A function's results; NaN becomes None."""
+    from ..search.act_bench import MEASURES
+
+    measures = {name: float(getattr(bench, name)[i]) for name in MEASURES}
+    return {
+        "function": bench.functions[i],
+        **{name: value if value == value else None for name, value in measures.items()},
+        "valid_spectrum": bool(bench.valid[i]),
+        "equivalents": list(bench.equivalents[i]),
+    }
+
+
+def _number(value):
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _open(path):
+    from ..search.act_bench import fashion_mnist_bench, load_act_bench
+    from ..search.bench_file import read_bench
+
+    if path is None:
+        return fashion_mnist_bench()
+    if not path.exists():
+        raise ValueError(f"There is no benchmark file {path}.")
+    return read_bench(path) if path.suffix == ".npz" else load_act_bench(path)

@@ -1,0 +1,118 @@
+"""Figures of a benchmark and of the searches on it. Numbers come from `keras_actfn.search`."""
+
+import dataclasses
+
+import numpy as np
+
+from .._optional import require
+
+#: Names of the sets of features in titles, in the order of the panels.
+_TITLES = {
+    "both": "outputs and Fisher spectra",
+    "outputs": "outputs",
+    "spectra": "Fisher spectra",
+}
+_PANEL = 3.6  # inches
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Accuracies:
+    """How the functions of a benchmark are distributed over validation accuracy.
+
+    Attributes:
+        edges: Edges of the bins, (bins + 1,).
+        valid: Functions with a valid Fisher spectrum in each bin, (bins,).
+        invalid: The others, (bins,).
+    """
+
+    edges: np.ndarray
+    valid: np.ndarray
+    invalid: np.ndarray
+
+
+def accuracies(bench, bins=40):
+    """The `Accuracies` of an `ActBench`, from 0 to 1."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    value, known = bench.validation_accuracy, np.isfinite(bench.validation_accuracy)
+    valid, _ = np.histogram(value[bench.valid & known], edges)
+    invalid, _ = np.histogram(value[~bench.valid & known], edges)
+    return Accuracies(edges, valid, invalid)
+
+
+def draw_bench(bench, coordinates=None):
+    """Histogram of validation accuracies, and the map of the functions coloured by them.
+
+    Args:
+        bench: An `ActBench`.
+        coordinates: Places of the functions with a valid spectrum, in their order, (valid, 2);
+            None draws the histogram alone.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    figure, panels = _panels(1 if coordinates is None else 2)
+    found = accuracies(bench)
+    width = np.diff(found.edges)
+    panels[0].bar(found.edges[:-1], found.valid, width, align="edge", label="valid spectrum")
+    panels[0].bar(
+        found.edges[:-1],
+        found.invalid,
+        width,
+        bottom=found.valid,
+        align="edge",
+        color="0.7",
+        label="no valid spectrum",
+    )
+    panels[0].set(xlabel="validation accuracy", ylabel="functions", title=bench.name)
+    panels[0].set_yscale("symlog", linthresh=10)
+    panels[0].legend(frameon=False)
+    if coordinates is not None:
+        value = bench.validation_accuracy[bench.valid]
+        order = np.argsort(value)  # the best on top
+        points = panels[1].scatter(
+            *coordinates[order].T, c=value[order], s=6, vmin=np.nanquantile(value, 0.1)
+        )
+        figure.colorbar(points, ax=panels[1], label="validation accuracy", extend="min")
+        panels[1].set(xticks=[], yticks=[], title="outputs and Fisher spectra")
+    return figure
+
+
+def draw_bench_run(run):
+    """Best accuracy so far, one panel for each set of features, 95 % intervals shaded.
+
+    Args:
+        run: A `keras_actfn.search.bench_run.BenchRun`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    curves = run.curves()
+    shown = [kind for kind in _TITLES if kind in {curve.features for curve in curves}] or [""]
+    figure, panels = _panels(len(shown))
+    names = sorted({curve.regressor for curve in curves})
+    value = run.bench.validation_accuracy
+    for kind, axes in zip(shown, panels, strict=True):
+        for curve in curves:
+            if curve.features not in (kind, ""):
+                continue
+            random = curve.regressor == "random"
+            colour = "0.5" if random else f"C{names.index(curve.regressor) % 10}"
+            axes.plot(curve.evaluations, curve.mean, color=colour, label=curve.regressor)
+            axes.fill_between(
+                curve.evaluations, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0
+            )
+        axes.axhline(value[run.relu], color="0.3", linestyle=":", linewidth=0.8, label="ReLU")
+        axes.axhline(np.nanmax(value), color="0.3", linestyle="--", linewidth=0.8, label="best")
+        axes.set(xlabel="evaluations", title=_TITLES.get(kind, ""))
+        axes.sharey(panels[0])
+    panels[0].set_ylabel("best validation accuracy so far")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _panels(count):
+    figure = require("matplotlib.figure", extra="plot").Figure(
+        figsize=(_PANEL * max(count, 1) + 1, _PANEL + 0.6), layout="constrained"
+    )
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])

@@ -230,9 +230,12 @@ def status(
 
 def _open(options, storage, study, output, data_path, progress=True):
     """The `ActivationSearch` of the command's options."""
+    import optuna
+
     from ..expressions import SPACES, SearchSpace, nearest
     from ..search import ActivationSearch
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
     options = dict(options)
     name = options.pop("space")
     if name not in SPACES and "(" not in name:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import optuna
 import pytest
@@ -28,6 +27,7 @@ def build(activation):
 SPACE = "max(unary(x),unary(x))"
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", SPACE, "--probe", "12", "--subset", "300", "--validation", "200"]
+WORDS += ["--batch-size", "20", "--epochs", "8"]
 WORDS += ["--embedding", "pca", "--storage", "search.log"]
 
 
@@ -73,20 +73,14 @@ def test_search_and_status(folder, capsys):
 
 def test_two_workers_never_take_the_same_function(folder):
     assert main([*WORDS, "--evaluations", "2", "--seeds", "0"]) == 0
-    words = ["search", "worker", "--storage", "search.log", "--evaluations", "16"]
+    words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
     command = [sys.executable, "-m", "keras_actfn", *words]
     workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    # One more is killed in the middle: what it was at is done by the others.
-    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while len(finished("search.log")) < 5 and killed.poll() is None:
-        time.sleep(0.1)
-    killed.kill()
-    killed.wait()
     for worker in workers:
         assert worker.wait(timeout=300) == 0, worker.stderr.read()
         worker.stderr.close()
     functions = [trial.params["candidate"] for trial in finished("search.log")]
-    assert len(functions) == len(set(functions)) == 16
+    assert len(functions) == len(set(functions)) == 10
 
 
 def test_errors_are_one_line(folder, capsys):

@@ -16,6 +16,8 @@ from keras_actfn import search
 from keras_actfn.activation import activation
 from keras_actfn.expressions import SearchSpace
 
+pytestmark = pytest.mark.once
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SPACE = SearchSpace(
@@ -136,19 +138,6 @@ def test_pictures_and_report(finished):
     assert page.count("data:image/png;base64,") == 3
 
 
-def test_training_on_data(tmp_path):
-    found = open_search(tmp_path, DATA, epochs=4, batch_size=30, validation=60, probes=6)
-    found.run(5)
-    rows = found.table()
-    assert len(rows) == 5 and all(0 <= row.value <= 1 for row in rows)
-    assert found.best.value > 0.5
-    comparison = found.retrain(seeds=2)
-    baseline = next(row for row in rows if row.baseline)
-    assert comparison.activations[0] == baseline.expression
-    assert len(comparison.runs) == 2 * len(comparison.activations)
-    assert comparison.settings["test_images"] == 90
-
-
 def test_diverged_trainings_are_results(tmp_path):
     found = open_search(tmp_path, lambda text: float("nan") if "tanh" in text else 0.5, probes=3)
     found.run(3)
@@ -232,7 +221,6 @@ PROGRAM = textwrap.dedent(
 )
 
 
-@pytest.mark.once
 def test_killed_at_any_point_it_ends_with_the_same_functions(finished, tmp_path):
     program = PROGRAM.format(tests=__file__.rpartition("/")[0], folder=str(tmp_path))
     for enough in (0, 5):

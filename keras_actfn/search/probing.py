@@ -39,12 +39,14 @@ def screen(model, x):
 
     Args:
         model: A built model with one output.
-        x: A batch of inputs; the first `SCREEN_EXAMPLES` are used.
+        x: A batch of inputs. The first `SCREEN_EXAMPLES` are used; on JAX, which would compile
+            every operation for this size too, all of them.
 
     Returns:
         None, or what is not finite.
     """
-    x = keras.tree.map_structure(lambda a: _tensor(a[:SCREEN_EXAMPLES]), x)
+    count = None if keras.backend.backend() == "jax" else SCREEN_EXAMPLES
+    x = keras.tree.map_structure(lambda a: _tensor(a[:count]), x)
     tapped = []
 
     def forward(tap):

@@ -33,15 +33,16 @@ def test_wheel_trains_in_an_empty_environment(tmp_path):
         command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
         subprocess.run([*command, ROOT], check=True, capture_output=True)
         wheels = sorted(tmp_path.glob("*.whl"))
-    venv.create(tmp_path / "empty", with_pip=True)
+    venv.create(tmp_path / "empty", with_pip=False)
     python = tmp_path / "empty" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python]
     constraints = ROOT / "requirements" / "constraints.txt"
-    install = [python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheels[-1]}[jax]"]
+    install = [*pip, "install", "-q", "-c", constraints, f"{wheels[-1]}[jax]"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     installed = subprocess.run(install, env=environment, capture_output=True, text=True)
     assert installed.returncode == 0, installed.stderr[-2000:]
     listed = subprocess.run(
-        [python, "-m", "pip", "list"], env=environment, capture_output=True, text=True, check=True
+        [*pip, "list"], env=environment, capture_output=True, text=True, check=True
     ).stdout
     assert "tensorflow" not in listed
     assert "typer" not in listed

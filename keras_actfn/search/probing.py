@@ -183,9 +183,15 @@ def probe_many(
     Functions in the store are skipped. Results are written a few at a time, so that a kill
     loses little, and an interrupt nothing.
 
-    With `workers` other than 1 the work goes to joblib: to its processes on this machine, or to
-    where `joblib.parallel_config("dask")` or `("ray")` around the call says. Workers are
-    processes with one thread for tasks; never forks of this one.
+    With `workers` other than 1 the work goes to joblib: to processes on this machine, or to the
+    cluster that a `joblib.parallel_config` around the call names. With Dask (`pip install
+    keras-actfn[dask]`; workers of one thread each):
+
+    ```python
+    client = dask.distributed.Client("scheduler:8786")
+    with joblib.parallel_config("dask"):
+        probe_many(build_model, pool, ids, x, None, store, workers=-1)
+    ```
 
     Args:
         build_model: See `probe`; with several workers it must be picklable by cloudpickle, as

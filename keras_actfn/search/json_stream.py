@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20  # characters
+_AFTER_VALUE = frozenset(" \t\r\n,:]}")
 
 
 def json_items(path) -> Iterator[tuple]:
@@ -91,8 +92,8 @@ class _Text:
                         "the file again."
                     ) from error
             else:
-                # A number at the end of the buffer may go on behind it.
-                if end < len(self.buffer) or self.ended:
+                # The buffer may end within a number, as in 1 of 12 or 3.5 of 3.5e-7.
+                if self.buffer[end : end + 1] in _AFTER_VALUE or self.ended:
                     self.buffer = self.buffer[end:]
                     return value
             self._read(max(_CHUNK, len(self.buffer)))

@@ -1,0 +1,251 @@
+"""Benchmarks: the published JSON, read as a stream, and the compact file of trainings."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from keras_actfn.search import json_stream
+from keras_actfn.search.act_bench import (
+    bin_weights,
+    load_act_bench,
+)
+from keras_actfn.search.bench_build import FILE
+from keras_actfn.search.bench_file import pack_bench, read_bench
+from keras_actfn.search.json_stream import json_items
+
+pytestmark = pytest.mark.once
+
+ENTRIES = {
+    "max(zero(x),identity(x))": {
+        "train accuracy": 0.95,
+        "train loss": 0.1,
+        "validation accuracy": 0.9,
+        "validation loss": 0.3,
+        "test accuracy": 0.89,
+        "test loss": 0.31,
+        "Equivalent Activation Functions": ["max(zero(x),identity(x))", "max(identity(x),zero(x))"],
+        "Fisher log eigenvalue CDF": [0.25, 0.5, 1.0],
+        "Runtime (s)": 120.5,
+    },
+    "mul(exp(x),cosh(x))": {
+        "Training Accuracy": 0.1,
+        "training_loss": float("nan"),
+        "val accuracy": 0.1,
+        "Val Loss": None,
+        "Test accuracy": "0.1",
+        "Fisher log eigenvalue CDF": None,
+    },
+    "sub(tanh(x),one(x))": {
+        "validation accuracy": 0.7,
+        "Fisher log eigenvalue CDF": [0.5, float("nan"), 1.0],
+    },
+}
+
+
+def write(path, content):
+    text = content if isinstance(content, str) else json.dumps(content)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["act.json", "act.json.gz"])
+@pytest.mark.parametrize("form", ["object", "list"])
+def test_published_files(name, form, tmp_path):
+    content = ENTRIES
+    if form == "list":
+        content = [{"Activation Function": key} | value for key, value in ENTRIES.items()]
+    bench = load_act_bench(write(tmp_path / name, content))
+    assert bench.name == "act"
+    assert bench.functions == tuple(ENTRIES)
+    assert bench.equivalents[0] == ("max(zero(x),identity(x))", "max(identity(x),zero(x))")
+    assert bench.equivalents[2] == ("sub(tanh(x),one(x))",)
+    np.testing.assert_array_equal(bench.training_accuracy, [0.95, 0.1, np.nan])
+    np.testing.assert_array_equal(bench.training_loss, [0.1, np.nan, np.nan])
+    np.testing.assert_array_equal(bench.validation_accuracy, [0.9, 0.1, 0.7])
+    np.testing.assert_array_equal(bench.validation_loss, [0.3, np.nan, np.nan])
+    np.testing.assert_array_equal(bench.test_accuracy, [0.89, 0.1, np.nan])
+    np.testing.assert_array_equal(bench.seconds, [120.5, np.nan, np.nan])
+    np.testing.assert_array_equal(bench.cdfs, [[0.25, 0.5, 1], [np.nan] * 3, [np.nan] * 3])
+    assert bench.valid.tolist() == [True, False, False]
+    assert bench.index("relu") == 0
+    assert bench.index("add(-1,tanh(x))") == 2
+
+
+def test_outputs_are_those_of_the_expressions(tmp_path):
+    bench = load_act_bench(write(tmp_path / "act.json", ENTRIES))
+    x = np.clip(np.random.RandomState(0).randn(1000), -5, 5)
+    expected = [np.maximum(x, 0), np.exp(x) * np.cosh(x), np.tanh(x) - 1]
+    np.testing.assert_allclose(bench.outputs, expected, rtol=1e-6)
+    assert bench.outputs.dtype == np.float32
+
+
+def test_a_spectrum_by_layers_has_the_weights_of_equation_2(tmp_path):
+    entry = {"validation accuracy": 0.5, "Fisher log eigenvalue CDF": [[0.5, 1], [0.1, 0.2, 1]]}
+    bench = load_act_bench(write(tmp_path / "act.json", {"relu(x)": entry}))
+    np.testing.assert_allclose(bench.cdfs, [[0.5, 1, 0.1, 0.2, 1]])
+    np.testing.assert_allclose(bench.weights, [0.5, 0.5] + [200 / 3 / 300] * 3)
+
+
+def test_bin_weights_are_width_over_parameters():
+    np.testing.assert_allclose(bin_weights([2, 1], [250, 160]), [0.4, 0.4, 1.25])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize(
+    "content",
+    [ENTRIES, list(ENTRIES.values()), {}, [], [1, 22, -3.5e-7], {"a": "],}", "b": [{"c": "\\"}]}],
+)
+def test_items_are_those_of_json(content, chunk, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    text = json.dumps(content, indent=1, separators=(" ,\n", " : "))
+    found = list(json_items(write(tmp_path / "file.json", text)))
+    expected = content.items() if isinstance(content, dict) else enumerate(content)
+    assert repr(found) == repr(list(expected))  # NaN equals NaN
+
+
+def test_only_a_part_of_the_file_is_read_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_CHUNK", 64)
+    text = '{"first": 1, ' + '"more": [0], ' * 1000 + "broken"
+    items = json_items(write(tmp_path / "file.json", text))
+    assert next(items) == ("first", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("hello", "a JSON object or list"),
+        ("", "a JSON object or list"),
+        ('{"relu(x)": {"validation accuracy": 0.5}', "was cut off"),
+        ('{"relu(x)": {"validation accu', "was cut off"),
+        ('{"relu(x)" 3}', "expected ':'"),
+        ({"relu(x)": 3}, "is an object with the results"),
+        ([{"validation accuracy": 1.0}], "under 'Activation Function'"),
+        ({"relu(x)": {"test accuracy": 1.0}}, "has the key 'validation accuracy'"),
+        ({"relu(x)": {"validation accuracy": [1.0]}}, "validation accuracy of a function is a num"),
+        (
+            {
+                "relu(x)": {"validation accuracy": 1, "Fisher log eigenvalue CDF": [0.5, 1.0]},
+                "tanh(x)": {"validation accuracy": 1, "Fisher log eigenvalue CDF": [1.0]},
+            },
+            "with 1, 2 bins",
+        ),
+    ],
+)
+def test_bad_files(content, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load_act_bench(write(tmp_path / "act.json", content))
+
+
+def test_a_function_that_is_not_there(tmp_path):
+    bench = load_act_bench(write(tmp_path / "act.json", ENTRIES))
+    with pytest.raises(ValueError, match="'act' has 3 functions; none has the outputs of 'elu'"):
+        bench.index("elu")
+    with pytest.raises(AttributeError, match="accuracy_of_chance"):
+        _ = bench.accuracy_of_chance
+
+
+# The compact file.
+
+LAYERS = (160, 4640, 9248, 5130)
+
+
+def training(function, seed, accuracy, *, valid=True, spectrum=True):
+    diverged = accuracy == 0.1
+    found = {
+        "function": function,
+        "seed": seed,
+        "diverged": diverged,
+        "steps": 234,
+        "training_loss": None if diverged else 0.2,
+        "validation_loss": None if diverged else 0.4,
+        "test_loss": None if diverged else 0.5,
+        "training_accuracy": accuracy,
+        "validation_accuracy": accuracy,
+        "test_accuracy": accuracy,
+        "seconds": 2.5,
+    }
+    if spectrum:
+        counts = [np.linspace(0, n, n // 100 + 1)[1:].astype(int) for n in LAYERS]
+        found |= {"valid": valid, "cdf": np.concatenate(counts).tolist()}
+    return found
+
+
+RELU = "add(zero(x),relu(x))"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    results = [
+        training("add(one(x),tanh(x))", 0, 0.83),
+        training(RELU, 0, 0.8451),
+        training(RELU, 1, 0.8412, spectrum=False),
+        training(RELU, 2, 0.8433, spectrum=False),
+        training("add(zero(x),zero(x))", 0, 0.1, valid=False),
+        training("not of the space", 0, 0.5),
+    ]
+    text = "".join(json.dumps(result) + "\n" for result in results) + '{"function": "cut o'
+    (folder / FILE).write_text(text)
+    return folder / "part" / "bench.npz", pack_bench(folder, folder / "part" / "bench.npz")
+
+
+def test_packed_trainings_are_read_as_a_benchmark(packed):
+    path, _ = packed
+    bench = read_bench(path)
+    assert bench.functions == ("add(zero(x),zero(x))", RELU, "add(one(x),tanh(x))")
+    assert bench.seeds == (0, 1, 2)
+    runs = [[0.1, np.nan, np.nan], [0.8451, 0.8412, 0.8433], [0.83, np.nan, np.nan]]
+    np.testing.assert_array_equal(bench.runs["validation_accuracy"], runs)
+    np.testing.assert_array_equal(bench.validation_accuracy, [0.1, 0.8433, 0.83])
+    np.testing.assert_array_equal(bench.validation_loss, [np.nan, 0.4, 0.4])
+    assert bench.info["diverged"].tolist() == [[1, -1, -1], [0, 0, 0], [0, -1, -1]]
+    assert bench.valid.tolist() == [False, True, True]
+    assert len(bench.equivalents[1]) == 41
+    assert "max(zero(x),identity(x))" in bench.equivalents[1]
+    assert bench.index("relu") == 1
+    assert bench.index("max(zero(x),identity(x))") == 1
+    assert [p.name for p in path.parent.iterdir()] == ["bench.npz"]
+
+    spectrum = np.concatenate([np.linspace(0, n, n // 100 + 1)[1:].astype(int) / n for n in LAYERS])
+    np.testing.assert_allclose(bench.cdfs[1], spectrum, rtol=1e-6)
+    assert np.isnan(bench.cdfs[0]).all()
+    bins = [n // 100 for n in LAYERS]
+    np.testing.assert_allclose(bench.weights, bin_weights(bins, LAYERS))
+
+
+def test_the_manifest_says_how_the_benchmark_was_made(packed):
+    _, manifest = packed
+    assert manifest["functions"] == 3
+    assert manifest["functions_of_the_space"] == 2412
+    assert manifest["trainings"] == 5
+    assert manifest["trained_with_seed"] == {"0": 3, "1": 1, "2": 1}
+    assert manifest["layer_parameters"] == list(LAYERS)
+    assert manifest["recipe"]["epochs"] == 6
+    assert manifest["core_seconds"] == pytest.approx(12.5)
+    assert {"keras", "torch", "numpy", "python", "cores"} <= set(manifest["environment"])
+
+
+def test_packing_without_trainings(tmp_path):
+    with pytest.raises(ValueError, match=r"no trainings in .*bench build"):
+        pack_bench(tmp_path, tmp_path / "bench.npz")
+    (tmp_path / FILE).write_text(json.dumps(training("not of the space", 0, 0.5)) + "\n")
+    with pytest.raises(ValueError, match="of a function of the space"):
+        pack_bench(tmp_path, tmp_path / "bench.npz")
+    assert not (tmp_path / "bench.npz").exists()
+
+
+def test_files_that_are_no_benchmark(tmp_path, packed):
+    with pytest.raises(ValueError, match=r"no benchmark file .*missing\.npz"):
+        read_bench(tmp_path / "missing.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(ValueError, match="is no benchmark file"):
+        read_bench(tmp_path / "text.npz")
+    arrays = dict(np.load(packed[0]))
+    manifest = json.loads(str(arrays["manifest"])) | {"format": 99}
+    np.savez(tmp_path / "new.npz", **arrays | {"manifest": json.dumps(manifest)})
+    with pytest.raises(ValueError, match="has the format 99"):
+        read_bench(tmp_path / "new.npz")

@@ -1,0 +1,258 @@
+"""Searches on a benchmark with known answers: counts, intervals, resuming, the command."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from reference.act_bench import synthetic_bench
+from scipy import stats
+from typer.testing import CliRunner
+
+from keras_actfn.plotting.bench import accuracies, draw_bench, draw_bench_run
+from keras_actfn.search import bench_run
+from keras_actfn.search.bench_results import BenchRun
+from keras_actfn.search.bench_run import run_bench
+from keras_actfn.search.surrogate import REGRESSORS
+
+pytestmark = pytest.mark.once
+
+PCA = dict(embedding="pca", workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return synthetic_bench(13)
+
+
+@pytest.fixture(scope="module")
+def searched(bench, tmp_path_factory):
+    """Every regressor with every set of features."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run_bench(bench, folder, trials=3, budget=11, **PCA)
+
+
+def test_every_regressor_searches_with_every_set_of_features(searched, bench):
+    _, run = searched
+    features = {"both", "outputs", "spectra"}
+    assert set(run.trials) == {(r, f) for r in REGRESSORS if r != "random" for f in features} | {
+        ("random", "")
+    }
+    best = bench.validation_accuracy.argmax()
+    for (regressor, _), trials in run.trials.items():
+        for rows in trials:
+            assert len(set(rows)) == len(rows) <= 11
+            assert rows[0] == run.relu == bench.index("relu")
+            assert len(rows) == 11 or rows[-1] == best or best in rows[:8]
+            assert regressor == "random" or bench.valid[rows].all()
+    for regressor in REGRESSORS:  # trial 2 has the same start for all
+        if regressor != "random":
+            np.testing.assert_array_equal(
+                run.trials[regressor, "both"][2][:8], run.trials["svr", "outputs"][2][:8]
+            )
+
+
+def test_searches_are_repeatable(searched, bench):
+    again = run_bench(bench, regressors=("knr",), features=("both",), trials=2, budget=11, **PCA)
+    for a, b in zip(again.trials["knr", "both"], searched[1].trials["knr", "both"], strict=False):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_surrogates_find_what_random_search_does_not(bench):
+    run = run_bench(
+        bench,
+        regressors=("distance_gp", "knr", "random"),
+        features=("both",),
+        trials=15,
+        budget=60,
+        **PCA,
+    )
+    random = run.evaluations("random", "")
+    for regressor in ("distance_gp", "knr"):
+        found = run.evaluations(regressor, "both")
+        assert np.median(found) < 0.7 * np.median(random)
+
+
+# Results, on trials written by hand.
+
+
+@pytest.fixture
+def by_hand(bench):
+    order = np.argsort(bench.validation_accuracy)
+    worst, best = order[:20], order[-1]
+    relu = bench.index("relu")
+    trials = [
+        np.array([relu, *worst[:4], best]),  # reached with evaluation 6
+        np.array([relu, worst[0], best]),
+        np.array([relu, *worst[:9]]),
+        np.array([relu, *worst[:6], best]),
+    ]
+    value = bench.validation_accuracy
+    target = value[relu] + 0.99 * (value.max() - value[relu])
+    return BenchRun(bench, 10, relu, target, {("knr", "both"): trials})
+
+
+def test_evaluations_until_the_target(by_hand, bench):
+    np.testing.assert_array_equal(by_hand.evaluations("knr", "both"), [6, 3, np.inf, 8])
+    (row,) = by_hand.table()
+    assert (row.evaluations, row.quartile_low, row.quartile_high) == (8, 6, None)
+    assert row.never == 0.25
+    assert row.trials == 4
+    relu, best = bench.validation_accuracy[by_hand.relu], bench.validation_accuracy.max()
+    np.testing.assert_allclose(row.validation_accuracy, (3 * best + relu) / 4)
+    np.testing.assert_allclose(row.test_accuracy, (3 * best + relu) / 4 - 0.01)
+    low, high = stats.ttest_1samp([best, best, relu, best], 0).confidence_interval(0.95)
+    np.testing.assert_allclose([row.validation_low, row.validation_high], [low, high])
+
+
+def test_curves_are_means_over_trials_with_intervals(by_hand, bench):
+    (curve,) = by_hand.curves()
+    relu, best = bench.validation_accuracy[by_hand.relu], bench.validation_accuracy.max()
+    np.testing.assert_array_equal(curve.evaluations, np.arange(1, 11))
+    shares = np.array([0, 0, 1, 1, 1, 2, 2, 3, 3, 3]) / 4
+    np.testing.assert_allclose(curve.mean, relu + shares * (best - relu))
+    assert (curve.low <= curve.mean).all()
+    np.testing.assert_allclose(curve.mean - curve.low, curve.high - curve.mean)
+
+
+def test_tables_are_written(by_hand, tmp_path):
+    by_hand.write(tmp_path)
+    content = json.loads((tmp_path / "table.json").read_text())
+    assert content["rows"][0] == dataclasses.asdict(by_hand.table()[0])
+    assert content["best"] == pytest.approx(0.9)
+    header, line = (tmp_path / "table.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), line.split(","), strict=True))["quartile_high"] == ""
+    assert "knr          both" in (tmp_path / "table.txt").read_text()
+
+
+# Keeping and going on.
+
+
+def test_what_is_there_is_not_run_again(searched, bench, monkeypatch):
+    folder, run = searched
+    lines = (folder / "trials.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "trials.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:9])  # cut off
+    searches = []
+    original = bench_run._search
+    monkeypatch.setattr(
+        bench_run, "_search", lambda *a, **k: searches.append(1) or original(*a, **k)
+    )
+    again = run_bench(bench, folder, trials=3, budget=11, **PCA)
+    assert len(searches) == 1
+    for key, trials in run.trials.items():
+        for a, b in zip(trials, again.trials[key], strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert len((folder / "trials.jsonl").read_bytes().splitlines()) == len(lines) + 1
+
+
+def test_other_settings_in_the_folder(searched, bench):
+    folder, _ = searched
+    with pytest.raises(ValueError, match=r"other settings \(budget, seed\)"):
+        run_bench(bench, folder, budget=12, seed=1, trials=1, **PCA)
+    other = dataclasses.replace(bench, runs={k: v + 0.1 for k, v in bench.runs.items()})
+    with pytest.raises(ValueError, match=r"other settings \(fingerprint\)"):
+        run_bench(other, folder, budget=11, trials=1, **PCA)
+
+
+def test_two_processes_find_the_same(bench, searched):
+    settings = PCA | {"workers": 2}
+    run = run_bench(bench, regressors=("knr",), features=("both",), trials=3, budget=11, **settings)
+    for a, b in zip(run.trials["knr", "both"], searched[1].trials["knr", "both"], strict=False):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(regressors=("lasso",)), "A regressor is one of knr"),
+        (dict(features=("shape",)), "A set of features is one of both, outputs, spectra"),
+        (dict(embedding="tsne"), "An embedding is one of umap, pca"),
+        (dict(budget=7), "at least the 8 evaluations of the start.*Received: 7"),
+        (dict(budget=500), "at most the 168 functions"),
+    ],
+)
+def test_errors(change, message, bench):
+    with pytest.raises(ValueError, match=message):
+        run_bench(bench, **PCA | dict(budget=14, trials=1) | change)
+
+
+# Pictures and the command.
+
+
+def test_figures(bench, searched):
+    found = accuracies(bench)
+    assert found.valid.sum() == 168
+    assert found.invalid.sum() == 1
+    first = bench.validation_accuracy[0]
+    assert found.edges[found.invalid.argmax()] <= first < found.edges[found.invalid.argmax() + 1]
+    places = np.zeros((168, 2))
+    assert len(draw_bench(bench, places).axes) == 3  # with the colours
+    figure = draw_bench_run(searched[1])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["outputs and Fisher spectra", "outputs", "Fisher spectra"]
+    names = {line.get_label() for line in figure.axes[0].lines}
+    assert names == {*REGRESSORS, "ReLU", "best"}
+
+
+@pytest.fixture(scope="module")
+def app():
+    import typer
+
+    from keras_actfn.cli import bench
+
+    app = typer.Typer()
+    bench.register(app)
+
+    @app.callback()
+    def root():
+        pass
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def published(bench, tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "small.json"
+    content = {
+        text: {
+            "validation accuracy": bench.validation_accuracy[i],
+            "test accuracy": bench.test_accuracy[i],
+            "Fisher log eigenvalue CDF": bench.cdfs[i].tolist(),
+        }
+        for i, text in enumerate(bench.functions)
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_command_run(app, published, tmp_path):
+    words = ["bench", "run", "--bench", published, "--regressors", "knr", "random", "--features"]
+    words += ["outputs", "--trials", 2, "--budget", 10, "--embedding", "pca", "--workers", 1]
+    words += ["--output", tmp_path, "--json"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert {(row["regressor"], row["features"]) for row in found["rows"]} == {
+        ("knr", "outputs"),
+        ("random", ""),
+    }
+    assert found["functions"] == 169
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    assert (tmp_path / "table.txt").exists()
+
+
+def test_command_show(app, published, tmp_path):
+    words = ["bench", "show", "--bench", str(published), "--top", "2"]
+    result = CliRunner().invoke(app, [*words, "--plot", str(tmp_path / "map.png")])
+    assert result.exit_code == 0, result.output
+    assert "169 functions, 168 with a valid spectrum" in result.stdout
+    assert "0.9000   0.8900  add(mul(0.75,relu(x)),mul(0.5,tanh(x)))" in result.stdout
+    assert (tmp_path / "map.png").stat().st_size > 5000
+    result = CliRunner().invoke(app, ["bench", "show", "relu", *words[2:4], "--json"])
+    assert json.loads(result.stdout)["function"] == "add(mul(1,relu(x)),mul(0,tanh(x)))"
+
+
+def test_command_build_needs_trainings_for_the_best(app, tmp_path):
+    words = ["bench", "build", "--output", str(tmp_path), "--best", "3"]
+    result = CliRunner().invoke(app, words)
+    assert "there are none yet" in str(result.exception)

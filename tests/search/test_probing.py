@@ -233,7 +233,7 @@ def test_threads_and_forks_are_refused(tmp_path, pool, kind):
 
 
 def self_contained_builder():
-    """A builder that a process can use that cannot import this file; swish fails with its number."""
+    """A builder for processes that cannot import this file; swish fails with their number."""
 
     def build(activation):
         import os

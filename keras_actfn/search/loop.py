@@ -349,7 +349,8 @@ class ActivationSearch:
         Only here test images are used. Finished runs are kept in `output`.
 
         Args:
-            seeds: As for `keras_actfn.training.compare`.
+            seeds: The seeds, or their number n: then n seeds that follow the search's own, which
+                chose the functions.
             top: How many of the best functions.
 
         Returns:
@@ -367,6 +368,8 @@ class ActivationSearch:
         chosen = [row.expression for row in rows[:top]]
         if baseline is not None:
             chosen = [baseline.expression, *(e for e in chosen if e != baseline.expression)]
+        if isinstance(seeds, int):
+            seeds = range(self.seed + 1, self.seed + 1 + seeds)
         return self.objective.retrain(
             chosen, seeds, output=self.output / "retrained", progress=self.progress
         )

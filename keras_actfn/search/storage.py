@@ -67,7 +67,7 @@ def folder_of(storage, study):
     text = str(storage)
     if isinstance(storage, str | Path) and "://" not in text:
         path = Path(text)
-        return path.with_name(f"{path.stem}-{study}")
+        return path.with_name(study if path.stem == study else f"{path.stem}-{study}")
     return Path("runs/search") / study
 
 

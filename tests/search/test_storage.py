@@ -61,4 +61,5 @@ def test_a_study_of_another_program_is_refused(tmp_path):
 
 def test_the_folder_lies_beside_the_file(tmp_path):
     assert folder_of(tmp_path / "a.db", "s") == tmp_path / "a-s"
+    assert folder_of(tmp_path / "s.db", "s") == tmp_path / "s"
     assert folder_of("postgresql://host/a", "s").as_posix() == "runs/search/s"

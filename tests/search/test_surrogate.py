@@ -156,6 +156,17 @@ def test_many_candidates_are_projected_and_compared_in_blocks():
     np.testing.assert_allclose(found.spectra / found.spectra[9], expected / expected[9], rtol=1e-4)
 
 
+def test_bins_of_long_spectra_are_added_up():
+    grid = np.linspace(-6, 6, 5000)
+    place = np.random.default_rng(0).normal(size=(40, 1))
+    cdfs = 1 / (1 + np.exp(-8 * (grid - place)))
+    table = DistanceTable(None, cdfs)
+    assert table.spectra.shape == (40, 1000)
+    found = table.to([3]).spectra
+    expected = cdist(cdfs, cdfs[[3]], "cityblock")
+    np.testing.assert_allclose(found / found[9], expected / expected[9], rtol=1e-3, atol=1e-4)
+
+
 def test_correlation_is_positive_definite_with_ones_and_blind_to_signs(bench):
     outputs = np.concatenate([bench.outputs[1:31], -bench.outputs[1:6]])
     table = DistanceTable(outputs, bench.cdfs[[*range(1, 31), *range(1, 6)]], bench.weights)

@@ -286,7 +286,7 @@ def _as_json(found, counts, comparison, report):
 
 
 def _print(found, counts, comparison, report, top=10):
-    from ..expressions import parse
+    from ..search.tandem import latex_of
     from ..training.results import in_columns
 
     rows = found.table()
@@ -297,7 +297,7 @@ def _print(found, counts, comparison, report, top=10):
     body = [
         (
             row.expression,
-            parse(row.expression).latex(),
+            latex_of(row.expression),
             f"{row.value:.4f}",
             "baseline" if row.baseline else "",
         )

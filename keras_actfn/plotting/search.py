@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from .._optional import require
+from ..search.tandem import functions_of
 from .functions import function_curve
 
 
@@ -78,15 +79,12 @@ def search_figures(search, top=9):
         "map": draw_search_map(search_map(search)),
         "functions": draw_functions(
             [
-                (function_curve(_expression(search, row), row.expression), row.value)
+                (function_curve(function), row.value)
                 for row in rows[:top]
+                for function in functions_of(row.expression)
             ]
         ),
     }
-
-
-def _expression(search, row):
-    return search.expression(row.candidate)
 
 
 def draw_search_progress(progress):

@@ -29,6 +29,7 @@ from .pool import Pool
 from .probing import check_builder, probe_many
 from .results import BestActivation, SearchRow
 from .storage import folder_of, open_storage, open_study
+from .tandem import TandemBuilder, TandemPool
 
 #: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
 BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
@@ -56,6 +57,8 @@ class ActivationSearch:
         regressor: A name of `keras_actfn.search.REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `keras_actfn.search.EMBEDDINGS`.
         baselines: Functions to evaluate first.
+        groups: Number of groups of places in the model that get a function each. With two or
+            more, `build_model` takes so many activations, and a candidate is a tuple of functions.
         seed: Seed of initial weights, of which functions are probed, of the embedding and of
             the regressor.
         failure: The value of a failed evaluation where an objective is given.
@@ -99,6 +102,7 @@ class ActivationSearch:
         regressor="knr",
         embedding="union",
         baselines=BASELINES,
+        groups=1,
         seed=0,
         failure=0.0,
         progress=False,
@@ -108,6 +112,8 @@ class ActivationSearch:
             raise ValueError(
                 f"build_model is a function of an activation. Received: {build_model!r}."
             )
+        if groups != 1:
+            build_model = TandemBuilder(build_model, groups)
         self.build_model = build_model
         self.objective = _objective(build_model, objective_or_data, seed, failure, training)
         self.seed = seed
@@ -122,6 +128,8 @@ class ActivationSearch:
         if hasattr(space, "unique"):
             unique = space.unique(path=self.output / "functions")
         self.pool = Pool(unique, extra=self.baselines)
+        if groups != 1:
+            self.pool = TandemPool(self.pool, groups)
         self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
         self._probe_x, self._probe_y = self._probe_images(probe_data, probe_images)
         # Spectra are those of the network that is trained: as the recipe starts it.
@@ -134,6 +142,7 @@ class ActivationSearch:
             "baselines": list(self.baselines),
             "model": model,
             "seed": seed,
+            "groups": groups,
             **self.objective.settings(),
         }
         probed_with = {
@@ -142,6 +151,7 @@ class ActivationSearch:
             "model": model,
             "seed": seed,
             "batch": data_fingerprint(self._probe_x)[:20],
+            "groups": groups,
             "mode": "exact",
             "autoinit": self._autoinit,
         }
@@ -189,14 +199,12 @@ class ActivationSearch:
             ValueError: If the space has no function with finite outputs, or `build_model`
                 gives the same network for different activations.
         """
-        valid = np.flatnonzero(self.pool.valid)
-        valid = valid[~np.isin(valid, self.baseline_ids)]
-        if n and not len(valid):
+        drawn = self.pool.draw(n, self.seed, without=self.baseline_ids)
+        if n and not drawn:
             raise ValueError(
                 "A search needs functions with finite outputs. The space has none: use another."
             )
-        drawn = np.random.default_rng(self.seed).permutation(valid)[:n]
-        wanted = [*self.baseline_ids, *map(int, drawn)]
+        wanted = [*self.baseline_ids, *drawn]
         present = self.store.ids()
         missing = [i for i in wanted if i not in present]
         if missing and not present:

@@ -89,6 +89,20 @@ class Pool:
             )
         return number
 
+    def draw(self, n, seed=0, without=()):
+        """Numbers of n different functions with finite outputs, drawn with a seed.
+
+        A larger n adds to what a smaller one draws. Fewer if there are no more.
+
+        Args:
+            n: How many.
+            seed: Seed of the draw.
+            without: Numbers that are not drawn.
+        """
+        finite = np.flatnonzero(self.valid)
+        finite = finite[~np.isin(finite, list(without))]
+        return np.random.default_rng(seed).permutation(finite)[:n].tolist()
+
     def _add(self, function):
         row = self._row(function)
         number = self._find(function, row)

@@ -15,11 +15,12 @@ import numpy as np
 
 from .._optional import require
 from ..backend import GradientTaps
-from ..expressions import resolve, serialize
+from ..expressions import serialize
 from ..fisher import fisher_spectrum
 from ..training.autoinit import autoinit as scale_weights
 from ..training.shared_start import seeds_drawn_from
 from .feature_store import ProbeResult
+from .tandem import SEPARATOR, functions_of
 
 #: Where a function must be finite. Zero is left out: as on the sampled inputs of a space,
 #: sinh(x)/x counts as finite, and the batch decides.
@@ -79,7 +80,8 @@ def probe(
     Args:
         build_model: Function of an activation's text that returns a new model. Its weights are
             drawn with `seed`, the same for every function.
-        expression: The function, as `keras_actfn.expressions.resolve` takes it.
+        expression: The function, as `keras_actfn.expressions.resolve` takes it; or several for
+            a model with groups of places, see `tandem`.
         x: Inputs to compute the spectrum on.
         y: Their labels, for `mode="empirical"`.
         seed: Seed of the weights, and of labels drawn by `mode="sampled"`.
@@ -99,9 +101,9 @@ def probe(
     result.cdf.shape  # (614,)
     ```
     """
-    function = resolve(expression)
-    text = serialize(function)
-    if not np.isfinite(function(GRID)).all():
+    functions = functions_of(expression)
+    text = SEPARATOR.join(map(serialize, functions))
+    if not all(np.isfinite(function(GRID)).all() for function in functions):
         return ProbeResult(number, reason="its values are not finite on [-5, 5]")
 
     def attempt(text):
@@ -219,7 +221,7 @@ def probe_many(
     backend = keras.backend.backend()
     options = {"seed": seed, "mode": mode, "autoinit": autoinit}
     tasks = (
-        (build_model, serialize(pool.expression(number)), x, y, options, number, backend, i > 0)
+        (build_model, pool.expression(number).name, x, y, options, number, backend, i > 0)
         for i, number in enumerate(missing)
     )
     if workers == 1 or len(missing) < 2:

@@ -5,9 +5,9 @@ import html
 import io
 import json
 
-from ..expressions import parse
 from ..training.storage import write_file
 from .storage import RECORD
+from .tandem import latex_of
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -65,7 +65,7 @@ def _table(rows):
         note = "diverged" if row.diverged else "baseline" if row.baseline else ""
         lines.append(
             f'<tr><td class="number">{rank}</td><td><code>{html.escape(row.expression)}</code></td>'
-            f"<td><code>{html.escape(parse(row.expression).latex())}</code></td>"
+            f"<td><code>{html.escape(latex_of(row.expression))}</code></td>"
             f'<td class="number">{row.value:.4f}</td><td class="number">{row.number}</td>'
             f"<td>{note}</td></tr>"
         )

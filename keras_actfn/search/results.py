@@ -3,6 +3,8 @@
 import dataclasses
 
 from ..activation import activation
+from ..expressions import serialize
+from .tandem import functions_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +45,22 @@ class BestActivation:
     def layer(self):
         """A new layer that computes it, for any Keras model.
 
+        Raises:
+            ValueError: If it is a function for each of several groups; see `layers`.
+
         Example:
         ```python
         model.add(found.best.layer())
         ```
         """
-        return activation(self.expression)
+        layers = self.layers()
+        if len(layers) > 1:
+            raise ValueError(
+                "layer() gives the one function that was found. There is one for each of "
+                f"{len(layers)} groups: {self.expression}. Use layers()."
+            )
+        return layers[0]
+
+    def layers(self):
+        """A new layer for each group of places, in a list of one where there are no groups."""
+        return [activation(serialize(function)) for function in functions_of(self.expression)]

@@ -4,13 +4,17 @@
 """
 
 from .act_bench import ActBench, fashion_mnist_bench, load_act_bench
+from .embedding import EMBEDDINGS
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
 from .results import BestActivation, SearchRow
+from .surrogate import REGRESSORS
 
 __all__ = [
     "ActBench",
     "BASELINES",
+    "EMBEDDINGS",
+    "REGRESSORS",
     "ActivationSearch",
     "BestActivation",
     "Evaluation",

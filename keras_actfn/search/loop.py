@@ -16,17 +16,15 @@ import contextlib
 import time
 from pathlib import Path
 
-import numpy as np
-
-from .._optional import require
 from ..training.fingerprints import data_fingerprint, model_fingerprint
 from ..training.shared_start import seeds_drawn_from
 from . import claims
 from .candidates import Candidates
 from .feature_store import FeatureStore
-from .objective import FunctionObjective, TrainingObjective
+from .objective import TrainingObjective, images_to_probe, objective_of
 from .pool import Pool
 from .probing import check_builder, probe_many
+from .progress import progress_bar
 from .results import BestActivation, SearchRow
 from .storage import folder_of, open_storage, open_study
 from .tandem import TandemBuilder, TandemPool
@@ -115,7 +113,7 @@ class ActivationSearch:
         if groups != 1:
             build_model = TandemBuilder(build_model, groups)
         self.build_model = build_model
-        self.objective = _objective(build_model, objective_or_data, seed, failure, training)
+        self.objective = objective_of(build_model, objective_or_data, seed, failure, training)
         self.seed = seed
         self.probes = probes
         self.baselines = tuple(baselines)
@@ -131,7 +129,9 @@ class ActivationSearch:
         if groups != 1:
             self.pool = TandemPool(self.pool, groups)
         self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
-        self._probe_x, self._probe_y = self._probe_images(probe_data, probe_images)
+        self._probe_x, self._probe_y = images_to_probe(
+            self.objective, probe_data, probe_images, seed
+        )
         # Spectra are those of the network that is trained: as the recipe starts it.
         trained = isinstance(self.objective, TrainingObjective)
         self._autoinit = trained and self.objective.training["recipe"].autoinit
@@ -162,25 +162,6 @@ class ActivationSearch:
         self.study = open_study(
             open_storage(storage), study, record, sampler=self.candidates.sampler()
         )
-
-    def _probe_images(self, probe_data, count):
-        from ..datasets import balanced_indices
-
-        if probe_data is not None:
-            return np.asarray(probe_data), None
-        if not isinstance(self.objective, TrainingObjective):
-            raise ValueError(
-                "Spectra are computed on images. Pass probe_data=… beside an objective. "
-                "Received: None."
-            )
-        images, labels = self.objective.images, self.objective.labels
-        chosen = balanced_indices(labels, min(count, len(labels)), self.seed)
-        x = images[chosen]
-        if self.objective.training["recipe"].standardize:
-            axes = tuple(range(images.ndim - 1))
-            std = images.std(axes)
-            x = (x - images.mean(axes)) / np.where(std > 0, std, 1.0).astype(x.dtype)
-        return x, labels[chosen]
 
     def probe(self, n, workers=1):
         """Compute the Fisher spectra of functions at initialisation, so that they can be found.
@@ -216,7 +197,7 @@ class ActivationSearch:
                 autoinit=self._autoinit,
             )
         if missing:
-            with _bar(self.progress, "Fisher spectra", len(missing)) as advance:
+            with progress_bar(self.progress, "Fisher spectra", len(missing)) as advance:
                 probe_many(
                     self.build_model,
                     self.pool,
@@ -260,7 +241,7 @@ class ActivationSearch:
             raise ValueError(f"evaluations is a positive number. Received: {evaluations}.")
         if not set(self.baseline_ids) <= self.store.ids():
             self.probe(self.probes, workers)
-        with _bar(self.progress, "evaluations", evaluations) as show:
+        with progress_bar(self.progress, "evaluations", evaluations) as show:
             while True:
                 claims.release_expired(self.study)
                 finished = len(self._finished())
@@ -415,60 +396,3 @@ class ActivationSearch:
         from .report import write_report
 
         return write_report(self, Path(path), comparison)
-
-    def expression(self, number):
-        """The expression of a candidate's number."""
-        return self.pool.expression(number)
-
-
-def _objective(build_model, objective_or_data, seed, failure, training):
-    if callable(objective_or_data):
-        if training:
-            raise ValueError(
-                f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
-                "pass data instead of a function, or leave them out."
-            )
-        return FunctionObjective(objective_or_data, failure)
-    unknown = set(training) - {
-        "epochs",
-        "batch_size",
-        "recipe",
-        "subset",
-        "validation",
-        "metric",
-    }
-    if unknown:
-        raise TypeError(
-            f"ActivationSearch() got an unexpected argument '{min(unknown)}'. Training takes "
-            "epochs, batch_size, recipe, subset, validation and metric."
-        )
-    return TrainingObjective(build_model, objective_or_data, seed=seed, **training)
-
-
-@contextlib.contextmanager
-def _bar(enabled, title, total):
-    """A progress bar, or silence; yields `advance()` or `show(done, text)`."""
-    if not enabled:
-        yield lambda *_: None
-        return
-    rich = require("rich.progress", extra="cli")
-    markup = require("rich.markup", extra="cli")
-    console = require("rich.console", extra="cli").Console(stderr=True)
-    columns = [
-        rich.TextColumn("{task.description}"),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(),
-        rich.TextColumn("{task.fields[text]}"),
-    ]
-    with rich.Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, text="")
-
-        def show(done=None, text=""):
-            if done is None:
-                bar.advance(task)
-            else:
-                bar.update(task, completed=done, text=markup.escape(text))
-
-        yield show

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from ..datasets import Dataset, train_validation_split
+from ..datasets import Dataset, balanced_indices, train_validation_split
 from ..training import compare
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
 from ..training.recipes import get as get_recipe
@@ -190,3 +190,57 @@ class FunctionObjective:
         """What decides a value, for JSON; the function is known by its name only."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         return {"objective": name, "failure": self.failure}
+
+
+def objective_of(build_model, objective_or_data, seed, failure, training):
+    """The objective of a search's arguments; see `ActivationSearch`."""
+    if callable(objective_or_data):
+        if training:
+            raise ValueError(
+                f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
+                "pass data instead of a function, or leave them out."
+            )
+        return FunctionObjective(objective_or_data, failure)
+    unknown = set(training) - {
+        "epochs",
+        "batch_size",
+        "recipe",
+        "subset",
+        "validation",
+        "metric",
+    }
+    if unknown:
+        raise TypeError(
+            f"ActivationSearch() got an unexpected argument '{min(unknown)}'. Training takes "
+            "epochs, batch_size, recipe, subset, validation and metric."
+        )
+    return TrainingObjective(build_model, objective_or_data, seed=seed, **training)
+
+
+def images_to_probe(objective, probe_data, count, seed):
+    """The images that spectra are computed on, and their labels or None.
+
+    Args:
+        objective: A `TrainingObjective`, whose training images are drawn from, classes in
+            balance, and standardised if its recipe does so; or another objective.
+        probe_data: Images, or None.
+        count: How many are drawn.
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: If there are neither images nor training images.
+    """
+    if probe_data is not None:
+        return np.asarray(probe_data), None
+    if not isinstance(objective, TrainingObjective):
+        raise ValueError(
+            "Spectra are computed on images. Pass probe_data=… beside an objective. Received: None."
+        )
+    images, labels = objective.images, objective.labels
+    chosen = balanced_indices(labels, min(count, len(labels)), seed)
+    x = images[chosen]
+    if objective.training["recipe"].standardize:
+        axes = tuple(range(images.ndim - 1))
+        std = images.std(axes)
+        x = (x - images.mean(axes)) / np.where(std > 0, std, 1.0).astype(x.dtype)
+    return x, labels[chosen]

@@ -8,6 +8,7 @@ import numpy as np
 from ..datasets import Dataset, balanced_indices, train_validation_split
 from ..training import compare
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
+from ..training.network import Plan, as_the_model_sees
 from ..training.recipes import get as get_recipe
 from ..training.split import Split
 
@@ -86,6 +87,7 @@ class TrainingObjective:
         part = Split.of((rest, held_out), subset, None, batch_size)
         self.subset = subset
         self.validation = validation
+        self._split = part
         self._data = (part.x_train, part.y_train), (part.x_test, part.y_test)
         self.classes = int(whole.y_train.max()) + 1
 
@@ -98,6 +100,11 @@ class TrainingObjective:
     def labels(self):
         """Their labels, (N,)."""
         return self._data[0][1]
+
+    def as_the_model_sees(self, images):
+        """Images after what the recipe puts in front of the model, outside training."""
+        plan = Plan.of(self._split, self.training["batch_size"], self.training["epochs"])
+        return as_the_model_sees(images, self.training["recipe"], plan)
 
     def __call__(self, activation):
         """Train with an activation; an `Evaluation`."""
@@ -222,7 +229,7 @@ def images_to_probe(objective, probe_data, count, seed):
 
     Args:
         objective: A `TrainingObjective`, whose training images are drawn from, classes in
-            balance, and standardised if its recipe does so; or another objective.
+            balance, as its recipe gives them to the model; or another objective.
         probe_data: Images, or None.
         count: How many are drawn.
         seed: Seed of the draw.
@@ -238,9 +245,4 @@ def images_to_probe(objective, probe_data, count, seed):
         )
     images, labels = objective.images, objective.labels
     chosen = balanced_indices(labels, min(count, len(labels)), seed)
-    x = images[chosen]
-    if objective.training["recipe"].standardize:
-        axes = tuple(range(images.ndim - 1))
-        std = images.std(axes)
-        x = (x - images.mean(axes)) / np.where(std > 0, std, 1.0).astype(x.dtype)
-    return x, labels[chosen]
+    return objective.as_the_model_sees(images[chosen]), labels[chosen]

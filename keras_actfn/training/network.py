@@ -148,11 +148,35 @@ class Network:
         return {name: float(value) for name, value in measured.items()}
 
 
+def as_the_model_sees(images, recipe, plan):
+    """Images after what a recipe puts in front of the model, as outside training.
+
+    Args:
+        images: Images, (N, …).
+        recipe: A `Recipe`.
+        plan: A `Plan`.
+
+    Returns:
+        A NumPy array.
+    """
+    for layer in _input_layers(recipe.model_shape(plan.image_shape), recipe, plan):
+        images = layer(images, training=False)
+    return keras.ops.convert_to_numpy(images)
+
+
 def _with_augmentation(model, recipe, plan):
     """The model that is trained: behind the recipe's augmentation, on images as it wants them."""
+    augmentation = _input_layers(model.input_shape[1:], recipe, plan)
+    if not augmentation:
+        return model
+    return keras.Sequential([keras.Input(plan.image_shape), *augmentation, model])
+
+
+def _input_layers(shape, recipe, plan):
+    """What a recipe puts in front of a model for images of a shape."""
     augmentation = recipe.augmentation()
     if recipe.crop is not None:
-        augmentation.insert(0, RandomPaddedCrop(0, size=model.input_shape[1:3]))
+        augmentation.insert(0, RandomPaddedCrop(0, size=shape[:2]))
     if recipe.standardize:
         augmentation.append(
             keras.layers.Normalization(mean=plan.mean, variance=np.square(plan.std))
@@ -161,6 +185,4 @@ def _with_augmentation(model, recipe, plan):
         augmentation.append(
             keras.layers.Normalization(mean=plan.mean, variance=np.full_like(plan.mean, 1 / 255**2))
         )
-    if not augmentation:
-        return model
-    return keras.Sequential([keras.Input(plan.image_shape), *augmentation, model])
+    return augmentation

@@ -46,7 +46,6 @@ def test_images_are_cropped_as_in_training():
     side = x.shape[1]
     assert side == round(16 * 227 / 256) < 16
     start = (16 - side) // 2
-    rows = [np.flatnonzero(found.labels == label)[0] for label in y[:1]]
     expected = 255 * (found.images - found.images.mean())
     crops = expected[:, start : start + side, start : start + side]
     assert any(np.allclose(x[0], crop, atol=1e-2) for crop in crops)

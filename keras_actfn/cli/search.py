@@ -117,7 +117,7 @@ def search(
     found = _open(options, storage, study, output, data_path)
     found.study.set_user_attr(
         COMMAND,
-        {**options, "probe": probe, "evaluations": evaluations, "output": str(found.output)},
+        {**options, "probe": probe, "evaluations": evaluations, "output": str(found.output.absolute())},
     )
     try:
         counts = found.probe(probe, workers)

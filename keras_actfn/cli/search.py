@@ -115,10 +115,12 @@ def search(
         "seed": seed,
     }
     found = _open(options, storage, study, output, data_path)
-    found.study.set_user_attr(
-        COMMAND,
-        {**options, "probe": probe, "evaluations": evaluations, "output": str(found.output.absolute())},
-    )
+    asked = {
+        "probe": probe,
+        "evaluations": evaluations,
+        "output": str(found.output.absolute()),
+    }
+    found.study.set_user_attr(COMMAND, {**options, **asked})
     try:
         counts = found.probe(probe, workers)
         with _workers(workers - 1, storage, study, found.output, data_path):

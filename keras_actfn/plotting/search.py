@@ -112,10 +112,12 @@ def draw_search_map(placed, labelled=3):
         x, y = placed.coordinates[placed.evaluated].T
         drawn = axes.scatter(x, y, c=placed.values, s=28, cmap="viridis", edgecolors="0.3", lw=0.4)
         figure.colorbar(drawn, ax=axes, label="validation metric")
-        for i in np.argsort(-placed.values, kind="stable")[:labelled]:
-            axes.annotate(
-                placed.labels[i], (x[i], y[i]), xytext=(4, 4), textcoords="offset points", size=7
-            )
+        best = np.argsort(-placed.values, kind="stable")[:labelled]
+        for rank, i in enumerate(best, start=1):
+            # The best often lie together: a number beside each, their formulas below.
+            axes.annotate(str(rank), (x[i], y[i]), xytext=(4, 4), textcoords="offset points")
+            axes.plot([], [], " ", marker=f"${rank}$", color="0.2", label=placed.labels[i])
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     return figure

@@ -249,3 +249,25 @@ def test_files_that_are_no_benchmark(tmp_path, packed):
     np.savez(tmp_path / "new.npz", **arrays | {"manifest": json.dumps(manifest)})
     with pytest.raises(ValueError, match="has the format 99"):
         read_bench(tmp_path / "new.npz")
+
+
+def test_the_projects_own_benchmark():
+    from keras_actfn.expressions import parse, three_node
+    from keras_actfn.search import fashion_mnist_bench
+    from keras_actfn.search.bench_training import small_network
+
+    bench = fashion_mnist_bench()
+    assert len(set(bench.functions)) == len(bench.functions) >= 1_348
+    space = three_node()
+    assert all(function in space for function in map(parse, bench.functions))
+    # Chance is one in ten; ReLU, its twin under another name, and a failure.
+    relu = bench.validation_accuracy[bench.index("relu")]
+    assert 0.8 < relu < np.nanmax(bench.validation_accuracy) < 0.95
+    assert bench.validation_accuracy[bench.index("max(relu(x),zero(x))")] == relu
+    # Layer by layer, the bins are those of the network that was trained.
+    sizes = [layer.count_params() for layer in small_network("relu").layers if layer.weights]
+    bins = [size // 100 for size in sizes]
+    assert bench.cdfs.shape[1] == sum(bins)
+    ends = np.cumsum(bins) - 1
+    np.testing.assert_array_equal(bench.cdfs[bench.valid][:, ends], 1.0)
+    assert (np.diff(bench.cdfs[bench.valid][:, : bins[0] + bins[1]], axis=1)[:, 1:] >= 0).all()

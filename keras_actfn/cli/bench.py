@@ -22,6 +22,10 @@ WorkersOption = Annotated[
 ]
 
 
+#: At most this validation accuracy is a failed training; all benchmarks have ten classes.
+FAILED = 0.11
+
+
 def register(app):
     """Add the commands to the app."""
     bench = typer.Typer(
@@ -151,10 +155,13 @@ def show(
         result = _entry(found, found.index(function))
     else:
         order = np.argsort(-np.nan_to_num(value, nan=-1.0), kind="stable")[:top]
+        failed = ~(value > FAILED)  # NaN counts as well
         result = {
             "bench": found.name,
             "functions": len(found),
             "with_spectrum": int(found.valid.sum()),
+            "failed_with_spectrum": int(failed[found.valid].sum()),
+            "failed_without": int(failed[~found.valid].sum()),
             "seeds": list(found.seeds),
             "best": [_entry(found, i) for i in order],
         }
@@ -179,6 +186,10 @@ def show(
     typer.echo(
         f"{found.name}: {len(found):,} functions, {result['with_spectrum']:,} with a valid "
         f"spectrum, seeds {', '.join(map(str, found.seeds))}"
+    )
+    typer.echo(
+        f"failed: {result['failed_with_spectrum']:,} of those with a valid spectrum, "
+        f"{result['failed_without']:,} of the other {len(found) - result['with_spectrum']:,}"
     )
     typer.echo(f"{'validation':>10}{'test':>9}  function")
     for entry in result["best"]:

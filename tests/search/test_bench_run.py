@@ -246,6 +246,11 @@ def test_command_show(app, published, tmp_path):
     result = CliRunner().invoke(app, [*words, "--plot", str(tmp_path / "map.png")])
     assert result.exit_code == 0, result.output
     assert "169 functions, 168 with a valid spectrum" in result.stdout
+    low = [
+        (row["validation accuracy"] <= 0.11, np.isfinite(row["Fisher log eigenvalue CDF"]).all())
+        for row in json.loads(published.read_text()).values()
+    ]
+    assert f"failed: {low.count((True, True))} of those" in result.stdout
     assert "0.9000   0.8900  add(mul(0.75,relu(x)),mul(0.5,tanh(x)))" in result.stdout
     assert (tmp_path / "map.png").stat().st_size > 5000
     result = CliRunner().invoke(app, ["bench", "show", "relu", *words[2:4], "--json"])

@@ -81,3 +81,40 @@ def test_fisher_spectrum(name):
     assert not dense & set(spectrum.uncovered)
     for layer in dense:
         assert np.isfinite(spectrum.log_eigenvalues(layer)).any()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", BUILDERS)
+def test_activation_search(name, tmp_path):
+    from keras_actfn.expressions import SearchSpace, parse
+    from keras_actfn.search import ActivationSearch
+
+    def build(activation):
+        model = BUILDERS[name](activation)
+        if name == "gpt2":  # its outputs are logits
+            model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    x = np.linspace(-2, 2, 41)
+
+    def closeness_to_tanh(text):
+        return -float(np.abs(parse(text)(x) - np.tanh(x)).mean())
+
+    found = ActivationSearch(
+        build,
+        closeness_to_tanh,
+        SearchSpace(["mul(unary(x),unary(x))"], unary=["sigmoid", "tanh", "identity", "one"]),
+        storage=tmp_path / "search.db",
+        probe_data=TOKENS if name == "gpt2" else IMAGES,
+        probes=10,
+        baselines=("relu", "gelu"),
+        embedding="pca",
+        failure=-10.0,
+    )
+    best = found.run(evaluations=9)
+    assert found.store.counts()["valid"] >= 9
+    rows = found.table()
+    assert len({row.candidate for row in rows}) == 9
+    assert {row.expression for row in rows if row.baseline} == {"relu(x)", "gelu(x)"}
+    assert best.value == max(closeness_to_tanh(row.expression) for row in rows) > -0.3
+    assert np.isfinite(outputs_of(build(best.expression), name)).all()

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from ..activation import activation
-from ..datasets import load, train_validation_split
+from ..datasets import balanced_indices, load, train_validation_split
 from ..fisher import fisher_spectrum
 from ..training import autoinit
 
@@ -90,8 +90,6 @@ def train_function(spec, seed, recipe=None, data_path=None, spectrum=True):
     Raises:
         ValueError: If the backend is not PyTorch.
     """
-    import torch
-
     recipe = recipe or BenchRecipe()
     if keras.backend.backend() != "torch":
         raise ValueError(
@@ -120,7 +118,6 @@ def train_function(spec, seed, recipe=None, data_path=None, spectrum=True):
         if not np.isfinite(loss):
             accuracy, loss = 0.1, float("nan")
         result |= {f"{part}_accuracy": accuracy, f"{part}_loss": loss}
-    torch.set_grad_enabled(True)
     result["seconds"] = round(time.perf_counter() - started, 3)
     return {
         k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in result.items()
@@ -242,8 +239,6 @@ def _data(recipe, data_path):
     (x, y), (x_validation, y_validation) = train_validation_split(
         data.x_train, data.y_train, recipe.validation_images
     )
-    from ..datasets import balanced_indices
-
     keep = np.sort(balanced_indices(y, recipe.training_images))
     x, y = x[keep], y[keep]
     mean, std = x.mean(dtype="float64"), x.std(dtype="float64")

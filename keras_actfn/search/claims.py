@@ -18,10 +18,12 @@ process is known to be dead, anyone may fail the trial, and its function is free
 one end of a trial is recorded: a worker that comes back late finds its trial failed.
 """
 
+import contextlib
 import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 #: Seconds for which a lease is valid; it is renewed three times in this period. Clocks of
 #: machines that share a storage must agree to within a part of it.
@@ -34,16 +36,9 @@ CANDIDATE = "candidate"
 def identity():
     """What tells this process from others: the machine's boot, the process space, the number."""
     parts = [socket.gethostname()]
-    for path in ("/proc/sys/kernel/random/boot_id",):
-        try:
-            with open(path, encoding="utf-8") as file:
-                parts.append(file.read().strip())
-        except OSError:
-            parts.append("")
-    try:
+    with contextlib.suppress(OSError):  # Linux
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
         parts.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:
-        parts.append("")
     return {"machine": "/".join(parts), "process": os.getpid()}
 
 

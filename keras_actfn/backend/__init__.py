@@ -26,6 +26,7 @@ __all__ = [
     "custom_gradient",
     "elementwise",
     "piecewise_linear",
+    "pointwise",
     "vector_jacobian_product",
 ]
 
@@ -34,6 +35,7 @@ bessel_i1e = backend.bessel_i1e
 GradientTaps = backend.GradientTaps
 compiled = backend.compiled
 custom_gradient = backend.custom_gradient
+pointwise = backend.pointwise
 vector_jacobian_product = backend.vector_jacobian_product
 
 

@@ -1,7 +1,16 @@
 """The functions of `keras_actfn.backend` on JAX."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+#: Bytes of cotangents that are sent backwards together.
+_PULLBACK_BYTES = 1 << 26
+
+#: Elements of the one shape that an elementwise function is compiled for.
+_CHUNK = 1 << 16
 
 
 def custom_gradient(forward, backward, x, *parameters):
@@ -34,6 +43,52 @@ def vector_jacobian_product(function, gradient, x, *parameters):
 def fuses(x):
     """Whether functions of tensors like x are compiled into one kernel: under `jax.jit` only."""
     return isinstance(x, jax.core.Tracer)
+
+
+def pointwise(function, x):
+    """`function(x)`, elementwise, compiled for one shape only, however many x has.
+
+    Run operation by operation, a new function is compiled once for each of its operations,
+    their derivatives, and each shape. Here its value and slope are one kernel over a chunk of
+    elements. Only on a CPU, outside `jax.jit`.
+    """
+    return _pointwise(function, x)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _pointwise(function, x):
+    return function(x)
+
+
+def _pointwise_forward(function, x):
+    if isinstance(x, jax.core.Tracer) or any(d.platform != "cpu" for d in x.devices()):
+        output, pull_back = jax.vjp(function, x)
+        return output, pull_back(jnp.ones_like(output))[0]
+    kernel = _value_and_slope(function)
+    flat = np.asarray(x).reshape(-1)
+    output, slope = np.empty_like(flat), np.empty_like(flat)
+    for start in range(0, flat.size, _CHUNK):
+        part = flat[start : start + _CHUNK]
+        values = kernel(part if part.size == _CHUNK else np.resize(part, _CHUNK))
+        for whole, value in zip((output, slope), values, strict=True):
+            whole[start : start + part.size] = np.asarray(value)[: part.size]
+    return jnp.asarray(output.reshape(x.shape)), jnp.asarray(slope.reshape(x.shape))
+
+
+def _pointwise_backward(function, slope, gradient):
+    return (gradient * slope,)
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+@functools.lru_cache(maxsize=32)
+def _value_and_slope(function):
+    def both(x):
+        output, pull_back = jax.vjp(function, x)
+        return output, pull_back(jnp.ones_like(output))[0]
+
+    return jax.jit(both)
 
 
 def segment_sums(first, second, segments, count):
@@ -83,12 +138,26 @@ class GradientTaps:
 
         jax.eval_shape(lambda: forward(observe))
         zeros = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
+        self._bytes = sum(zero.nbytes for zero in zeros)
         self.output, self._vjp, self.tensors = jax.vjp(perturbed, zeros, has_aux=True)
 
     def pullback(self, cotangents):
-        """Yield, for each cotangent of the output, the list of the taps' gradients."""
-        for cotangent in cotangents:
-            yield self._vjp(jnp.asarray(cotangent, dtype=self.output.dtype))[0]
+        """Yield, for each cotangent of the output, the list of the taps' gradients.
+
+        Several go backwards together, as far as memory allows: on small networks most of the
+        time is the dispatch of single operations.
+        """
+        most = max(1, _PULLBACK_BYTES // max(1, self._bytes))
+        cotangents = list(cotangents)
+        for start in range(0, len(cotangents), most):
+            some = cotangents[start : start + most]
+            stack = jnp.asarray(np.stack(some), dtype=self.output.dtype)
+            if len(some) == 1:
+                yield self._vjp(stack[0])[0]
+                continue
+            (gradients,) = jax.vmap(lambda cotangent: self._vjp(cotangent))(stack)
+            gradients = [np.asarray(gradient) for gradient in gradients]
+            yield from ([gradient[i] for gradient in gradients] for i in range(len(some)))
 
 
 def compiled(function):

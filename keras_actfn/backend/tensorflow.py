@@ -101,6 +101,11 @@ class GradientTaps:
             )
 
 
+def pointwise(function, x):
+    """`function(x)`: nothing is compiled for a new function here; compare the JAX module."""
+    return function(x)
+
+
 def compiled(function):
     """`function` of tensors without gradients, compiled on its first call for each shape."""
     return tf.function(function, autograph=False)

@@ -181,6 +181,11 @@ class GradientTaps:
             ]
 
 
+def pointwise(function, x):
+    """`function(x)`: nothing is compiled for a new function here; compare the JAX module."""
+    return function(x)
+
+
 def compiled(function):
     """`function` of tensors without gradients; run as it is."""
     return torch.no_grad()(function)

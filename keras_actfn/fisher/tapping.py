@@ -11,7 +11,7 @@ import keras
 
 from .parameters import ParameterTreatment, parameter_option
 from .pooling import PoolTreatment, is_disjoint
-from .treatments import HeadTreatment, NotTreated, final_kind, hidden, treatment_class
+from .treatments import ActivationTreatment, NotTreated, hidden, treatment_class
 
 _NO_TREATMENT = "no Fisher block is defined for a layer of class {}"
 
@@ -78,9 +78,8 @@ class Plan:
             name = (getattr(layer, "path", None) or layer.name).removeprefix(prefix)
             weights = own_weights(layer)
             if not weights:
-                kind = final_kind(layer) if isinstance(layer, _HEADS) else None
-                if kind:
-                    self.treatments.append((layer, HeadTreatment(kind)))
+                if ActivationTreatment.takes(layer):
+                    self.treatments.append((layer, ActivationTreatment(layer)))
                 elif is_disjoint(layer) and keras.backend.backend() == "jax":
                     self.treatments.append((layer, PoolTreatment(layer)))
                 continue
@@ -122,9 +121,6 @@ class Plan:
                 stack.enter_context(hidden(layer, "call", _intercept(layer, treatment, recorder)))
             output = model(x, training=training)
         return output, recorder
-
-
-_HEADS = (keras.layers.Activation, keras.layers.Softmax)
 
 
 def _intercept(layer, treatment, recorder):

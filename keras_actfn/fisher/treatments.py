@@ -19,6 +19,7 @@ from .factors import (
     LinearBlock,
     SharedBiasBlock,
 )
+from .pointwise import apply, elementwise_function
 
 layers = keras.layers
 
@@ -64,7 +65,7 @@ def activate(activation, outputs, recorder):
     """Apply a fused activation, telling the recorder when it is a softmax or a sigmoid."""
     if activation is None:
         return outputs
-    result = activation(outputs)
+    result = apply(activation, outputs)
     recorder.head(final_kind(activation), outputs, result)
     return result
 
@@ -290,18 +291,26 @@ class EmbeddingTreatment(Treatment):
         return [EmbeddingBlock(self.name, *self.layer.embeddings.shape)]
 
 
-class HeadTreatment:
-    """A weightless softmax or sigmoid layer: tells the recorder its input and output."""
+class ActivationTreatment:
+    """A layer that is an activation function without weights.
 
-    def __init__(self, kind: str):
+    A softmax or sigmoid tells the recorder its input and output: it may end the model.
+    """
+
+    def __init__(self, layer):
         self.blocks = []
-        self._kind = kind
+        self._layer = layer
+
+    @staticmethod
+    def takes(layer) -> bool:
+        """Whether there is anything to do at this layer."""
+        return final_kind(layer) is not None or elementwise_function(layer) is not None
 
     def run(self, call, recorder, *args, **kwargs):
-        """Call the layer and record what went in and came out."""
+        """Return the layer's output."""
         inputs = args[0] if args else kwargs["inputs"]
-        outputs = call(*args, **kwargs)
-        recorder.head(self._kind, inputs, outputs)
+        outputs = apply(self._layer, inputs, call)
+        recorder.head(final_kind(self._layer), inputs, outputs)
         return outputs
 
 

@@ -168,7 +168,8 @@ def split_heads(packed, heads):
     """`[..., tokens, 3 * width]` to q, k and v, each `[..., heads, tokens, width / heads]`."""
     leading = ops.shape(packed)[:-1]
     packed = ops.reshape(packed, (*leading, 3, heads, packed.shape[-1] // (3 * heads)))
-    return [ops.swapaxes(packed[..., index, :, :], -3, -2) for index in range(3)]
+    # The gradient of unstacking is one copy; that of slicing would be three sums.
+    return [ops.swapaxes(part, -3, -2) for part in ops.unstack(packed, 3, axis=-3)]
 
 
 def attend(query, key, value, visible=None):

@@ -153,7 +153,7 @@ class _Walk:
 
     def _leave(self, operation, signals, reason):
         self.unknown.setdefault(getattr(operation, "path", None) or operation.name, reason)
-        return signals[:1]
+        return [signals[0].anywhere()]  # the layer may have changed the shape
 
     def _scale(self, layer, kernel, signal):
         """Scale one kernel of a layer; the signal of what it puts out."""

@@ -143,6 +143,21 @@ def test_activations_without_variance_or_moments_are_listed():
     assert autoinit(steep).unknown[0] == ("steep", "its values have no finite mean and variance")
 
 
+def test_behind_a_constant_function_sizes_may_change():
+    stages = [
+        part
+        for name in "abc"
+        for part in (
+            layers.ZeroPadding2D(1),
+            layers.Conv2D(2, 3, strides=2, name=name),
+            activation("add(zero(x),zero(x))"),
+        )
+    ]
+    report = autoinit(keras.Sequential([keras.Input((28, 28, 1)), *stages]))
+    assert [row.layer.split("/")[-1] for row in report.layers] == ["a"]
+    assert [path.split("/")[-1] for path, _ in report.unknown] == ["b", "c"]
+
+
 def test_residual_networks_are_covered():
     model = ResNet56V2(blocks=1)
     report = autoinit(model)

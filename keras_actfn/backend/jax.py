@@ -62,9 +62,8 @@ def _pointwise(function, x):
 
 def _pointwise_forward(function, x):
     if isinstance(x, jax.core.Tracer) or any(d.platform != "cpu" for d in x.devices()):
-        output, pull_back = jax.vjp(function, x)
-        return output, pull_back(jnp.ones_like(output))[0]
-    kernel = _value_and_slope(function)
+        return _value_and_slope(function, x)
+    kernel = _kernel(function)
     flat = np.asarray(x).reshape(-1)
     output, slope = np.empty_like(flat), np.empty_like(flat)
     for start in range(0, flat.size, _CHUNK):
@@ -82,13 +81,14 @@ def _pointwise_backward(function, slope, gradient):
 _pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
-@functools.lru_cache(maxsize=32)
-def _value_and_slope(function):
-    def both(x):
-        output, pull_back = jax.vjp(function, x)
-        return output, pull_back(jnp.ones_like(output))[0]
+def _value_and_slope(function, x):
+    output, pull_back = jax.vjp(function, x)
+    return output, pull_back(jnp.ones_like(output))[0]
 
-    return jax.jit(both)
+
+@functools.lru_cache(maxsize=32)
+def _kernel(function):
+    return jax.jit(functools.partial(_value_and_slope, function))
 
 
 def segment_sums(first, second, segments, count):

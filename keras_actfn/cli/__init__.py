@@ -4,8 +4,11 @@ A command module defines `register(app)`, which adds its command to the typer ap
 imports Keras only inside its functions. To add a command, add its module to `COMMANDS`.
 """
 
+import _thread
+import contextlib
 import importlib
 import sys
+import threading
 
 from .._optional import require
 from .._version import __version__
@@ -75,7 +78,8 @@ def main(arguments=None):
     try:
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
-        status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
+        with interrupts_kept():
+            status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -89,6 +93,28 @@ def main(arguments=None):
         usage = getattr(error, "format_message", None)  # typer's errors of usage
         text = usage() if usage else str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
+
+
+@contextlib.contextmanager
+def interrupts_kept():
+    """Repeat an interrupt that Python drops because it came while it collected garbage.
+
+    JAX has a callback there, so that one Ctrl-C in some hundreds would do nothing.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped):
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # A moment later, when the collector is done: here it would be dropped again.
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _fail(text, status):

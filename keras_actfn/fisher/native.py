@@ -1,8 +1,8 @@
 """The native engine: one tapped forward pass, one backward pass a cotangent, NumPy factors.
 
 The forward pass gives every layer's input; Ω is summed from these in a thread pool while the
-backend runs the backward passes, and Γ of one cotangent while it runs the next. Nothing is
-compiled, so a new activation function costs what it computes.
+backend runs the backward passes, and Γ of one cotangent while it runs the next. Models are not
+compiled; on JAX a new activation function is, once.
 """
 
 import time

@@ -99,7 +99,7 @@ def main(arguments=None):
 def interrupts_kept():
     """Repeat an interrupt that Python drops because it came while it collected garbage.
 
-    JAX has a callback there, so that one Ctrl-C in some hundreds would do nothing.
+    JAX has a callback there, so that now and then a Ctrl-C would do nothing.
     """
     before = sys.unraisablehook
 

@@ -8,7 +8,10 @@
 | an `optuna.storages.BaseStorage` | itself |
 """
 
+import contextlib
 import json
+import os
+import uuid
 from pathlib import Path
 
 from .._optional import require
@@ -54,6 +57,25 @@ def open_storage(storage):
         from optuna.storages.journal import JournalFileBackend
 
         return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    return _open_sqlite(path)
+
+
+def _open_sqlite(path):
+    """Optuna's storage in an SQLite file, which is there with all its tables or not at all.
+
+    Optuna makes the tables one by one, which a kill or a second worker of the same moment can
+    leave half-done. So they are made in a file of another name, which then gets this one.
+    """
+    import optuna
+
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            optuna.storages.RDBStorage(f"sqlite:///{draft}").engine.dispose()
+            with contextlib.suppress(OSError):  # another worker was first, or no hard links here
+                os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
     return optuna.storages.get_storage(f"sqlite:///{path}")
 
 

@@ -1,5 +1,9 @@
 """Storages by file and URL, and studies that go on only with what they began with."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import optuna
 import pytest
 
@@ -19,6 +23,35 @@ def test_a_file_keeps_trials(name, tmp_path):
     again = open_study(open_storage(str(path)), "s", {"space": "a"})
     assert again.best_value == 0.25
     assert again.direction == optuna.study.StudyDirection.MAXIMIZE
+
+
+@pytest.mark.parametrize("name", ["search.db", "search.log"])
+def test_workers_that_start_at_the_same_moment(name, tmp_path):
+    workers = 6
+    together = Barrier(workers)
+
+    def start(_):
+        together.wait()
+        study = open_study(open_storage(tmp_path / name), "s", {"space": "a"})
+        study.tell(study.ask(), 0.5)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(start, range(workers)))
+    assert len(open_study(open_storage(tmp_path / name), "s", {"space": "a"}).trials) == workers
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "search.db"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_storage(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_and_a_storage(tmp_path):

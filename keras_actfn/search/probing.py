@@ -7,6 +7,7 @@ the spectrum. A function that fails is a result with its reason; such functions 
 function's and is raised.
 """
 
+import itertools
 import time
 import warnings
 
@@ -195,6 +196,16 @@ def probe_many(
         probe_many(build_model, pool, ids, x, None, store, workers=-1)
     ```
 
+    With Ray (`keras-actfn[ray]`), whose joblib backend returns lists only, so that results are
+    kept after each round of four functions a process:
+
+    ```python
+    ray.init("auto")
+    register_ray()  # from ray.util.joblib
+    with joblib.parallel_config("ray"):
+        probe_many(build_model, pool, ids, x, None, store, workers=-1)
+    ```
+
     Args:
         build_model: See `probe`; with several workers it must be picklable by cloudpickle, as
             functions and lambdas are.
@@ -248,10 +259,21 @@ def _distributed(tasks, workers):
             f"does not survive one. Received joblib's {type(active).__name__}. Use its default, "
             "'loky', or 'dask' or 'ray'."
         )
+    jobs = (joblib.delayed(_task)(*task) for task in tasks)
+    if not active.supports_return_generator:
+        return _in_rounds(joblib, jobs, workers)
     parallel = joblib.Parallel(
         n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs", batch_size=1
     )
-    return parallel(joblib.delayed(_task)(*task) for task in tasks)
+    return parallel(jobs)
+
+
+def _in_rounds(joblib, jobs, workers):
+    """The results of a joblib backend that returns lists only, a few for each process at a time."""
+    with joblib.Parallel(n_jobs=workers, batch_size=1) as parallel:
+        size = 4 * joblib.effective_n_jobs(workers)
+        while some := list(itertools.islice(jobs, size)):
+            yield from parallel(some)
 
 
 def _task(build_model, text, x, y, options, number, backend, quiet):

@@ -13,7 +13,7 @@ from keras_actfn.expressions import SearchSpace
 from keras_actfn.fisher import fisher_spectrum
 from keras_actfn.search.feature_store import FeatureStore
 from keras_actfn.search.pool import Pool
-from keras_actfn.search.probing import _task, check_builder, probe, probe_many, screen
+from keras_actfn.search.probing import _in_rounds, _task, check_builder, probe, probe_many, screen
 from keras_actfn.training import autoinit
 
 X = np.random.RandomState(0).randn(16, 12).astype("float32")
@@ -280,6 +280,33 @@ def test_a_dask_cluster_gives_the_same(tmp_path, pool):
 
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster), joblib.parallel_config("dask"):
+        compare_with_this_process(tmp_path, pool)
+
+
+@pytest.mark.once
+def test_a_backend_of_lists_is_given_a_few_at_a_time():
+    import joblib
+
+    taken = []
+    jobs = (taken.append(i) or joblib.delayed(abs)(-i) for i in range(20))
+    with joblib.parallel_config("threading"):
+        results = _in_rounds(joblib, jobs, workers=2)
+        assert next(results) == 0
+        assert taken == list(range(8))
+        assert list(results) == list(range(1, 20))
+
+
+@pytest.mark.once
+def test_a_ray_cluster_gives_the_same(tmp_path, pool, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else a token is written to the home folder
+    ray = pytest.importorskip("ray", reason="no Ray here: pip install keras-actfn[ray]")
+    import joblib
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    small = {"num_cpus": 2, "object_store_memory": 100_000_000, "include_dashboard": False}
+    with ray.init("local", log_to_driver=False, **small), joblib.parallel_config("ray"):
         compare_with_this_process(tmp_path, pool)
 
 

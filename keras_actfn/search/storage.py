@@ -11,6 +11,7 @@
 import contextlib
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def open_storage(storage):
 
     Raises:
         ValueError: If it is a file of another kind.
+        ImportError: If a library is missing.
     """
     require("optuna", extra="search")
     import optuna
@@ -45,7 +47,7 @@ def open_storage(storage):
         return storage
     text = str(storage)
     if "://" in text:
-        return optuna.storages.get_storage(text)
+        return _open_url(text)
     path = Path(text).absolute()
     if path.suffix not in (*_SQLITE, *_JOURNAL):
         raise ValueError(
@@ -77,6 +79,28 @@ def _open_sqlite(path):
         finally:
             draft.unlink(missing_ok=True)
     return optuna.storages.get_storage(f"sqlite:///{path}")
+
+
+def _open_url(url, attempts=5):
+    """Optuna's storage on a server, where workers of one moment want to make the same tables.
+
+    All but one of them fail. When they try again, the tables are there.
+    """
+    import optuna
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    if url.startswith("postgresql:"):
+        # SQLAlchemy takes psycopg2 before its version 2.1, and psycopg from there on.
+        url = url.replace("postgresql:", "postgresql+psycopg:", 1)
+    if url.startswith("postgresql+psycopg:"):
+        require("psycopg", extra="postgresql")
+    for attempt in range(1, attempts + 1):
+        try:
+            return optuna.storages.get_storage(url)
+        except (IntegrityError, ProgrammingError):
+            if attempt == attempts:
+                raise
+            time.sleep(0.2 * attempt)
 
 
 def folder_of(storage, study):
@@ -120,12 +144,14 @@ def open_study(storage, name, record, sampler=None):
         load_if_exists=True,
     )
     found = study.user_attrs.get(RECORD)
-    if found is None:
-        if study.get_trials(deepcopy=False):
+    if found is None and study.get_trials(deepcopy=False):
+        found = study.user_attrs.get(RECORD)  # another worker has just begun the study
+        if found is None:
             raise ValueError(
                 f"The study '{name}' has trials of another program. Choose another name "
                 "(--study) or another storage."
             )
+    if found is None:
         study.set_user_attr(RECORD, {**record, "version": __version__})
         return study
     differing = [key for key in record if found.get(key) != record[key]]

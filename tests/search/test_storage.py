@@ -1,6 +1,7 @@
 """Storages by file and URL, and studies that go on only with what they began with."""
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -90,6 +91,26 @@ def test_a_study_of_another_program_is_refused(tmp_path):
     study.tell(study.ask(), 1.0)
     with pytest.raises(ValueError, match="has trials of another program"):
         open_study(storage, "s", {})
+
+
+def test_a_study_that_another_worker_begins_meanwhile(tmp_path, monkeypatch):
+    path = tmp_path / "search.db"
+    look = optuna.Study.get_trials
+
+    def begun_before(study, **options):
+        monkeypatch.undo()
+        other = open_study(open_storage(path), "s", {"space": "a"})
+        other.tell(other.ask(), 0.5)
+        return look(study, **options)
+
+    monkeypatch.setattr(optuna.Study, "get_trials", begun_before)
+    assert len(open_study(open_storage(path), "s", {"space": "a"}).trials) == 1
+
+
+def test_a_server_without_its_driver(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ImportError, match=r"'psycopg'.*pip install keras-actfn\[postgresql\]"):
+        open_storage("postgresql://host/name")
 
 
 def test_the_folder_lies_beside_the_file(tmp_path):

@@ -12,6 +12,9 @@ axes behind it; either function may be called on slices of the batch, the parame
 being summed over them. Only x and the parameters are kept for the backward pass.
 (`keras.ops.custom_gradient` passes the gradient differently on each backend, takes one tensor
 output on PyTorch only, and hides errors there.)
+
+`keeping(forward, backward, x)` is for many backward passes after one forward pass: what
+`forward` returns beside its output is kept, and shortens them.
 """
 
 from ._load import BACKENDS, backend
@@ -25,6 +28,7 @@ __all__ = [
     "compiled",
     "custom_gradient",
     "elementwise",
+    "keeping",
     "piecewise_linear",
     "pointwise",
     "vector_jacobian_product",
@@ -35,6 +39,7 @@ bessel_i1e = backend.bessel_i1e
 GradientTaps = backend.GradientTaps
 compiled = backend.compiled
 custom_gradient = backend.custom_gradient
+keeping = backend.keeping
 pointwise = backend.pointwise
 vector_jacobian_product = backend.vector_jacobian_product
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 #: Bytes of cotangents that are sent backwards together.
-_PULLBACK_BYTES = 1 << 26
+_PULLBACK_BYTES = 1 << 25
 
 #: Elements of the one shape that an elementwise function is compiled for.
 _CHUNK = 1 << 16
@@ -45,6 +45,18 @@ def fuses(x):
     return isinstance(x, jax.core.Tracer)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def keeping(forward, backward, x):
+    """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
+    return forward(x)[0]
+
+
+keeping.defvjp(
+    lambda forward, backward, x: forward(x),
+    lambda forward, backward, kept, gradient: (backward(gradient, kept),),
+)
+
+
 def pointwise(function, x):
     """`function(x)`, elementwise, compiled for one shape only, however many x has.
 
@@ -52,15 +64,10 @@ def pointwise(function, x):
     their derivatives, and each shape. Here its value and slope are one kernel over a chunk of
     elements. Only on a CPU, outside `jax.jit`.
     """
-    return _pointwise(function, x)
+    return keeping(functools.partial(_in_chunks, function), jnp.multiply, x)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _pointwise(function, x):
-    return function(x)
-
-
-def _pointwise_forward(function, x):
+def _in_chunks(function, x):
     if isinstance(x, jax.core.Tracer) or any(d.platform != "cpu" for d in x.devices()):
         return _value_and_slope(function, x)
     kernel = _kernel(function)
@@ -72,13 +79,6 @@ def _pointwise_forward(function, x):
         for whole, value in zip((output, slope), values, strict=True):
             whole[start : start + part.size] = np.asarray(value)[: part.size]
     return jnp.asarray(output.reshape(x.shape)), jnp.asarray(slope.reshape(x.shape))
-
-
-def _pointwise_backward(function, slope, gradient):
-    return (gradient * slope,)
-
-
-_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 def _value_and_slope(function, x):
@@ -148,10 +148,9 @@ class GradientTaps:
         time is the dispatch of single operations.
         """
         most = max(1, _PULLBACK_BYTES // max(1, self._bytes))
-        cotangents = list(cotangents)
-        for start in range(0, len(cotangents), most):
-            some = cotangents[start : start + most]
-            stack = jnp.asarray(np.stack(some), dtype=self.output.dtype)
+        cotangents = np.stack(list(cotangents))
+        for some in np.array_split(cotangents, -(-len(cotangents) // most)):
+            stack = jnp.asarray(some, dtype=self.output.dtype)
             if len(some) == 1:
                 yield self._vjp(stack[0])[0]
                 continue

@@ -101,9 +101,28 @@ class GradientTaps:
             )
 
 
+def keeping(forward, backward, x):
+    """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
+
+    @tf.custom_gradient
+    def apply(x):
+        output, kept = forward(x)
+        return output, lambda gradient: backward(gradient, kept)
+
+    return apply(x)
+
+
 def pointwise(function, x):
-    """`function(x)`: nothing is compiled for a new function here; compare the JAX module."""
-    return function(x)
+    """`function(x)`, elementwise; its slope is computed once, for all backward passes."""
+
+    def forward(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = function(x)
+        zero = tf.UnconnectedGradients.ZERO
+        return output, tape.gradient(output, x, unconnected_gradients=zero)
+
+    return keeping(forward, tf.multiply, x)
 
 
 def compiled(function):

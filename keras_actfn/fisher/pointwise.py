@@ -40,6 +40,8 @@ def apply(activation, x, call=None):
         call: What to call otherwise; `activation` itself if None.
     """
     function = elementwise_function(activation)
+    if function is keras.activations.linear:
+        return x
     if function is None or keras.backend.standardize_dtype(x.dtype) != "float32":
         return (call or activation)(x)
     return pointwise(function, x)

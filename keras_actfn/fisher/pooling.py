@@ -1,12 +1,17 @@
-"""Max pooling with a gradient that is cheap on JAX's CPU backend.
+"""Max pooling with a gradient that is cheap when there are many backward passes.
 
-XLA differentiates max pooling by a scalar select-and-scatter, on a CPU the dearest part of a
-backward pass through a small network. Over disjoint windows it is a chain of comparisons
-instead. Ties go to the first value of the window, row by row, and NaN is passed on: the same
-function and gradient.
+Backends differentiate max pooling by a search for the maxima or a scatter, among the dearest
+parts of a backward pass through a small network. Over disjoint windows the gradient is a
+multiplication by a mask, which the forward pass leaves behind. Ties go to the first value of
+the window, row by row, and NaN is passed on: the same function and gradient.
 """
 
+import math
+
 import keras
+import numpy as np
+
+from ..backend import keeping
 
 ops = keras.ops
 
@@ -38,15 +43,31 @@ def disjoint_max_pool(x, pool_size: tuple[int, ...]):
     """
     samples, *sizes, channels = x.shape
     counts = [size // width for size, width in zip(sizes, pool_size, strict=True)]
-    kept = tuple(slice(n * width) for n, width in zip(counts, pool_size, strict=True))
+    kept = [n * width for n, width in zip(counts, pool_size, strict=True)]
     windows = [part for pair in zip(counts, pool_size, strict=True) for part in pair]
-    x = ops.reshape(x[(slice(None), *kept)], (samples, *windows, channels))
-    for axis in reversed(range(len(counts))):
-        best, *rest = ops.split(x, pool_size[axis], axis=2 + 2 * axis)
-        for part in rest:
-            best = ops.where(ops.logical_or(part > best, part != part), part, best)
-        x = best
-    return ops.reshape(x, (samples, *counts, channels))
+    axes = [2 + 2 * i for i in range(len(counts))]  # of the places within a window
+    places = np.arange(math.prod(pool_size), dtype="int32").reshape(pool_size)
+
+    def forward(x):
+        x = ops.reshape(x[(slice(None), *map(slice, kept))], (samples, *windows, channels))
+        best = chosen = None
+        for index in np.ndindex(*pool_size):
+            value = x[(slice(None), *(k for i in index for k in (slice(None), i)))]
+            if best is None:
+                best, chosen = value, ops.zeros(value.shape, "int32")
+                continue
+            better = ops.logical_or(value > best, value != value)
+            best = ops.where(better, value, best)
+            chosen = ops.where(better, places[index], chosen)
+        place = np.expand_dims(places, [0, *(axis - 1 for axis in axes), -1])
+        return best, ops.cast(ops.expand_dims(chosen, axes) == place, x.dtype)
+
+    def backward(gradient, mask):
+        gradient = ops.reshape(ops.expand_dims(gradient, axes) * mask, (samples, *kept, channels))
+        rest = [[0, size - n] for size, n in zip(sizes, kept, strict=True)]
+        return ops.pad(gradient, [[0, 0], *rest, [0, 0]]) if kept != sizes else gradient
+
+    return keeping(forward, backward, x)
 
 
 class PoolTreatment:

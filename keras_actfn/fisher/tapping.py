@@ -80,7 +80,7 @@ class Plan:
             if not weights:
                 if ActivationTreatment.takes(layer):
                     self.treatments.append((layer, ActivationTreatment(layer)))
-                elif is_disjoint(layer) and keras.backend.backend() == "jax":
+                elif is_disjoint(layer):
                     self.treatments.append((layer, PoolTreatment(layer)))
                 continue
             trainable = [w for w in weights if w.trainable]

@@ -97,7 +97,9 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
     seen = {}
 
     def forward(tap):
-        output, recorder = plan.run(model, x, tap, request.training)
+        # Weights as constants: nothing is kept for gradients to them.
+        weights = [(w, keras.ops.stop_gradient(w.value)) for w in model.trainable_variables]
+        output, recorder = plan.run(model, x, tap, request.training, weights)
         if not keras.ops.is_tensor(output) or len(output.shape) < 2:
             raise ValueError(
                 "A Fisher spectrum needs a model with one output of shape (batch, …, outputs); "

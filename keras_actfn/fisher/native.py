@@ -125,12 +125,13 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
     for i, (blocks, _) in enumerate(recorder.uses):
         for block in blocks:
             by_block.setdefault(id(block), (block, []))[1].append(i)
-    jobs = [
+    omegas = [
         submit(_add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
         for block, uses in by_block.values()
     ]
     del inputs
 
+    jobs = []
     start = time.perf_counter()
     for gradients in taps.pullback(columns):
         timings["forward and backward"] += time.perf_counter() - start
@@ -143,7 +144,7 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
             for block, uses in by_block.values()
         ]
         start = time.perf_counter()
-    for job in jobs:
+    for job in omegas + jobs:
         job.result()
     timings["factors"] += time.perf_counter() - start
     return family, [block for block, _ in by_block.values()]

@@ -45,15 +45,19 @@ def fuses(x):
     return isinstance(x, jax.core.Tracer)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def keeping(forward, backward, x):
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
-    return forward(x)[0]
+    return _keeping(lambda x: forward(x)[0], forward, backward, x)
 
 
-keeping.defvjp(
-    lambda forward, backward, x: forward(x),
-    lambda forward, backward, kept, gradient: (backward(gradient, kept),),
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _keeping(value, forward, backward, x):
+    return value(x)
+
+
+_keeping.defvjp(
+    lambda value, forward, backward, x: forward(x),
+    lambda value, forward, backward, kept, gradient: (backward(gradient, kept),),
 )
 
 
@@ -64,7 +68,7 @@ def pointwise(function, x):
     their derivatives, and each shape. Here its value and slope are one kernel over a chunk of
     elements. Only on a CPU, outside `jax.jit`.
     """
-    return keeping(functools.partial(_in_chunks, function), jnp.multiply, x)
+    return _keeping(function, functools.partial(_in_chunks, function), jnp.multiply, x)
 
 
 def _in_chunks(function, x):

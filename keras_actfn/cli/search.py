@@ -78,6 +78,10 @@ def search(
     embedding: Annotated[
         str, typer.Option(help="How functions are placed: union, outputs, spectra or pca.")
     ] = "union",
+    pruner: Annotated[
+        str | None,
+        typer.Option(help="Stop trainings early that are behind others: median, or halving."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search and its trainings.")] = 0,
     seeds: Annotated[
         int,
@@ -112,6 +116,7 @@ def search(
         "metric": metric,
         "regressor": regressor,
         "embedding": embedding,
+        "pruner": pruner,
         "seed": seed,
     }
     found = _open(options, storage, study, output, data_path)
@@ -187,7 +192,7 @@ def status(
     """Show how far a search is: evaluations by state, the workers' trials, the best so far."""
     import optuna
 
-    from ..search.claims import is_alive
+    from ..search.claims import evaluated, is_alive
     from ..search.storage import open_storage
 
     try:
@@ -199,14 +204,16 @@ def status(
         ) from None
     trials = found.get_trials(deepcopy=False)
     states = optuna.trial.TrialState
-    finished = [t for t in trials if t.state == states.COMPLETE]
+    finished = [t for t in trials if t.state in evaluated()]
+    complete = [t for t in finished if t.state == states.COMPLETE]
     running = [t for t in trials if t.state == states.RUNNING]
-    best = max(finished, key=lambda t: (t.value, -t.number), default=None)
+    best = max(complete, key=lambda t: (t.value, -t.number), default=None)
     result = {
         "study": study,
         "evaluations": len(finished),
         "asked": found.user_attrs.get(COMMAND, {}).get("evaluations"),
         "diverged": sum(bool(t.user_attrs.get("diverged")) for t in finished),
+        "pruned": len(finished) - len(complete),
         "running": [
             {
                 "expression": t.user_attrs.get("expression"),
@@ -222,7 +229,8 @@ def status(
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
     asked = f" of {result['asked']}" if result["asked"] else ""
-    typer.echo(f"evaluations   {len(finished)}{asked}, {result['diverged']} diverged")
+    pruned = f", {result['pruned']} stopped early" if result["pruned"] else ""
+    typer.echo(f"evaluations   {len(finished)}{asked}, {result['diverged']} diverged{pruned}")
     for trial in result["running"]:
         state = "" if trial["alive"] else ", its worker is gone"
         typer.echo(f"running       {trial['expression']} (process {trial['worker']}{state})")
@@ -292,9 +300,11 @@ def _print(found, counts, comparison, report, top=10):
     from ..training.results import in_columns
 
     rows = found.table()
+    pruned = sum(row.pruned for row in rows)
     typer.echo(
         f"{counts['probed']} functions probed, {counts['valid']} with a valid spectrum; "
         f"{len(rows)} evaluated, {sum(row.diverged for row in rows)} diverged"
+        + (f", {pruned} stopped early" if pruned else "")
     )
     body = [
         (

@@ -5,6 +5,7 @@
 
 from .act_bench import ActBench, fashion_mnist_bench, load_act_bench
 from .embedding import EMBEDDINGS
+from .evaluating import PRUNERS
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
 from .results import BestActivation, SearchRow
@@ -14,6 +15,7 @@ __all__ = [
     "ActBench",
     "BASELINES",
     "EMBEDDINGS",
+    "PRUNERS",
     "REGRESSORS",
     "ActivationSearch",
     "BestActivation",

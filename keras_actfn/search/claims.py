@@ -89,15 +89,21 @@ def release_expired(study):
     return count
 
 
+def evaluated():
+    """The states of a trial whose function was evaluated: to the end, or until a pruner's stop."""
+    from optuna.trial import TrialState
+
+    return TrialState.COMPLETE, TrialState.PRUNED
+
+
 def in_use(trials):
-    """The trials that hold a function: finished ones, and running ones whose worker lives."""
+    """The trials that hold a function: evaluated ones, and running ones whose worker lives."""
     from optuna.trial import TrialState
 
     return [
         trial
         for trial in trials
-        if trial.state == TrialState.COMPLETE
-        or (trial.state == TrialState.RUNNING and is_alive(trial))
+        if trial.state in evaluated() or (trial.state == TrialState.RUNNING and is_alive(trial))
     ]
 
 
@@ -114,8 +120,6 @@ def confirm(study, trial, evaluations=None, wait=0.05):
     Returns:
         Whether the trial is confirmed; if not, the caller ends it as failed.
     """
-    from optuna.trial import TrialState
-
     candidate = trial.params[CANDIDATE]
     while True:
         others = [
@@ -128,7 +132,7 @@ def confirm(study, trial, evaluations=None, wait=0.05):
             return False
         rivals = [other for other in others if other.params.get(CANDIDATE) == candidate]
         if any(
-            other.state == TrialState.COMPLETE
+            other.state in evaluated()
             or other.user_attrs.get("confirmed")
             or other.number < trial.number
             for other in rivals

@@ -12,7 +12,6 @@ Everything is on disk at once, spectra in a folder and evaluations in an Optuna 
 search that was killed goes on where it was, and several processes can work on one.
 """
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ..training.fingerprints import data_fingerprint, model_fingerprint
 from ..training.shared_start import seeds_drawn_from
 from . import claims
 from .candidates import Candidates
+from .evaluating import evaluate_next, get_pruner
 from .feature_store import FeatureStore
 from .objective import TrainingObjective, images_to_probe, objective_of
 from .pool import Pool
@@ -60,6 +60,9 @@ class ActivationSearch:
         seed: Seed of initial weights, of which functions are probed, of the embedding and of
             the regressor.
         failure: The value of a failed evaluation where an objective is given.
+        pruner: What stops a training early that is behind others: a name of
+            `keras_actfn.search.PRUNERS`, an Optuna pruner, or None. With one, an objective is
+            called with `report` as well, a function of a step and the value after it.
         progress: Whether to show progress bars on standard error.
         **training: `epochs`, `batch_size`, `recipe`, `subset`, `validation` and `metric` of
             `TrainingObjective`, if data is given.
@@ -103,6 +106,7 @@ class ActivationSearch:
         groups=1,
         seed=0,
         failure=0.0,
+        pruner=None,
         progress=False,
         **training,
     ):
@@ -143,8 +147,10 @@ class ActivationSearch:
             "model": model,
             "seed": seed,
             "groups": groups,
+            "pruner": pruner if isinstance(pruner, str | None) else type(pruner).__name__,
             **self.objective.settings(),
         }
+        stops = get_pruner(pruner, record.get("epochs"))
         probed_with = {
             "space": record["space"],
             "baselines": record["baselines"],
@@ -160,7 +166,7 @@ class ActivationSearch:
             self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
         )
         self.study = open_study(
-            open_storage(storage), study, record, sampler=self.candidates.sampler()
+            open_storage(storage), study, record, self.candidates.sampler(), stops
         )
 
     def probe(self, n, workers=1):
@@ -253,49 +259,11 @@ class ActivationSearch:
                     continue
                 if not self.candidates.left(self.study):
                     raise ValueError(self._nothing_left(finished, evaluations))
-                self._evaluate_one(evaluations)
+                evaluate_next(self.study, self.pool, self.objective, evaluations)
         return self.best
 
-    def _evaluate_one(self, evaluations):
-        """Claim a function and evaluate it, or yield to another worker."""
-        import optuna
-
-        failed = optuna.trial.TrialState.FAIL
-        trial = self.study.ask()
-        try:
-            with claims.Lease(trial):
-                number = trial.suggest_int(claims.CANDIDATE, 0, len(self.pool) - 1)
-                expression = str(self.pool.expression(number))
-                trial.set_user_attr("expression", expression)
-                if not claims.confirm(self.study, trial, evaluations):
-                    trial.set_user_attr("ended", "another worker has the function")
-                    self.study.tell(trial, state=failed)
-                    return
-                evaluation = self.objective(expression)
-                for name, value in {**evaluation.details, "diverged": evaluation.diverged}.items():
-                    trial.set_user_attr(name, value)
-            self._record(trial, evaluation.value)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return  # the lease had expired and another worker ended the trial
-        except BaseException as error:
-            with contextlib.suppress(Exception):
-                trial.set_user_attr("ended", f"{type(error).__name__}: {error}"[:500])
-                self.study.tell(trial, state=failed)
-            raise
-
-    def _record(self, trial, value):
-        """Finish a trial, unless its lease had expired and another worker ended it."""
-        try:
-            self.study.tell(trial, value)
-        except ValueError:
-            others = self.study.get_trials(deepcopy=False)
-            if not others[trial.number].state.is_finished():
-                raise
-
     def _finished(self):
-        import optuna
-
-        trials = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        trials = self.study.get_trials(deepcopy=False, states=claims.evaluated())
         return [trial for trial in trials if claims.CANDIDATE in trial.params]
 
     def _best_text(self):
@@ -317,7 +285,10 @@ class ActivationSearch:
         return BestActivation(rows[0].expression, rows[0].value) if rows else None
 
     def table(self):
-        """Every evaluation as a `SearchRow`, the best first; of equals, the earliest."""
+        """Every evaluation as a `SearchRow`, the best first; of equals, the earliest.
+
+        Those that a pruner stopped come last: their values are of fewer epochs.
+        """
         rows = [
             SearchRow(
                 number=trial.number,
@@ -327,10 +298,11 @@ class ActivationSearch:
                 diverged=bool(trial.user_attrs.get("diverged", False)),
                 baseline=trial.params[claims.CANDIDATE] in self.baseline_ids,
                 seconds=trial.user_attrs.get("seconds"),
+                pruned=trial.state.name == "PRUNED",
             )
             for trial in self._finished()
         ]
-        return sorted(rows, key=lambda row: (-row.value, row.number))
+        return sorted(rows, key=lambda row: (row.pruned, -row.value, row.number))
 
     def retrain(self, seeds=3, top=1):
         """Train the best functions and the best baseline anew with several seeds, and test them.

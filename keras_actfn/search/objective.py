@@ -7,9 +7,12 @@ import numpy as np
 
 from ..datasets import Dataset, balanced_indices, train_validation_split
 from ..training import compare
+from ..training.compare import _train
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
-from ..training.network import Plan, as_the_model_sees
+from ..training.network import Network, Plan, Reference, as_the_model_sees
+from ..training.progress import Progress
 from ..training.recipes import get as get_recipe
+from ..training.shared_start import seeds_drawn_from
 from ..training.split import Split
 
 #: What a training can be judged by; a smaller loss is better.
@@ -106,12 +109,20 @@ class TrainingObjective:
         plan = Plan.of(self._split, self.training["batch_size"], self.training["epochs"])
         return as_the_model_sees(images, self.training["recipe"], plan)
 
-    def __call__(self, activation):
-        """Train with an activation; an `Evaluation`."""
-        comparison = compare(
-            self.build_model, self._data, [activation], seeds=[self.seed], **self.training
-        )
-        run = comparison.runs[0]
+    def __call__(self, activation, report=None):
+        """Train with an activation; an `Evaluation`.
+
+        Args:
+            activation: What `build_model` takes.
+            report: Function of an epoch's number, from 1, and the value after it, which is called
+                after each epoch but the last. It may raise, which ends the training.
+        """
+        if report is None:
+            run = compare(
+                self.build_model, self._data, [activation], seeds=[self.seed], **self.training
+            ).runs[0]
+        else:
+            run = self._reporting(activation, report)
         finite = math.isfinite(run.test_loss)
         diverged = bool(run.diverged) or not finite
         chance = 1 / self.classes
@@ -126,6 +137,26 @@ class TrainingObjective:
         else:
             value = details["accuracy"]
         return Evaluation(float(value), diverged, details)
+
+    def _reporting(self, activation, report):
+        """The run that `compare` makes, with the held-out images measured after each epoch."""
+        epochs, batch_size = self.training["epochs"], self.training["batch_size"]
+        recipe = self.training["recipe"]
+        plan = Plan.of(self._split, batch_size, epochs)
+
+        def report_value(epoch, measured):
+            if epoch < epochs:
+                loss = self.metric == "loss"
+                report(epoch, -measured["loss"] if loss else measured["accuracy"])
+
+        network = _MeasuredNetwork(activation, self.build_model, recipe, plan, report_value)
+        network.start_from(self.seed, Reference(self.build_model, recipe, plan))
+        held_out = dataclasses.replace(
+            self._split, x_validation=self._split.x_test, y_validation=self._split.y_test
+        )
+        with seeds_drawn_from(self.seed):
+            silent = Progress(0, False)
+            return _train(network, held_out, self.seed, "", epochs, batch_size, silent)
 
     def retrain(self, activations, seeds, output=None, progress=False):
         """Train on all training images but the held-out ones, and measure on the test images.
@@ -166,12 +197,37 @@ class TrainingObjective:
         }
 
 
+class _MeasuredNetwork(Network):
+    """A network that tells what it is measured to reach after each epoch, unless it diverged.
+
+    Args:
+        activation: What the builder takes.
+        build_model: The builder.
+        recipe: A `Recipe`.
+        plan: A `Plan`.
+        measured: Function of the epoch, from 1, and what was measured.
+    """
+
+    def __init__(self, activation, build_model, recipe, plan, measured):
+        super().__init__(str(activation), activation, build_model, recipe, plan)
+        self._measured = measured
+        self._epoch = 0
+
+    def measure(self, x, y):
+        """Loss and accuracy on (x, y)."""
+        found = super().measure(x, y)
+        self._epoch += 1
+        if math.isfinite(found["loss"]) and not self.trained.stop_training:
+            self._measured(self._epoch, found)
+        return found
+
+
 class FunctionObjective:
     """A user's function from an activation to a number, more being better.
 
     Args:
-        function: Called with the text of an expression; a number that is not finite counts as
-            a failure.
+        function: Called with the text of an expression, and with `report` where there is a
+            pruner; a number that is not finite counts as a failure.
         failure: The value of a failure.
     """
 
@@ -179,9 +235,9 @@ class FunctionObjective:
         self.function = function
         self.failure = float(failure)
 
-    def __call__(self, activation):
+    def __call__(self, activation, report=None):
         """Call the function; an `Evaluation`."""
-        value = self.function(activation)
+        value = self.function(activation) if report is None else self.function(activation, report)
         try:
             value = float(np.asarray(value))
         except (TypeError, ValueError):

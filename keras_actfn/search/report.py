@@ -62,7 +62,8 @@ def _table(rows):
         "<th></th></tr>"
     ]
     for rank, row in enumerate(rows, start=1):
-        note = "diverged" if row.diverged else "baseline" if row.baseline else ""
+        notes = {"diverged": row.diverged, "stopped early": row.pruned, "baseline": row.baseline}
+        note = next((name for name, holds in notes.items() if holds), "")
         lines.append(
             f'<tr><td class="number">{rank}</td><td><code>{html.escape(row.expression)}</code></td>'
             f"<td><code>{html.escape(latex_of(row.expression))}</code></td>"

@@ -19,6 +19,7 @@ class SearchRow:
         diverged: Whether the training failed; `value` is then that of chance.
         baseline: Whether it is one of the functions that the search began with.
         seconds: Seconds of the training, or None.
+        pruned: Whether a pruner stopped the training; `value` is then that of its last epoch.
     """
 
     number: int
@@ -28,6 +29,7 @@ class SearchRow:
     diverged: bool = False
     baseline: bool = False
     seconds: float | None = None
+    pruned: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

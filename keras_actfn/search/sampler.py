@@ -8,7 +8,7 @@ would be written into the storage with every trial.
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 
-from .claims import CANDIDATE, in_use
+from .claims import CANDIDATE, evaluated, in_use
 
 
 class CandidateSampler(BaseSampler):
@@ -70,7 +70,7 @@ def state_of(study):
         if number is None:
             continue
         taken.add(number)
-        if trial.state == optuna.trial.TrialState.COMPLETE:
+        if trial.state in evaluated():
             known.append(number)
             values.append(sign * trial.value)
     return known, values, taken

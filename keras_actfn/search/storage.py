@@ -117,7 +117,7 @@ def folder_of(storage, study):
     return Path("runs/search") / study
 
 
-def open_study(storage, name, record, sampler=None):
+def open_study(storage, name, record, sampler=None, pruner=None):
     """The study of this name, made if it is not there; it must search what `record` says.
 
     Args:
@@ -125,6 +125,7 @@ def open_study(storage, name, record, sampler=None):
         name: Name of the study.
         record: What decides the meaning of its trials, for JSON.
         sampler: An Optuna sampler.
+        pruner: An Optuna pruner; None for none.
 
     Returns:
         An `optuna.Study` that maximises.
@@ -141,6 +142,7 @@ def open_study(storage, name, record, sampler=None):
         study_name=name,
         direction="maximize",
         sampler=sampler,
+        pruner=pruner or optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
     found = study.user_attrs.get(RECORD)

@@ -55,6 +55,14 @@ def test_a_finished_function_is_not(study):
     assert claims.confirm(study, announced(study, 8))
 
 
+def test_a_function_that_a_pruner_stopped_is_not(study):
+    stopped = announced(study, 7)
+    stopped.report(0.2, 1)
+    study.tell(stopped, state=optuna.trial.TrialState.PRUNED)
+    assert not claims.confirm(study, announced(study, 7))
+    assert not claims.confirm(study, announced(study, 8), evaluations=1)
+
+
 def test_of_two_the_lower_number_waits_and_gets_it(study):
     first, second = announced(study, 7), announced(study, 7)
     decisions = {}

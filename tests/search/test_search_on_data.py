@@ -60,3 +60,19 @@ def test_training_on_data(tmp_path):
     assert comparison.activations[0] == baseline.expression
     assert len(comparison.runs) == 2 * len(comparison.activations)
     assert comparison.settings["test_images"] == 90
+
+
+def test_reporting_changes_no_training():
+    objective = search.TrainingObjective(
+        build, (points(300, 1), points(90, 2)), epochs=3, batch_size=30, validation=60
+    )
+    reported = {}
+    alone = objective("tanh(x)")
+    measured = objective("tanh(x)", lambda epoch, value: reported.update({epoch: value}))
+    assert measured.value == alone.value
+    np.testing.assert_allclose(measured.details["loss"], alone.details["loss"], rtol=1e-6)
+    shorter = search.TrainingObjective(
+        build, (points(300, 1), points(90, 2)), epochs=2, batch_size=30, validation=60
+    )
+    assert reported.keys() == {1, 2}
+    assert reported[2] == shorter("tanh(x)").value

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..datasets import Dataset, balanced_indices, train_validation_split
 from ..training import compare
-from ..training.compare import _train
+from ..training.compare import train_network
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
 from ..training.network import Network, Plan, Reference, as_the_model_sees
 from ..training.progress import Progress
@@ -149,14 +149,22 @@ class TrainingObjective:
                 loss = self.metric == "loss"
                 report(epoch, -measured["loss"] if loss else measured["accuracy"])
 
-        network = _MeasuredNetwork(activation, self.build_model, recipe, plan, report_value)
+        network = Network(str(activation), activation, self.build_model, recipe, plan)
         network.start_from(self.seed, Reference(self.build_model, recipe, plan))
         held_out = dataclasses.replace(
             self._split, x_validation=self._split.x_test, y_validation=self._split.y_test
         )
         with seeds_drawn_from(self.seed):
-            silent = Progress(0, False)
-            return _train(network, held_out, self.seed, "", epochs, batch_size, silent)
+            return train_network(
+                network,
+                held_out,
+                self.seed,
+                key="",
+                epochs=epochs,
+                batch_size=batch_size,
+                bar=Progress(0, False),
+                after_epoch=report_value,
+            )
 
     def retrain(self, activations, seeds, output=None, progress=False):
         """Train on all training images but the held-out ones, and measure on the test images.
@@ -195,31 +203,6 @@ class TrainingObjective:
             "metric": self.metric,
             "data": data_fingerprint(x, y, x_validation, y_validation)[:20],
         }
-
-
-class _MeasuredNetwork(Network):
-    """A network that tells what it is measured to reach after each epoch, unless it diverged.
-
-    Args:
-        activation: What the builder takes.
-        build_model: The builder.
-        recipe: A `Recipe`.
-        plan: A `Plan`.
-        measured: Function of the epoch, from 1, and what was measured.
-    """
-
-    def __init__(self, activation, build_model, recipe, plan, measured):
-        super().__init__(str(activation), activation, build_model, recipe, plan)
-        self._measured = measured
-        self._epoch = 0
-
-    def measure(self, x, y):
-        """Loss and accuracy on (x, y)."""
-        found = super().measure(x, y)
-        self._epoch += 1
-        if math.isfinite(found["loss"]) and not self.trained.stop_training:
-            self._measured(self._epoch, found)
-        return found
 
 
 class FunctionObjective:

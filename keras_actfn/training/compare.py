@@ -12,6 +12,7 @@ activation use that step: model and optimiser are set back to their initial valu
 of built anew. Batches follow each other as they would in a single `fit`.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def compare(
             network.start_from(seed, reference)
             bar.describe(f"{label}, seed {seed}")
             with seeds_drawn_from(seed):
-                result = _train(network, split, seed, key, epochs, batch_size, bar)
+                result = train_network(network, split, seed, key, epochs, batch_size, bar)
             bar.advance(steps - result.steps)
             store.save(result, run)
             finished[label, seed] = result
@@ -172,8 +173,23 @@ def compare(
     return comparison
 
 
-def _train(network, split, seed, key, epochs, batch_size, bar):
-    """Train from the present state and measure; the result of one run."""
+def train_network(network, split, seed, key, epochs, batch_size, bar, after_epoch=None):
+    """Train from the present state and measure; the result of one run.
+
+    Args:
+        network: A `Network` that has been started.
+        split: A `Split`; its validation images, if any, are measured after each epoch.
+        seed: Seed of the images' order and augmentation.
+        key: Key of the result.
+        epochs: Number of epochs.
+        batch_size: Images a step.
+        bar: A `Progress`.
+        after_epoch: Function of the epoch, from 1, and what was measured, which is called unless
+            the training diverged. It may raise, which ends the training.
+
+    Returns:
+        A `RunResult`.
+    """
     started = time.perf_counter()
 
     def on_step(loss):
@@ -196,7 +212,10 @@ def _train(network, split, seed, key, epochs, batch_size, bar):
             callbacks=[monitor],
         )
         if split.x_validation is not None:
-            held_out.append(network.measure(split.x_validation, split.y_validation)["accuracy"])
+            measured = network.measure(split.x_validation, split.y_validation)
+            held_out.append(measured["accuracy"])
+            if after_epoch and not monitor.diverged and math.isfinite(measured["loss"]):
+                after_epoch(epoch + 1, measured)
         if monitor.diverged:
             break
     test = network.measure(split.x_test, split.y_test)

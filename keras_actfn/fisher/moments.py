@@ -11,11 +11,11 @@ Sums run in float64 whatever the rows' type: in float32 the rounding of a sum ov
 
 import numpy as np
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 def row_blocks(rows: int, dimension: int) -> int:
-    """Return how many rows to treat at once: about 4 MB, at least twice the dimension."""
+    """Return how many rows to treat at once: about 1 MB, at least twice the dimension."""
     return max(2 * dimension, _BLOCK_BYTES // (8 * max(dimension, 1)), 1) if rows else 1
 
 

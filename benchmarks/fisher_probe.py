@@ -6,7 +6,6 @@ What a search does before its first training: 128 images, a new network for each
 process a core. The bar on two cores is three minutes.
 """
 
-import functools
 import os
 import tempfile
 import time
@@ -27,9 +26,8 @@ def main():
     x = generator.normal(size=(256, 28, 28, 1)).astype("float32")
     y = generator.integers(10, size=256)
     with tempfile.TemporaryDirectory() as folder:
-        found = ActivationSearch(
-            functools.partial(LeNet5), ((x, y), (x, y)), three_node(), storage=f"{folder}/s.db"
-        )
+        storage = f"{folder}/s.db"
+        found = ActivationSearch(LeNet5, ((x, y), (x, y)), three_node(), storage=storage)
         start = time.perf_counter()
         print(found.probe(COUNT, workers=os.cpu_count()))
         seconds = time.perf_counter() - start

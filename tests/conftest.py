@@ -1,6 +1,7 @@
 """Settings for every test."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -22,3 +23,15 @@ def _same_start():
     """
     keras.utils.set_random_seed(0)
     keras.backend.clear_session(free_memory=False)  # collecting garbage costs seconds on JAX
+
+
+@pytest.fixture
+def small_model(tmp_path, monkeypatch):
+    """The working folder, new, with a module `small_model` whose `build` commands can name."""
+    from small_search import MODEL
+
+    (tmp_path / "small_model.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("small_model", None)

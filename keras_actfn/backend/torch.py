@@ -19,13 +19,18 @@ def custom_gradient(forward, backward, x, *parameters):
 
 def vector_jacobian_product(function, gradient, x, *parameters):
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
+    return _differentiated(function, gradient, x, *parameters)[1]
+
+
+def _differentiated(function, gradient, *sources):
+    """`function(*sources)`, and its vector-Jacobian product."""
     with torch.enable_grad():
-        sources = [source.detach().requires_grad_() for source in (x, *parameters)]
+        sources = [source.detach().requires_grad_() for source in sources]
         output = function(*sources)
     if not output.requires_grad:  # the function is constant
-        return [torch.zeros_like(source) for source in sources]
+        return output, [torch.zeros_like(source) for source in sources]
     gradients = torch.autograd.grad(output, sources, gradient, allow_unused=True)
-    return [
+    return output.detach(), [
         torch.zeros_like(source) if gradient is None else gradient
         for source, gradient in zip(sources, gradients, strict=True)
     ]
@@ -208,8 +213,7 @@ def pointwise(function, x):
         output, slope = torch.empty_like(x), torch.empty_like(x)
         for tile in _tiles(x):
             part = x[tile]
-            output[tile] = function(part)
-            (slope[tile],) = vector_jacobian_product(function, torch.ones_like(part), part)
+            output[tile], (slope[tile],) = _differentiated(function, torch.ones_like(part), part)
         return output, slope
 
     return keeping(forward, torch.mul, x)

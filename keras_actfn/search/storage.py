@@ -34,7 +34,7 @@ def open_storage(storage):
         storage: As in the table above.
 
     Returns:
-        An `optuna.storages.BaseStorage`, or a URL that Optuna opens.
+        An `optuna.storages.BaseStorage`.
 
     Raises:
         ValueError: If it is a file of another kind.
@@ -59,36 +59,40 @@ def open_storage(storage):
         from optuna.storages.journal import JournalFileBackend
 
         return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    return _open_sqlite(path)
+    return _open_url(f"sqlite:///{path}")
 
 
-def _open_sqlite(path):
-    """Optuna's storage in an SQLite file, which is there with all its tables or not at all.
+def _make_sqlite(path):
+    """Make an SQLite file, if there is none, that has all of Optuna's tables at once.
 
     Optuna makes the tables one by one, which a kill or a second worker of the same moment can
     leave half-done. So they are made in a file of another name, which then gets this one.
     """
     import optuna
 
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            optuna.storages.RDBStorage(f"sqlite:///{draft}").engine.dispose()
-            with contextlib.suppress(OSError):  # another worker was first, or no hard links here
-                os.link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-    return optuna.storages.get_storage(f"sqlite:///{path}")
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        optuna.storages.RDBStorage(f"sqlite:///{draft}").engine.dispose()
+        with contextlib.suppress(OSError):  # another worker was first, or no hard links here
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _open_url(url, attempts=5):
-    """Optuna's storage on a server, where workers of one moment want to make the same tables.
+    """Optuna's storage at a URL, where workers of one moment want to make the same tables.
 
-    All but one of them fail. When they try again, the tables are there.
+    On a server all but one of them fail. When they try again, the tables are there.
     """
     import optuna
+    from sqlalchemy import make_url
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+    file = make_url(url).database if url.startswith("sqlite") else None
+    if file and not file.startswith((":", "file:")):  # neither in memory nor with options
+        _make_sqlite(Path(file))
     if url.startswith("postgresql:"):
         # SQLAlchemy takes psycopg2 before its version 2.1, and psycopg from there on.
         url = url.replace("postgresql:", "postgresql+psycopg:", 1)

@@ -11,33 +11,11 @@ from keras_actfn.cli import main
 
 pytestmark = pytest.mark.once
 
-MODEL = """
-import keras
-import keras_actfn
-
-def build(activation):
-    return keras.Sequential([
-        keras.Input((8, 8, 1)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(12),
-        keras_actfn.activation(activation),
-        keras.layers.Dense(10, activation="softmax"),
-    ])
-"""
 SPACE = "max(unary(x),unary(x))"
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", SPACE, "--probe", "12", "--subset", "300", "--validation", "200"]
 WORDS += ["--batch-size", "20", "--epochs", "8"]
 WORDS += ["--embedding", "pca", "--storage", "search.log"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "small_model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("small_model", None)
 
 
 def finished(path):
@@ -48,14 +26,14 @@ def finished(path):
     return [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
 
 
-def test_search_and_status(folder, capsys):
+def test_search_and_status(small_model, capsys):
     assert main([*WORDS, "--evaluations", "10", "--seeds", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert len(result["evaluations"]) == 10
     best = max(row["value"] for row in result["evaluations"])
     assert result["best"]["value"] == best > 0.2
     assert len(result["retrained"]["runs"]) in (2, 4)
-    page = (folder / result["report"]).read_text(encoding="utf-8")
+    page = (small_model / result["report"]).read_text(encoding="utf-8")
     assert "10 evaluations" in page
     assert result["probe"]["probed"] >= 12
 
@@ -71,7 +49,7 @@ def test_search_and_status(folder, capsys):
     assert f'keras_actfn.activation("{result["best"]["expression"]}")' in out
 
 
-def test_two_workers_never_take_the_same_function(folder):
+def test_two_workers_never_take_the_same_function(small_model):
     assert main([*WORDS, "--evaluations", "2", "--seeds", "0"]) == 0
     words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
     command = [sys.executable, "-m", "keras_actfn", *words]
@@ -83,7 +61,7 @@ def test_two_workers_never_take_the_same_function(folder):
     assert len(functions) == len(set(functions)) == 10
 
 
-def test_errors_are_one_line(folder, capsys):
+def test_errors_are_one_line(small_model, capsys):
     assert main([*WORDS, "--metric", "f1", "--evaluations", "1"]) == 1
     assert "A metric is one of accuracy, loss" in capsys.readouterr().err
     assert main(["search", "worker", "--storage", "empty.log"]) == 1

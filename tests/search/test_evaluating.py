@@ -1,17 +1,15 @@
 """Evaluations that a pruner stops early: they count, are marked, and are never repeated."""
 
 import json
-import sys
 
-import keras
 import numpy as np
 import optuna
 import pytest
+from small_search import build, distance_to_softplus
 
 from keras_actfn import search
-from keras_actfn.activation import activation
 from keras_actfn.cli import main
-from keras_actfn.expressions import SearchSpace, parse
+from keras_actfn.expressions import SearchSpace
 from keras_actfn.search.evaluating import get_pruner
 from keras_actfn.search.sampler import state_of
 
@@ -28,29 +26,12 @@ BASELINES = ("relu", "tanh")
 EPOCHS = 4
 
 
-def build(spec):
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(60),
-            activation(spec),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
-def quality(expression):
-    """The negative distance to softplus on a grid."""
-    x = np.linspace(-3, 3, 61)
-    return -float(np.abs(parse(expression)(x) - np.logaddexp(0, x)).mean())
-
-
 def training(expression, report=None):
     """Rises to the function's quality, one below it in the first epoch."""
     for epoch in range(1, EPOCHS):
         if report is not None:
-            report(epoch, quality(expression) - 1 / epoch)
-    return quality(expression)
+            report(epoch, distance_to_softplus(expression) - 1 / epoch)
+    return distance_to_softplus(expression)
 
 
 class WorseThan(optuna.pruners.BasePruner):
@@ -86,10 +67,12 @@ def test_a_stopped_training_counts_with_its_last_value(tmp_path):
     rows = again.table()
     assert len(rows) == len({row.candidate for row in rows}) == 12
     stopped = {row.expression for row in rows if row.pruned}
-    assert stopped == {row.expression for row in rows if quality(row.expression) < -1.0}
+    assert stopped == {
+        row.expression for row in rows if distance_to_softplus(row.expression) < -1.0
+    }
     assert 0 < len(stopped) < 12
     for row in rows:
-        value = quality(row.expression)
+        value = distance_to_softplus(row.expression)
         assert row.value == pytest.approx(value - 1 / 2 if row.pruned else value)
 
 
@@ -181,26 +164,8 @@ def test_bad_pruners():
         get_pruner("median", epochs=1)
 
 
-MODEL = """
-import keras
-import keras_actfn
-
-def build(activation):
-    return keras.Sequential([
-        keras.Input((8, 8, 1)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(12),
-        keras_actfn.activation(activation),
-        keras.layers.Dense(10, activation="softmax"),
-    ])
-"""
-
-
-def test_the_command(tmp_path, monkeypatch, capsys):
-    (tmp_path / "pruned_model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    words = ["search", "--model", "pruned_model:build", "--data", "digits", "--image-size", "8"]
+def test_the_command(small_model, capsys):
+    words = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
     words += ["--space", "max(unary(x),unary(x))", "--probe", "6", "--embedding", "pca"]
     words += ["--subset", "300", "--validation", "200", "--batch-size", "20", "--epochs", "3"]
     words += ["--evaluations", "9", "--seeds", "0", "--pruner", "halving", "--storage", "s.log"]

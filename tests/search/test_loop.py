@@ -6,14 +6,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 import optuna
 import pytest
+from small_search import build, distance_to_softplus, points
 
 from keras_actfn import search
-from keras_actfn.activation import activation
 from keras_actfn.expressions import SearchSpace
 
 pytestmark = pytest.mark.once
@@ -28,34 +29,7 @@ SPACE = SearchSpace(
 BASELINES = ("relu", "tanh", "swish")
 
 
-def build(spec):
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(60),
-            activation(spec),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
-def points(n, seed):
-    """Three classes around three centres."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 3
-    centres = np.random.default_rng(0).normal(size=(3, 6))
-    return (centres[labels] + rng.normal(size=(n, 6))).astype("float32"), labels
-
-
 DATA = points(300, 1), points(90, 2)
-
-
-def distance_to_softplus(expression):
-    """An objective with a known best: the negative distance to softplus on a grid."""
-    from keras_actfn.expressions import parse
-
-    x = np.linspace(-3, 3, 61)
-    return -float(np.abs(parse(expression)(x) - np.logaddexp(0, x)).mean())
 
 
 def open_search(folder, objective=distance_to_softplus, **options):
@@ -208,7 +182,7 @@ def test_nothing_left(tmp_path):
 PROGRAM = textwrap.dedent(
     """
     import pathlib, sys, time
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {folders!r}
     import test_loop
 
     def slowly(text):
@@ -222,7 +196,8 @@ PROGRAM = textwrap.dedent(
 
 
 def test_killed_at_any_point_it_ends_with_the_same_functions(finished, tmp_path):
-    program = PROGRAM.format(tests=__file__.rpartition("/")[0], folder=str(tmp_path))
+    here = Path(__file__).parent
+    program = PROGRAM.format(folders=[str(here), str(here.parent)], folder=str(tmp_path))
     for enough in (0, 5):
         process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
         evaluated = lambda: count(tmp_path / "search.db")  # noqa: E731

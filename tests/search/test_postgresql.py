@@ -24,21 +24,6 @@ pytestmark = pytest.mark.once
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-MODEL = """
-import os, time
-import keras
-import keras_actfn
-
-def build(activation):
-    time.sleep(float(os.environ.get("SECONDS_TO_BUILD", 0)))
-    return keras.Sequential([
-        keras.Input((8, 8, 1)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(12),
-        keras_actfn.activation(activation),
-        keras.layers.Dense(10, activation="softmax"),
-    ])
-"""
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", "max(unary(x),unary(x))", "--probe", "12", "--embedding", "pca"]
 WORDS += ["--subset", "100", "--validation", "100", "--batch-size", "20", "--seeds", "0"]
@@ -91,15 +76,6 @@ def connect(psycopg, folder, process):
     raise RuntimeError(f"The PostgreSQL server ended with {process.returncode}.")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "small_model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("small_model", None)
-
-
 def test_workers_that_start_at_the_same_moment(server):
     url, workers = server("moment"), 6
     together = Barrier(workers)
@@ -126,7 +102,7 @@ def stopped_at_work(study, workers):
     return None
 
 
-def test_a_killed_workers_function_is_evaluated_by_another(server, folder, monkeypatch):
+def test_a_killed_workers_function_is_evaluated_by_another(server, small_model, monkeypatch):
     url = server("killed")
     assert main([*WORDS, "--storage", url, "--evaluations", "2"]) == 0
     study = optuna.load_study(study_name="activation-search", storage=open_storage(url))

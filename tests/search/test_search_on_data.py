@@ -1,11 +1,10 @@
 """A search that trains by itself, on every backend."""
 
-import keras
 import numpy as np
 import optuna
+from small_search import build, points
 
 from keras_actfn import search
-from keras_actfn.activation import activation
 from keras_actfn.expressions import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -15,25 +14,6 @@ SPACE = SearchSpace(
     unary=["identity", "relu", "tanh", "square", "zero"],
     binary=["add", "max"],
 )
-
-
-def build(spec):
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(60),
-            activation(spec),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
-def points(n, seed):
-    """Three classes around three centres."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 3
-    centres = np.random.default_rng(0).normal(size=(3, 6))
-    return (centres[labels] + rng.normal(size=(n, 6))).astype("float32"), labels
 
 
 def test_training_on_data(tmp_path):

@@ -26,19 +26,19 @@ def test_a_file_keeps_trials(name, tmp_path):
     assert again.direction == optuna.study.StudyDirection.MAXIMIZE
 
 
-@pytest.mark.parametrize("name", ["search.db", "search.log"])
+@pytest.mark.parametrize("name", ["{}/search.db", "{}/search.log", "sqlite:///{}/search.db"])
 def test_workers_that_start_at_the_same_moment(name, tmp_path):
-    workers = 6
+    storage, workers = name.format(tmp_path), 6
     together = Barrier(workers)
 
     def start(_):
         together.wait()
-        study = open_study(open_storage(tmp_path / name), "s", {"space": "a"})
+        study = open_study(open_storage(storage), "s", {"space": "a"})
         study.tell(study.ask(), 0.5)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(start, range(workers)))
-    assert len(open_study(open_storage(tmp_path / name), "s", {"space": "a"}).trials) == workers
+    assert len(open_study(open_storage(storage), "s", {"space": "a"}).trials) == workers
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -47,10 +47,10 @@ class _Mean(nn.Module):
         return x.mean((2, 3))
 
 
-def rebuilt(model, name):
+def rebuilt(model):
     """The chain of layers as a PyTorch module that ends in logits, with the same weights."""
     parts, shape = [], None
-    for layer in model.layers[1:-1] if name == "AllCNNC" else model.layers[1:]:
+    for layer in model.layers[1:]:
         kind = type(layer).__name__
         if kind in ("Conv2D", "Dense"):
             weight, bias = (torch.tensor(np.array(v)) for v in layer.get_weights())
@@ -73,7 +73,7 @@ def rebuilt(model, name):
             parts.append(_ChannelsLast())
         elif kind == "GlobalAveragePooling2D":
             parts.append(_Mean())
-        elif kind != "Dropout":
+        elif kind != "Dropout" and layer.activation is not keras.activations.softmax:
             parts.append(FUNCTIONS[layer.activation.__name__.replace("silu", "swish")]())
         shape = layer.output.shape
     return nn.Sequential(*parts)
@@ -135,8 +135,9 @@ def main():
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=2, help="each function so often")
     options = parser.parse_args()
-    print(f"PyTorch {torch.__version__.split('+')[0]}, {torch.get_num_threads()} threads on")
-    print(f"{os.cpu_count()} cores; medians of wall-clock seconds; batch {BATCH}\n")
+    version, threads = torch.__version__.split("+")[0], torch.get_num_threads()
+    print(f"PyTorch {version}, {threads} threads on {os.cpu_count()} cores; batch {BATCH};")
+    print("medians of wall-clock seconds\n")
     print(f"{'model':<10}{'ours':>8}{'curvlinops':>12}{'ratio':>8}{'traces differ by':>18}")
     for name in options.models:
         x = np.random.default_rng(0).normal(size=(BATCH, *SHAPES[name])).astype("float32")
@@ -144,11 +145,9 @@ def main():
         for text in list(FUNCTIONS) * options.rounds:
             keras.utils.set_random_seed(0)
             model = getattr(applications, name)(text, input_shape=SHAPES[name])
-            module = rebuilt(model, name).eval()
-            (ours, traces), (theirs, others) = (
-                timed(by_us, model, x),
-                timed(by_curvlinops, module, x),
-            )
+            module = rebuilt(model).eval()
+            ours, traces = timed(by_us, model, x)
+            theirs, others = timed(by_curvlinops, module, x)
             seconds.append((ours, theirs))
             apart = max(apart, np.max(np.abs(np.divide(sorted(others), sorted(traces)) - 1)))
         ours, theirs = (statistics.median(part) for part in zip(*seconds[1:], strict=True))

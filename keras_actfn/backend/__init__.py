@@ -9,13 +9,17 @@ this package only for what is missing there.
 `backward(gradient, x, *parameters)` returns the gradients to x and to each parameter, given the
 gradient to the output. The first axis of x is the batch, and parameters broadcast against the
 axes behind it; either function may be called on slices of the batch, the parameters' gradients
-being summed over them. Only x and the parameters are kept for the backward pass.
+being summed over them. Only x and the parameters are kept for the backward pass. With `sums`,
+what `backward` returns behind the gradient to x is elementwise as well, and
+`sums(*that, *parameters)` returns the gradients to the parameters.
 (`keras.ops.custom_gradient` passes the gradient differently on each backend, takes one tensor
 output on PyTorch only, and hides errors there.)
 
 `keeping(forward, backward, x)` is for many backward passes after one forward pass: what
 `forward` returns beside its output is kept, and shortens them.
 """
+
+import functools
 
 from ._load import BACKENDS, backend
 from .piecewise import piecewise_linear
@@ -56,8 +60,5 @@ def elementwise(function, x, *parameters):
     Returns:
         Tensor of the shape and dtype of x.
     """
-
-    def backward(gradient, x, *parameters):
-        return vector_jacobian_product(function, gradient, x, *parameters)
-
+    backward = functools.partial(vector_jacobian_product, function)
     return custom_gradient(function, backward, x, *parameters)

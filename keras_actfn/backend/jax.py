@@ -13,7 +13,7 @@ _PULLBACK_BYTES = 1 << 25
 _CHUNK = 1 << 16
 
 
-def custom_gradient(forward, backward, x, *parameters):
+def custom_gradient(forward, backward, x, *parameters, sums=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
     Reverse mode only: JAX has no forward mode for a function with its own vector-Jacobian
@@ -29,7 +29,8 @@ def custom_gradient(forward, backward, x, *parameters):
 
     def pull_back(saved, gradient):
         x, parameters = saved
-        return tuple(backward(gradient, x, *parameters))
+        to_x, *rest = backward(gradient, x, *parameters)
+        return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
 
     apply.defvjp(save, pull_back)
     return apply(x, *parameters)
@@ -95,11 +96,12 @@ def _kernel(function):
     return jax.jit(functools.partial(_value_and_slope, function))
 
 
-def segment_sums(first, second, segments, count):
-    """Sums of two flat arrays over equal `segments` in 0 … count − 1."""
+def knot_sums(left, right, index, knots, channels):
+    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
     # One scatter of complex numbers costs as much as one scatter of real numbers.
-    sums = jax.ops.segment_sum(jax.lax.complex(first, second), segments, count)
-    return sums.real, sums.imag
+    pairs = jax.lax.complex(left, right).reshape(-1)
+    sums = jax.ops.segment_sum(pairs, index.reshape(-1), (knots + 1) * channels)
+    return sums.real[:-channels] + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
 
 
 def bessel_i0e(x):

@@ -46,17 +46,15 @@ def piecewise_linear(x, values, low, high, clamp):
     """
     last = values.shape[0] - 1
     bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
-    grid = {"low": low, "scale": last / (high - low), "bounds": bounds}
-    if hasattr(backend, "interpolate"):
-        value, gradient = backend.interpolate, backend.interpolate_gradient
-    else:
-        grid["select"] = backend.fuses(x)
-        value, gradient = interpolate, interpolate_gradient
-    return backend.custom_gradient(partial(value, **grid), partial(gradient, **grid), x, values)
+    grid = {"low": low, "scale": last / (high - low), "bounds": bounds, "select": backend.fuses(x)}
+    value, gradient = partial(interpolate, **grid), partial(interpolate_gradient, **grid)
+    return backend.custom_gradient(value, gradient, x, values, sums=sums_by_knot)
 
 
 def interpolate(x, values, *, low, scale, bounds, select=True):
     """f(x), where `scale` is 1 / h, `bounds` clip the position t, and see `_look_up`."""
+    if _in_place():
+        return backend.interpolate(x, values, low=low, scale=scale, bounds=bounds)
     position, segment = _locate(x, values, low, scale, bounds)
     base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment, select)
     offset = position - ops.cast(segment, position.dtype)
@@ -64,7 +62,10 @@ def interpolate(x, values, *, low, scale, bounds, select=True):
 
 
 def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True):
-    """Gradients to x and to the values, given the one to f(x)."""
+    """Gradient to x, given the one to f(x), and the arguments of `sums_by_knot`."""
+    if _in_place():
+        grid = {"low": low, "scale": scale, "bounds": bounds}
+        return backend.interpolate_gradient(gradient, x, values, **grid)
     position, segment = _locate(x, values, low, scale, bounds)
     (rise,) = _look_up((values[1:] - values[:-1],), segment, select)
     gradient = ops.cast(gradient, position.dtype)
@@ -74,20 +75,31 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True
     if bounds[0] == 0:  # constant outside the knots
         inside = ops.logical_and(x >= low, x < low + (values.shape[0] - 1) / scale)
     to_x = ops.where(inside, to_x, ops.zeros_like(to_x))
-    counted = ops.where(number, gradient, ops.zeros_like(gradient))
-    offset = position - ops.cast(segment, position.dtype)
-    offset = ops.where(number, offset, ops.zeros_like(offset))
-    shape = (values.shape[0] - 1, *values.shape[1:])
-    total, right = backend.segment_sums(
-        ops.reshape(counted, (-1,)),
-        ops.reshape(counted * offset, (-1,)),
-        ops.reshape(_flat_index(segment, shape), (-1,)),
-        math.prod(shape),
-    )
-    total, right = ops.reshape(total, shape), ops.reshape(right, shape)
-    rest = [[0, 0]] * (len(shape) - 1)
-    to_values = ops.pad(total - right, [[0, 1], *rest]) + ops.pad(right, [[1, 0], *rest])
-    return ops.cast(to_x, x.dtype), ops.cast(to_values, values.dtype)
+    right = gradient * (position - ops.cast(segment, position.dtype))
+    row = ops.where(number, segment, ops.full_like(segment, values.shape[0]))
+    return ops.cast(to_x, x.dtype), gradient - right, right, _flat_index(row, values.shape)
+
+
+def sums_by_knot(left, right, index, values):
+    """Gradient to the values, from the parts of the gradient to f(x) that belong to two knots.
+
+    Args:
+        left: For each x, the part of the knot to its left.
+        right: The part of the next knot.
+        index: Index of the knot to the left and of the channel in `values`, flattened; where x
+            is NaN, of a knot beyond the last one.
+        values: The values at the knots.
+
+    Returns:
+        A tuple of one tensor, shaped as `values`.
+    """
+    sums = backend.knot_sums(left, right, index, values.shape[0], math.prod(values.shape[1:]))
+    return (ops.cast(ops.reshape(sums, values.shape), values.dtype),)
+
+
+def _in_place():
+    """Whether the backend has functions that reuse their temporaries, and no compiler reads on."""
+    return hasattr(backend, "interpolate") and not backend.tracing()
 
 
 def _locate(x, values, low, scale, bounds):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 
-def custom_gradient(forward, backward, x, *parameters):
+def custom_gradient(forward, backward, x, *parameters, sums=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
     While a graph is traced under a gradient tape, both become XLA kernels inside it:
@@ -16,10 +16,14 @@ def custom_gradient(forward, backward, x, *parameters):
         return forward(x, *parameters)
     fuse = tf.function(jit_compile=True, autograph=False) if fuses(x) else lambda kernel: kernel
 
+    def gradients(gradient, x, *parameters):
+        to_x, *rest = backward(gradient, x, *parameters)
+        return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
+
     @tf.custom_gradient
     def apply(x, *parameters):
         def pull_back(gradient):
-            return fuse(backward)(gradient, x, *parameters)
+            return fuse(gradients)(gradient, x, *parameters)
 
         return fuse(forward)(x, *parameters), pull_back
 
@@ -37,12 +41,13 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     )
 
 
-def segment_sums(first, second, segments, count):
-    """Sums of two flat arrays over equal `segments` in 0 … count − 1."""
-    return (
-        tf.math.unsorted_segment_sum(first, segments, count),
-        tf.math.unsorted_segment_sum(second, segments, count),
-    )
+def knot_sums(left, right, index, knots, channels):
+    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
+    size = (knots + 1) * channels
+    left, right, index = (tf.reshape(array, [-1]) for array in (left, right, index))
+    left = tf.math.unsorted_segment_sum(left, index, size)
+    right = tf.math.unsorted_segment_sum(right, index, size)
+    return left[:-channels] + tf.pad(right, [[channels, 0]])[: knots * channels]
 
 
 def fuses(x):

@@ -1,20 +1,46 @@
 """The functions of `keras_actfn.backend` on PyTorch."""
 
+import math
+
 import torch
+
+from . import _torch_fusion as fusion
 
 #: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
 _TILE = 1 << 17
 
 
-def custom_gradient(forward, backward, x, *parameters):
+def custom_gradient(forward, backward, x, *parameters, sums=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
-    On a CPU both run tile by tile over the batch. Under `torch.compile` and every export
-    the plain `forward` is traced: the compiler fuses and rematerialises by itself.
+    On a CPU large tensors go through compiled loops (see `_torch_fusion`), others slice by
+    slice of the batch. Under `torch.compile` and every export the plain `forward` is traced:
+    the compiler fuses and rematerialises by itself.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if tracing() or torch.jit.is_tracing():
         return forward(x, *parameters)
-    return _Tiled.apply(forward, backward, x, *parameters)
+    return _Recomputing.apply(forward, backward, sums, x, *parameters)
+
+
+def tracing():
+    """Whether a function is being read for compilation."""
+    return fusion.tracing() or torch.compiler.is_compiling()
+
+
+def fuses(x):
+    """Whether functions of tensors like x, where they are compiled, have their own gradient."""
+    return not torch.compiler.is_compiling()
+
+
+def knot_sums(left, right, index, knots, channels):
+    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
+    rows = math.gcd(index.numel(), 8)  # to share out among threads
+    index = index.reshape(rows, -1).to(torch.int64)
+    size = (knots + 2) * channels
+    sums = torch.zeros(rows, size, dtype=left.dtype, device=left.device)
+    sums.scatter_add_(1, index, left.reshape(rows, -1))
+    sums[:, channels:].scatter_add_(1, index, right.reshape(rows, -1))
+    return sums.sum(0)[: knots * channels]
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -41,6 +67,7 @@ def interpolate(x, values, *, low, scale, bounds):
     values = values.to(torch.promote_types(x.dtype, values.dtype))
     offset, segment = _locate(x, values, low, scale, bounds)
     output = _look_up(_rise(values), segment).mul_(offset)
+    values = torch.cat([values, torch.zeros_like(values[:1])])
     return output.add_(_look_up(values, segment)).to(x.dtype)
 
 
@@ -53,28 +80,19 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
     to_x = _look_up(_rise(values), segment).mul_(gradient).mul_(scale)
     if bounds[0] == 0:  # constant outside the knots
         to_x.mul_((x >= low) & (x < low + (values.shape[0] - 1) / scale))
-    offset.mul_(gradient)
-    total, right = (
-        torch.zeros(values.numel(), dtype=values.dtype, device=x.device)
-        .scatter_add_(0, segment.reshape(-1), part.reshape(-1))
-        .view(values.shape)[:-1]
-        for part in (gradient, offset)
-    )
-    to_values = torch.zeros_like(values)
-    to_values[:-1] += total - right
-    to_values[1:] += right
-    return to_x.to(x.dtype), to_values.to(dtype)
+    right = offset.mul_(gradient)
+    return to_x.to(x.dtype), gradient - right, right, segment
 
 
 def _locate(x, values, low, scale, bounds):
-    """Offset of x in its segment, and the segment's row of a table of `values.shape`.
+    """Offset of x in its segment, and the segment's index in a table of rows and channels.
 
-    NaN is put into the last row, which belongs to no segment.
+    NaN is put into a row beyond that of the last knot.
     """
     last = values.shape[0] - 1
     position = x.to(values.dtype).sub(low).mul_(scale)
     position.clamp_(*bounds)
-    segment = position.clamp(0, last - 1).floor_().nan_to_num_(nan=last)
+    segment = position.clamp(0, last - 1).floor_().nan_to_num_(nan=last + 1)
     offset = position.sub_(segment)
     segment = segment.to(torch.int32).to(torch.int64)  # two fast conversions, one slow
     channels = values[0].numel()
@@ -85,57 +103,66 @@ def _locate(x, values, low, scale, bounds):
 
 
 def _rise(values):
-    """Rise of each segment, with a row of zeros for the last knot."""
-    return torch.cat([values[1:] - values[:-1], torch.zeros_like(values[:1])])
+    """Rise of each segment, with rows of zeros for the last knot and beyond."""
+    zeros = torch.zeros_like(values[:1])
+    return torch.cat([values[1:] - values[:-1], zeros, zeros])
 
 
 def _look_up(table, index):
     return table.reshape(-1).index_select(0, index.reshape(-1)).view(index.shape)
 
 
-class _Tiled(torch.autograd.Function):
-    """Runs a function and its gradient over slices of the batch, keeping only its arguments."""
+class _Recomputing(torch.autograd.Function):
+    """A function with its own gradient, of which only the arguments are kept."""
 
     @staticmethod
-    def forward(ctx, forward, backward, x, *parameters):
-        ctx.functions = forward, backward
+    def forward(ctx, forward, backward, sums, x, *parameters):
+        ctx.functions = forward, backward, sums
         ctx.save_for_backward(x, *parameters)
-        tiles = _tiles(x)
-        if len(tiles) == 1:
-            return forward(x, *parameters)
-        output = torch.empty_like(x)
-        for tile in tiles:
-            output[tile] = forward(x[tile], *parameters)
+        (output,) = _evaluate(forward, (x,), parameters)
         return output
 
     @staticmethod
     def backward(ctx, gradient):
-        forward, backward = ctx.functions
+        forward, backward, sums = ctx.functions
         x, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted
             sources = [s for s in (x, *parameters) if s.requires_grad]
             output = forward(x, *parameters)
             found = iter(torch.autograd.grad(output, sources, gradient, create_graph=True))
-            return None, None, *(next(found) if s.requires_grad else None for s in (x, *parameters))
-        tiles = _tiles(x)
-        if len(tiles) == 1:
-            return None, None, *backward(gradient, x, *parameters)
-        to_x = torch.empty_like(x)
-        totals = [torch.zeros_like(parameter) for parameter in parameters]
-        for tile in tiles:
-            to_x[tile], *parts = backward(gradient[tile], x[tile], *parameters)
-            for total, part in zip(totals, parts, strict=True):
-                total += part
-        return None, None, to_x, *totals
+            gradients = [next(found) if s.requires_grad else None for s in (x, *parameters)]
+        else:
+            gradients = _evaluate(backward, (gradient, x), parameters, sums)
+        return None, None, None, *gradients
+
+
+def _evaluate(function, arrays, parameters, sums=None):
+    """`function(*arrays, *parameters)` as a list, slice by slice where that is faster.
+
+    What follows the first result is added up over the slices, after `sums` where given.
+    """
+    output = torch.empty_like(arrays[-1])
+    tensors, run = (output, *arrays), None
+    if fusion.worthwhile(output, parameters):
+        slices = list(fusion.slices(tensors, whole=sums is None))
+        run = fusion.compiled(function, slices[0], parameters)
+    if run is None:
+        run = fusion.into(function)
+        slices = ([tensor[tile] for tensor in tensors] for tile in _tiles(output))
+    parts = []
+    for some in slices:
+        rest = run(*some, *parameters)
+        parts.append(rest if sums is None else sums(*rest, *parameters))
+    return [output, *(sum(each) for each in zip(*parts, strict=True))]
 
 
 def _tiles(x):
-    """Slices of the batch axis of about `_TILE` elements each; one slice off the CPU."""
-    batch = x.shape[0] if x.ndim else 1
+    """Slices of the first axis of about `_TILE` elements each; one slice off the CPU."""
+    count = x.shape[0] if x.ndim else 1
     if x.device.type != "cpu" or x.numel() <= _TILE:
         return [slice(None)]
-    step = max(1, _TILE * batch // x.numel())
-    return [slice(start, start + step) for start in range(0, batch, step)]
+    step = max(1, _TILE * count // x.numel())
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def bessel_i0e(x):

@@ -1,5 +1,7 @@
 """Learned mixes of base functions, held in the convex or affine hull by a constraint."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -31,7 +33,7 @@ class _HullActivation(LearnableActivation):
 
     def activate(self, x, coefficients):
         """The sum of the base functions of x, weighted by the coefficients."""
-        return backend.elementwise(self._combine, x, coefficients)
+        return backend.elementwise(functools.partial(_combine, self._functions), x, coefficients)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -47,13 +49,6 @@ class _HullActivation(LearnableActivation):
             "initializer": initializer,
             "constraint": constraints.serialize(self.constraint),
         }
-
-    def _combine(self, x, coefficients):
-        wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients.dtype))
-        terms = [
-            coefficients[index] * function(wide) for index, function in enumerate(self._functions)
-        ]
-        return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 
     def _initial_coefficients(self, shape, dtype=None):
         if self.initializer == "uniform":
@@ -171,6 +166,12 @@ class AffineHullActivation(_HullActivation):
         **kwargs,
     ):
         super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
+
+
+def _combine(functions, x, coefficients):
+    wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients.dtype))
+    terms = [coefficients[index] * function(wide) for index, function in enumerate(functions)]
+    return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 
 
 def _base_function_argument(base_functions, owner):

@@ -1,0 +1,111 @@
+"""Functions of large CPU tensors, compiled by `torch.compile` into one loop.
+
+Run operation by operation, an elementwise function of many operations takes several times
+longer than ReLU. Compiled, it takes about as long; the price is a few seconds for each new
+function, so only tensors of a million elements and more are worth it. Where PyTorch cannot
+compile, for want of a C++ compiler or for a function that it does not understand, and where
+`TORCH_COMPILE_DISABLE=1` is set, the function runs as it is.
+"""
+
+import contextvars
+import functools
+import logging
+import os
+
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+#: Tensors with fewer elements are not worth the compilation.
+_FEWEST_ELEMENTS = 1 << 19
+
+#: Elements of a slice, where sums follow the loop: what they take then stays in the cache.
+_SLICE = 1 << 18
+
+#: How many compiled functions are kept.
+_MOST_COMPILED = 64
+
+_COMPILED = {}
+_TRACING = contextvars.ContextVar("tracing", default=False)
+_LOGGER = logging.getLogger(__name__)
+
+
+def worthwhile(x, parameters):
+    """Whether a function of a tensor like x and of these parameters should be compiled.
+
+    It should where x is large, and every parameter is shared by all elements of x: one that
+    may vary along an axis of x could not be lined up with a slice of it.
+    """
+    shared = all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
+    return x.device.type == "cpu" and x.numel() >= _FEWEST_ELEMENTS and shared
+
+
+def slices(tensors, whole):
+    """Yield flat slices of tensors of one shape, or all in one; those of the first are views.
+
+    Elements come in the order in which the first tensor has them in memory, so that others in
+    the same order are not copied.
+    """
+    order = sorted(range(tensors[0].ndim), key=tensors[0].stride, reverse=True)
+    tensors = [tensor.permute(order).reshape(-1) for tensor in tensors]
+    size = tensors[0].numel() if whole else _SLICE
+    for start in range(0, tensors[0].numel(), size):
+        yield [tensor[start : start + size] for tensor in tensors]
+
+
+def into(function):
+    """A function of an output and the arguments that writes the first result into the output.
+
+    It returns the list of the other results.
+    """
+
+    def write(output, *tensors):
+        results = function(*tensors)
+        first, *rest = results if isinstance(results, (list, tuple)) else [results]
+        output.copy_(first)
+        return rest
+
+    return write
+
+
+def tracing():
+    """Whether a function is being read for compilation."""
+    return _TRACING.get()
+
+
+def compiled(function, arrays, parameters):
+    """`into(function)` compiled for tensors such as these, or None if that fails.
+
+    It is found again for the same function of the same arguments, and arrays of other sizes.
+    """
+    if os.environ.get("TORCH_COMPILE_DISABLE") == "1":
+        return None
+    kinds = [array.dtype for array in arrays], [(p.dtype, p.shape) for p in parameters]
+    kind = _identity(function), *map(tuple, kinds)
+    try:
+        if kind in _COMPILED:
+            return _COMPILED[kind]
+    except TypeError:  # an unhashable argument: each call would compile
+        return None
+    while len(_COMPILED) >= _MOST_COMPILED:
+        del _COMPILED[next(iter(_COMPILED))]
+    tensors = *arrays, *parameters
+    before = _TRACING.set(True)
+    try:
+        # Operations alone: torch.compile would read, and watch for changes, Keras's own code.
+        operations = make_fx(into(function), tracing_mode="symbolic")(*tensors)
+        _COMPILED[kind] = torch.compile(operations.forward, dynamic=True, fullgraph=True)
+        _COMPILED[kind](*tensors)
+    except Exception as error:  # whatever the compiler stumbles over, the function still runs
+        _LOGGER.info("%s runs uncompiled: %s", function, error)
+        _COMPILED[kind] = None
+    finally:
+        _TRACING.reset(before)
+    return _COMPILED[kind]
+
+
+def _identity(function):
+    """What is equal for two functions that do the same."""
+    if not isinstance(function, functools.partial):
+        return function
+    arguments = tuple(map(_identity, function.args))
+    return _identity(function.func), arguments, tuple(sorted(function.keywords.items()))

@@ -1,0 +1,151 @@
+"""Large tensors go through loops compiled by PyTorch; the numbers stay those of the formulas."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from reference.piecewise import piecewise_linear, value_gradients
+from scipy.special import erfc
+
+import keras_actfn
+from keras_actfn.layers import AffineHullActivation
+
+if keras.backend.backend() != "torch":
+    pytest.skip("only PyTorch compiles inside the layers", allow_module_level=True)
+
+import torch
+
+from keras_actfn.backend import _torch_fusion as fusion
+
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler"
+)
+
+
+@pytest.fixture(autouse=True)
+def small_counts_as_large(monkeypatch):
+    monkeypatch.setattr(fusion, "_FEWEST_ELEMENTS", 1 << 10)
+    monkeypatch.setattr(fusion, "_SLICE", 1 << 9)
+    monkeypatch.setattr(fusion, "_COMPILED", {})
+
+
+def crrelu(x, epsilon):
+    bump = x * np.exp(-(x**2) / 2)
+    slope = (x > 0) + epsilon * (1 - x**2) * np.exp(-(x**2) / 2)
+    return np.maximum(x, 0) + epsilon * bump, slope, [bump]
+
+
+def hull(x, coefficients):
+    terms = [x, np.maximum(x, 0), np.tanh(x)]
+    slopes = [1, x > 0, 1 - np.tanh(x) ** 2]
+    value, slope = (
+        sum(c * part for c, part in zip(coefficients, parts, strict=True))
+        for parts in (terms, slopes)
+    )
+    return value, slope, terms
+
+
+def pwl(x, values):
+    grid = (-3.0, 3.0, "linear")
+    segment = np.clip(np.floor((x + 3) * 32 / 6), 0, 31).astype(int)
+    slope = (np.diff(values) * 32 / 6)[segment]
+    return piecewise_linear(x, values, *grid), slope, value_gradients(x, 33, *grid)
+
+
+def expression(x):
+    return x * erfc(x), erfc(x) - x * 2 / np.sqrt(np.pi) * np.exp(-(x**2)), []
+
+
+CASES = {
+    "crrelu(epsilon=0.3)": crrelu,
+    "aff(identity,relu,tanh)": hull,
+    "pwl(initial=tanh)": pwl,
+    "mul(x,erfc(x))": expression,
+}
+
+
+def run(layer, x, upstream):
+    """The output and the gradients to x and to the parameter, as NumPy arrays."""
+    x = x.clone().requires_grad_()
+    sources = [x, *(variable.value for variable in layer.trainable_variables)]
+    output = layer(x)
+    gradients = torch.autograd.grad(output, sources, upstream)
+    assert output.stride() == gradients[0].stride() == x.stride()
+    return [tensor.detach().numpy() for tensor in (output, *gradients)]
+
+
+@needs_compiler
+@pytest.mark.parametrize("spec", CASES)
+def test_values_and_gradients(spec):
+    rng = np.random.default_rng(0)
+    x, upstream = (
+        torch.tensor(rng.normal(size=(6, 5, 9, 7)) * 2, dtype=torch.float32).permute(0, 2, 3, 1)
+        for _ in range(2)
+    )
+    layer = keras_actfn.activation(spec)
+    layer.build((None, 9, 7, 5))
+    parameters = [keras.ops.convert_to_numpy(v) for v in layer.trainable_variables]
+    value, slope, by_parameter = CASES[spec](x.double().numpy(), *parameters)
+    expected = [value, slope * upstream.numpy()]
+    if parameters:
+        expected.append([np.sum(part * upstream.numpy()) for part in by_parameter])
+    # Gradients in another order than x's, and a second size, go through the same loops.
+    for order in (upstream, upstream.contiguous()):
+        for found, wanted in zip(run(layer, x, order), expected, strict=True):
+            wanted = np.asarray(wanted).reshape(found.shape)
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+    found = run(layer, x[:5], upstream[:5])
+    np.testing.assert_allclose(found[0], value[:5], rtol=1e-5, atol=1e-5)
+    assert len(fusion._COMPILED) == 2 and None not in fusion._COMPILED.values()
+
+
+@needs_compiler
+def test_nan_adds_nothing_to_the_knots():
+    layer = keras_actfn.activation("pwl")
+    x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
+    upstream = torch.ones_like(x)
+    _, _, expected = run(layer, x, upstream.where(x != x[1, 3, 3], 0.0))
+    x[1, 3, 3] = float("nan")
+    output, to_x, to_values = run(layer, x, upstream)
+    assert np.isnan(output[1, 3, 3]) and np.isnan(output).sum() == 1
+    assert to_x[1, 3, 3] == 0
+    np.testing.assert_allclose(to_values, expected, rtol=1e-6, atol=1e-6)
+    assert None not in fusion._COMPILED.values()
+
+
+@needs_compiler
+def test_layers_of_the_same_function_share_a_loop_and_others_do_not():
+    x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
+    for spec in ("pwl", "pwl(initial=tanh)"):
+        run(keras_actfn.activation(spec), x, torch.ones_like(x))
+    assert len(fusion._COMPILED) == 2
+    narrow = keras_actfn.activation("pwl(knots=17,low=-1.5,high=1.5,initial=tanh)")
+    output, *_ = run(narrow, x, torch.ones_like(x))
+    assert len(fusion._COMPILED) == 4
+    values = np.tanh(np.linspace(-1.5, 1.5, 17))
+    expected = piecewise_linear(x.numpy(), values, -1.5, 1.5, "linear")
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable(package="test_torch_fusion")
+def unreadable(x):
+    return x * 2 if float(keras.ops.max(x)) > 0 else x * 3
+
+
+def test_what_cannot_be_compiled_still_runs(caplog):
+    layer = AffineHullActivation((unreadable,), initializer=[1.0])
+    x = torch.linspace(1, 4, 2048).reshape(2, 32, 32)
+    with caplog.at_level("INFO", logger=fusion.__name__):
+        output, to_x, _ = run(layer, x, torch.ones_like(x))
+    np.testing.assert_allclose(output, 2 * x.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(to_x, 2, rtol=1e-6)
+    assert list(fusion._COMPILED.values()) == [None, None] and "unreadable" in caplog.text
+
+
+def test_switched_off(monkeypatch):
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+    x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
+    output, *_ = run(keras_actfn.activation("crrelu"), x, torch.ones_like(x))
+    assert not fusion._COMPILED
+    np.testing.assert_allclose(output, crrelu(x.double().numpy(), 0.01)[0], rtol=1e-5, atol=1e-6)

@@ -29,6 +29,8 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
 
     def pull_back(saved, gradient):
         x, parameters = saved
+        if backward is None:
+            return vector_jacobian_product(forward, gradient, x, *parameters)
         to_x, *rest = backward(gradient, x, *parameters)
         return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
 

@@ -1,5 +1,8 @@
 """The functions of `keras_actfn.backend` on TensorFlow."""
 
+import functools
+import math
+
 import tensorflow as tf
 from tensorflow.python.eager import record
 
@@ -7,27 +10,59 @@ from tensorflow.python.eager import record
 def custom_gradient(forward, backward, x, *parameters, sums=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
-    While a graph is traced under a gradient tape, both become XLA kernels inside it:
+    While a graph is traced under a gradient tape, all become XLA kernels inside it:
     TensorFlow's graph runs one kernel per operation otherwise, several times slower for a
     chain of elementwise ones. Where no tape watches, `forward` alone is traced, in plain
     operations that every export format knows.
     """
     if not record.could_possibly_record():
         return forward(x, *parameters)
-    fuse = tf.function(jit_compile=True, autograph=False) if fuses(x) else lambda kernel: kernel
+    fuse = functools.partial(tf.function, jit_compile=True, autograph=False)
+    fuse = fuse if fuses(x) else lambda function: function
 
     def gradients(gradient, x, *parameters):
+        if backward is None:
+            return vector_jacobian_product(forward, gradient, x, *parameters)
         to_x, *rest = backward(gradient, x, *parameters)
         return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
+
+    def apart(gradient, x, *parameters):
+        # One kernel for all would keep what they share in memory, which takes longer.
+        to_x = fuse(lambda *arguments: gradients(*arguments)[0])(gradient, x, *parameters)
+        folded = fuse(functools.partial(_folded_gradients, forward))(gradient, x, *parameters)
+        return to_x, *(tf.reduce_sum(part) for part in folded)
+
+    shared = all(parameter.shape.rank == 0 for parameter in parameters)
+    fold = backward is None and parameters and shared and fuses(x)
 
     @tf.custom_gradient
     def apply(x, *parameters):
         def pull_back(gradient):
-            return fuse(gradients)(gradient, x, *parameters)
+            return (apart if fold else fuse(gradients))(gradient, x, *parameters)
 
         return fuse(forward)(x, *parameters), pull_back
 
     return apply(x, *parameters)
+
+
+def _folded_gradients(function, gradient, x, *parameters):
+    """Gradients to scalar parameters, as tensors whose elements are still to be added up.
+
+    XLA adds up a tensor slowly on a CPU, and several tensors quickly: each sample is folded
+    into equal parts, and the parts added.
+    """
+    size = math.prod(x.shape[1:])
+    count = max(count for count in range(1, 9) if size % count == 0)
+    gradient, x = (
+        tf.unstack(tf.reshape(t, (-1, count, size // count)), axis=1) for t in (gradient, x)
+    )
+    parameters = [parameter * tf.ones_like(x[0], parameter.dtype) for parameter in parameters]
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        outputs = [function(part, *parameters) for part in x]
+    return tape.gradient(
+        outputs, parameters, gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -45,9 +80,10 @@ def knot_sums(left, right, index, knots, channels):
     """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
     size = (knots + 1) * channels
     left, right, index = (tf.reshape(array, [-1]) for array in (left, right, index))
-    left = tf.math.unsorted_segment_sum(left, index, size)
-    right = tf.math.unsorted_segment_sum(right, index, size)
-    return left[:-channels] + tf.pad(right, [[channels, 0]])[: knots * channels]
+    # One sum of complex numbers is faster than two sums.
+    sums = tf.math.unsorted_segment_sum(tf.complex(left, right), index, size)
+    from_right = tf.pad(tf.math.imag(sums)[: -2 * channels], [[channels, 0]])
+    return tf.math.real(sums)[:-channels] + from_right
 
 
 def fuses(x):

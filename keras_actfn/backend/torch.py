@@ -1,5 +1,6 @@
 """The functions of `keras_actfn.backend` on PyTorch."""
 
+import functools
 import math
 
 import torch
@@ -19,6 +20,8 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
     """
     if tracing() or torch.jit.is_tracing():
         return forward(x, *parameters)
+    if backward is None:
+        backward = functools.partial(vector_jacobian_product, forward)
     return _Recomputing.apply(forward, backward, sums, x, *parameters)
 
 

@@ -33,7 +33,8 @@ class _HullActivation(LearnableActivation):
 
     def activate(self, x, coefficients):
         """The sum of the base functions of x, weighted by the coefficients."""
-        return backend.elementwise(functools.partial(_combine, self._functions), x, coefficients)
+        combine = functools.partial(_combine, self._functions)
+        return backend.elementwise(combine, x, *ops.unstack(coefficients))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -168,9 +169,9 @@ class AffineHullActivation(_HullActivation):
         super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
 
 
-def _combine(functions, x, coefficients):
-    wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients.dtype))
-    terms = [coefficients[index] * function(wide) for index, function in enumerate(functions)]
+def _combine(functions, x, *coefficients):
+    wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients[0].dtype))
+    terms = [c * function(wide) for c, function in zip(coefficients, functions, strict=True)]
     return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 
 

@@ -7,15 +7,21 @@ of one layer on (128, 32, 32, 32) with gradients to the input and the parameters
 KerasNet train steps on batches of 128 images. Each round times every candidate once, so that a
 change in the machine's speed meets them all; printed are medians of the rounds, divided by
 ReLU's. `naive PWL` is the textbook form, floor and gather, differentiated by the backend.
+
+On PyTorch the first table also has torchpwl and rational-activations, where they are installed
+(`pip install --no-deps torchpwl rational_activations`), and PyTorch runs twice: the second time
+with `TORCH_COMPILE_DISABLE=1`, as on a machine without a C++ compiler.
 """
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
 import time
 
 SHAPE = (128, 32, 32, 32)
+MODES = {"jax": [""], "tensorflow": ["graph", "XLA"], "torch": ["", "uncompiled"]}
 
 LAYERS = {
     "relu": "relu",
@@ -29,6 +35,8 @@ LAYERS = {
     "conv(identity,relu)": "conv(identity,relu)",
     "aff(identity,relu,tanh)": "aff(identity,relu,tanh)",
 }
+#: Layers of other packages for PyTorch, by their import names.
+PEERS = {"torchpwl, 33 knots": "torchpwl", "rational-activations (5, 4)": "rational"}
 IN_KERASNET = ("relu", "Keras PReLU, one slope", "naive PWL", "PWL", "CRReLU",
                "conv(identity,relu)", "aff(identity,relu,tanh)")  # fmt: skip
 
@@ -45,11 +53,14 @@ def main():
         return
     print(f"{os.cpu_count()} cores; medians of {arguments.rounds} rounds; time / ReLU's\n")
     for backend in arguments.backends:
-        for mode in ("graph", "XLA") if backend == "tensorflow" else ("",):
+        for mode in MODES[backend]:
             command = [sys.executable, __file__, "--one", f"{backend} {mode}".strip()]
+            environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            if mode == "uncompiled":
+                environment["TORCH_COMPILE_DISABLE"] = "1"
             subprocess.run(
                 [*command, "--rounds", str(arguments.rounds)],
-                env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env={**os.environ, **environment},
                 check=True,
             )
 
@@ -57,13 +68,16 @@ def main():
 def measure(title, rounds):
     """Print both tables for the running backend."""
     jit = title.endswith("XLA")
-    one = interleave({name: layer_step(spec, jit) for name, spec in LAYERS.items()}, rounds)
+    layers = dict(LAYERS)
+    if title == "torch":
+        layers |= {name: spec for name, spec in PEERS.items() if importlib.util.find_spec(spec)}
+    one = interleave({name: layer_step(spec, jit) for name, spec in layers.items()}, rounds)
     steps = {name: kerasnet_step(LAYERS[name], jit) for name in IN_KERASNET}
     whole = interleave(steps, max(3, rounds // 2))
     print(f"## {title}\n")
     print("| | one layer | KerasNet train step |")
     print("|---|---|---|")
-    for name in LAYERS:
+    for name in layers:
         print(f"| {name} | {one[name]:.2f} | {f'{whole[name]:.2f}' if name in whole else ''} |")
     print(flush=True)
 
@@ -119,15 +133,17 @@ def layer_step(spec, jit):
     import keras
     import numpy as np
 
-    layer = new_layer(spec)()
-    layer.build(SHAPE)
+    if spec in PEERS.values():
+        layer, sources = peer(spec)
+    else:
+        layer = new_layer(spec)()
+        layer.build(SHAPE)
+        sources = [variable.value for variable in layer.trainable_variables]
     rng = np.random.default_rng(0)
     x, upstream = (rng.normal(size=SHAPE).astype("float32") for _ in range(2))
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
-
-        variables = [variable.value for variable in layer.trainable_variables]
 
         @jax.jit
         def step(variables, x, upstream):
@@ -138,7 +154,7 @@ def layer_step(spec, jit):
             return output, pull_back(upstream)
 
         x, upstream = jax.numpy.asarray(x), jax.numpy.asarray(upstream)
-        return lambda: jax.block_until_ready(step(variables, x, upstream))
+        return lambda: jax.block_until_ready(step(sources, x, upstream))
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -149,15 +165,26 @@ def layer_step(spec, jit):
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 output = layer(x, training=True)
-            sources = [x, *(variable.value for variable in layer.trainable_variables)]
-            return output, tape.gradient(output, sources, upstream)
+            return output, tape.gradient(output, [x, *sources], upstream)
 
         return lambda: step(x, upstream)
     import torch
 
     x, upstream = torch.tensor(x, requires_grad=True), torch.tensor(upstream)
-    sources = [x, *(variable.value for variable in layer.trainable_variables)]
-    return lambda: torch.autograd.grad(layer(x, training=True), sources, upstream)
+    return lambda: torch.autograd.grad(layer(x), [x, *sources], upstream)
+
+
+def peer(package):
+    """A layer of another package for PyTorch, one function for all inputs, and its parameters."""
+    if package == "torchpwl":
+        import torchpwl
+
+        layer = torchpwl.PWL(num_channels=1, num_breakpoints=33)
+        return lambda x: layer(x.reshape(-1, 1)).reshape(x.shape), list(layer.parameters())
+    from rational.torch import Rational
+
+    layer = Rational(cuda=False)
+    return layer, list(layer.parameters())
 
 
 def kerasnet_step(spec, jit):

@@ -33,7 +33,7 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         return to_x, *(tf.reduce_sum(part) for part in folded)
 
     shared = all(parameter.shape.rank == 0 for parameter in parameters)
-    fold = backward is None and parameters and shared and fuses(x)
+    fold = sums is None and parameters and shared and fuses(x)
 
     @tf.custom_gradient
     def apply(x, *parameters):

@@ -73,7 +73,7 @@ class CRReLU(LearnableActivation):
 
     def activate(self, x, epsilon):
         """The formula above."""
-        return backend.elementwise(_value, x, epsilon)
+        return backend.custom_gradient(_value, _gradient, x, epsilon)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -81,6 +81,28 @@ class CRReLU(LearnableActivation):
 
 
 def _value(x, epsilon):
-    wide = ops.cast(x, keras.backend.result_type(x.dtype, epsilon.dtype))
+    wide, bell = _input_and_bell(x, epsilon)
     near = ops.clip(wide, -_REACH, _REACH)
-    return ops.cast(ops.relu(wide) + epsilon * (near * ops.exp(-0.5 * near * near)), x.dtype)
+    return ops.cast(ops.relu(wide) + epsilon * (near * bell), x.dtype)
+
+
+def _gradient(gradient, x, epsilon):
+    wide, bell = _input_and_bell(x, epsilon)
+    near = ops.clip(wide, -_REACH, _REACH)
+    gradient = ops.cast(gradient, wide.dtype)
+    slope = ops.cast(wide > 0, wide.dtype) + epsilon * ((1 - near * near) * bell)
+    to_epsilon = gradient * (near * bell)
+    shared = [0, *(axis for axis in range(1, len(x.shape)) if not _own(epsilon, axis))]
+    to_epsilon = ops.reshape(ops.sum(to_epsilon, axis=shared), epsilon.shape)
+    return ops.cast(gradient * slope, x.dtype), ops.cast(to_epsilon, epsilon.dtype)
+
+
+def _input_and_bell(x, epsilon):
+    """X in the precision of epsilon or its own, whichever is wider, and exp(−x²/2)."""
+    wide = ops.cast(x, keras.backend.result_type(x.dtype, epsilon.dtype))
+    return wide, ops.exp(-0.5 * wide * wide)
+
+
+def _own(parameter, axis):
+    """Whether `parameter`, aligned with the input's axes behind the batch, varies along `axis`."""
+    return len(parameter.shape) > 0 and parameter.shape[axis - 1] != 1

@@ -23,7 +23,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 FUNCTIONS = ("tanh", "swish", "elu", "softplus", "gelu")
@@ -107,13 +106,11 @@ class Engine:
         environment = dict(os.environ, KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="3")
         if threads:
             environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--worker", model_name, "--engine", engine],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
             text=True,
         )
         self.found = []
@@ -126,11 +123,6 @@ class Engine:
         if line:
             self.found.append(json.loads(line))
         return bool(line)
-
-    def error(self):
-        """Return the last line that the process wrote when it failed."""
-        self._errors.seek(0)
-        return self._errors.read().strip().splitlines()[-1]
 
     def close(self):
         """End the process."""
@@ -151,7 +143,7 @@ def measured(options, model_name):
     for function in options.functions:
         for engine in list(engines):
             if not engine.measure(function):
-                print(f"{engine.label} {model_name}: failed: {engine.error()}")
+                print(f"{engine.label} {model_name}: failed at {function}")
                 engines.remove(engine)
     for engine in engines:
         engine.close()

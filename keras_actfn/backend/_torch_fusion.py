@@ -18,8 +18,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 #: Tensors with fewer elements are not worth the compilation.
 _FEWEST_ELEMENTS = 1 << 19
 
-#: Elements of a slice, where sums follow the loop: what they take then stays in the cache.
-_SLICE = 1 << 18
+#: Elements of a slice, where sums follow the loop, which bounds what they take.
+_SLICE = 1 << 20
 
 #: How many compiled functions are kept.
 _MOST_COMPILED = 64

@@ -9,6 +9,9 @@ import numpy as np
 #: Bytes of cotangents that are sent backwards together.
 _PULLBACK_BYTES = 1 << 25
 
+#: The indices that `knot_sums` takes.
+INDEX_DTYPE = "int32"
+
 #: Elements of the one shape that an elementwise function is compiled for.
 _CHUNK = 1 << 16
 
@@ -98,12 +101,13 @@ def _kernel(function):
     return jax.jit(functools.partial(_value_and_slope, function))
 
 
-def knot_sums(left, right, index, knots, channels):
-    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
+def knot_sums(gradient, right, index, knots, channels):
+    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     # One scatter of complex numbers costs as much as one scatter of real numbers.
-    pairs = jax.lax.complex(left, right).reshape(-1)
+    pairs = jax.lax.complex(gradient, right).reshape(-1)
     sums = jax.ops.segment_sum(pairs, index.reshape(-1), (knots + 1) * channels)
-    return sums.real[:-channels] + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
+    left = (sums.real - sums.imag)[:-channels]
+    return left + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
 
 
 def bessel_i0e(x):

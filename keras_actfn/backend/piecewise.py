@@ -77,15 +77,16 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True
     to_x = ops.where(inside, to_x, ops.zeros_like(to_x))
     right = gradient * (position - ops.cast(segment, position.dtype))
     row = ops.where(number, segment, ops.full_like(segment, values.shape[0]))
-    return ops.cast(to_x, x.dtype), gradient - right, right, _flat_index(row, values.shape)
+    index = ops.cast(_flat_index(row, values.shape), backend.INDEX_DTYPE)
+    return ops.cast(to_x, x.dtype), gradient, right, index
 
 
-def sums_by_knot(left, right, index, values):
-    """Gradient to the values, from the parts of the gradient to f(x) that belong to two knots.
+def sums_by_knot(gradient, right, index, values):
+    """Gradient to the values, each from the gradients to the f(x) on both sides of its knot.
 
     Args:
-        left: For each x, the part of the knot to its left.
-        right: The part of the next knot.
+        gradient: Gradient to each f(x).
+        right: The part of it that belongs to the knot to the right of x.
         index: Index of the knot to the left and of the channel in `values`, flattened; where x
             is NaN, of a knot beyond the last one.
         values: The values at the knots.
@@ -93,7 +94,8 @@ def sums_by_knot(left, right, index, values):
     Returns:
         A tuple of one tensor, shaped as `values`.
     """
-    sums = backend.knot_sums(left, right, index, values.shape[0], math.prod(values.shape[1:]))
+    channels = math.prod(values.shape[1:])
+    sums = backend.knot_sums(gradient, right, index, values.shape[0], channels)
     return (ops.cast(ops.reshape(sums, values.shape), values.dtype),)
 
 

@@ -6,6 +6,9 @@ import math
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+#: The indices that `knot_sums` takes.
+INDEX_DTYPE = "int32"
+
 
 def custom_gradient(forward, backward, x, *parameters, sums=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
@@ -76,14 +79,14 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     )
 
 
-def knot_sums(left, right, index, knots, channels):
-    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
+def knot_sums(gradient, right, index, knots, channels):
+    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     size = (knots + 1) * channels
-    left, right, index = (tf.reshape(array, [-1]) for array in (left, right, index))
+    gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
     # One sum of complex numbers is faster than two sums.
-    sums = tf.math.unsorted_segment_sum(tf.complex(left, right), index, size)
-    from_right = tf.pad(tf.math.imag(sums)[: -2 * channels], [[channels, 0]])
-    return tf.math.real(sums)[:-channels] + from_right
+    sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
+    total, right = tf.math.real(sums), tf.math.imag(sums)
+    return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
 
 
 def fuses(x):
@@ -129,7 +132,7 @@ class GradientTaps:
     def _tap(self, tensor):
         self._tape.watch(tensor)
         self._taps.append(tensor)
-        return tensor
+        return _with_own_gradient(tensor)
 
     def pullback(self, cotangents):
         """Yield, for each cotangent of the output, the list of the taps' gradients."""
@@ -142,11 +145,23 @@ class GradientTaps:
             )
 
 
+@tf.custom_gradient
+def _with_own_gradient(tensor):
+    """The same tensor, whose gradient is an object of its own.
+
+    The gradients to both terms of a sum are one object, and TensorFlow 2.21 never frees it where
+    both terms are sources.
+    """
+    return tensor, tf.identity
+
+
 def keeping(forward, backward, x):
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
 
     @tf.custom_gradient
     def apply(x):
+        with record.stop_recording():
+            x = tf.identity(x)  # unknown to any tape, which would keep what `forward` computes
         output, kept = forward(x)
         return output, lambda gradient: backward(gradient, kept)
 

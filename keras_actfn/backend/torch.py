@@ -7,8 +7,11 @@ import torch
 
 from . import _torch_fusion as fusion
 
+#: What `scatter_add_` takes.
+INDEX_DTYPE = "int64"
+
 #: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
-_TILE = 1 << 17
+_TILE = 1 << 18
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None):
@@ -35,15 +38,19 @@ def fuses(x):
     return not torch.compiler.is_compiling()
 
 
-def knot_sums(left, right, index, knots, channels):
-    """Sums of `left` over equal indices, and of `right` over equal indices one knot earlier."""
+def knot_sums(gradient, right, index, knots, channels):
+    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     rows = math.gcd(index.numel(), 8)  # to share out among threads
-    index = index.reshape(rows, -1).to(torch.int64)
-    size = (knots + 2) * channels
-    sums = torch.zeros(rows, size, dtype=left.dtype, device=left.device)
-    sums.scatter_add_(1, index, left.reshape(rows, -1))
-    sums[:, channels:].scatter_add_(1, index, right.reshape(rows, -1))
-    return sums.sum(0)[: knots * channels]
+    index = index.reshape(rows, -1)
+    total, right = (
+        torch.zeros(rows, (knots + 1) * channels, dtype=part.dtype, device=part.device)
+        .scatter_add_(1, index, part.reshape(rows, -1))
+        .sum(0)
+        for part in (gradient, right)
+    )
+    total -= right
+    total[channels:] += right[:-channels]
+    return total[:-channels]
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -83,8 +90,7 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
     to_x = _look_up(_rise(values), segment).mul_(gradient).mul_(scale)
     if bounds[0] == 0:  # constant outside the knots
         to_x.mul_((x >= low) & (x < low + (values.shape[0] - 1) / scale))
-    right = offset.mul_(gradient)
-    return to_x.to(x.dtype), gradient - right, right, segment
+    return to_x.to(x.dtype), gradient, offset.mul_(gradient), segment
 
 
 def _locate(x, values, low, scale, bounds):

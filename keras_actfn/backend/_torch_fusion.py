@@ -16,7 +16,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 #: Tensors with fewer elements are not worth the compilation.
-_FEWEST_ELEMENTS = 1 << 19
+_FEWEST_ELEMENTS = 1 << 20
 
 #: Elements of a slice, where sums follow the loop, which bounds what they take.
 _SLICE = 1 << 20
@@ -36,7 +36,8 @@ def worthwhile(x, parameters):
     may vary along an axis of x could not be lined up with a slice of it.
     """
     shared = all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
-    return x.device.type == "cpu" and x.numel() >= _FEWEST_ELEMENTS and shared
+    plain = type(x) is torch.Tensor and x.device.type == "cpu"  # no tensor of a tracer's
+    return plain and x.numel() >= _FEWEST_ELEMENTS and shared
 
 
 def slices(tensors, whole):

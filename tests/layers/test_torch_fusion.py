@@ -5,8 +5,8 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from reference.piecewise import piecewise_linear, value_gradients
-from scipy.special import erfc
+from reference.activations import ACTIVATIONS, crrelu, output_and_gradients
+from reference.piecewise import piecewise_linear
 
 import keras_actfn
 from keras_actfn.layers import AffineHullActivation
@@ -30,41 +30,6 @@ def small_counts_as_large(monkeypatch):
     monkeypatch.setattr(fusion, "_COMPILED", {})
 
 
-def crrelu(x, epsilon):
-    bump = x * np.exp(-(x**2) / 2)
-    slope = (x > 0) + epsilon * (1 - x**2) * np.exp(-(x**2) / 2)
-    return np.maximum(x, 0) + epsilon * bump, slope, [bump]
-
-
-def hull(x, coefficients):
-    terms = [x, np.maximum(x, 0), np.tanh(x)]
-    slopes = [1, x > 0, 1 - np.tanh(x) ** 2]
-    value, slope = (
-        sum(c * part for c, part in zip(coefficients, parts, strict=True))
-        for parts in (terms, slopes)
-    )
-    return value, slope, terms
-
-
-def pwl(x, values):
-    grid = (-3.0, 3.0, "linear")
-    segment = np.clip(np.floor((x + 3) * 32 / 6), 0, 31).astype(int)
-    slope = (np.diff(values) * 32 / 6)[segment]
-    return piecewise_linear(x, values, *grid), slope, value_gradients(x, 33, *grid)
-
-
-def expression(x):
-    return x * erfc(x), erfc(x) - x * 2 / np.sqrt(np.pi) * np.exp(-(x**2)), []
-
-
-CASES = {
-    "crrelu(epsilon=0.3)": crrelu,
-    "aff(identity,relu,tanh)": hull,
-    "pwl(initial=tanh)": pwl,
-    "mul(x,erfc(x))": expression,
-}
-
-
 def run(layer, x, upstream):
     """The output and the gradients to x and to the parameter, as NumPy arrays."""
     x = x.clone().requires_grad_()
@@ -76,7 +41,7 @@ def run(layer, x, upstream):
 
 
 @needs_compiler
-@pytest.mark.parametrize("spec", CASES)
+@pytest.mark.parametrize("spec", ACTIVATIONS)
 def test_values_and_gradients(spec):
     rng = np.random.default_rng(0)
     x, upstream = (
@@ -86,17 +51,14 @@ def test_values_and_gradients(spec):
     layer = keras_actfn.activation(spec)
     layer.build((None, 9, 7, 5))
     parameters = [keras.ops.convert_to_numpy(v) for v in layer.trainable_variables]
-    value, slope, by_parameter = CASES[spec](x.double().numpy(), *parameters)
-    expected = [value, slope * upstream.numpy()]
-    if parameters:
-        expected.append([np.sum(part * upstream.numpy()) for part in by_parameter])
+    expected = output_and_gradients(spec, x.double().numpy(), upstream.numpy(), parameters)
     # Gradients in another order than x's, and a second size, go through the same loops.
     for order in (upstream, upstream.contiguous()):
         for found, wanted in zip(run(layer, x, order), expected, strict=True):
             wanted = np.asarray(wanted).reshape(found.shape)
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
     found = run(layer, x[:5], upstream[:5])
-    np.testing.assert_allclose(found[0], value[:5], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[0], expected[0][:5], rtol=1e-5, atol=1e-5)
     assert len(fusion._COMPILED) == 2 and None not in fusion._COMPILED.values()
 
 

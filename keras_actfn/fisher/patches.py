@@ -3,9 +3,12 @@
 For an input X of shape (N, *S, C) and a kernel of K offsets, the patch at location t
 is the vector p(t) = (X[t·stride − low + δ·dilation])_δ of length K·C, offsets in C order
 and channels last; X is zero outside its borders. Wanted is M = Σ_n Σ_t p p ᵀ, of shape
-(K·C, K·C). It is computed in one of two ways, whichever needs fewer operations:
+(K·C, K·C). It is computed in one of three ways, whichever needs fewest operations:
 
 * `im2col`: patches are copied block by block and multiplied by a symmetric rank-k update;
+* `strips`: a window's rows overlap with those of the window below. So patches are copied one row
+  of the kernel high, the product of each two such strips is computed once, and added wherever a
+  window has both;
 * `autocorrelation` (stride 1): if t ran over every location at which the kernel touches
   the input, M[(δ, i), (ε, j)] would be the input's autocorrelation
   R[ε − δ]_ij = Σ_n Σ_s X_i(s) X_j(s + (ε − δ)·dilation), found by FFT. The locations that
@@ -26,6 +29,7 @@ from .moments import row_blocks
 
 _FFT_BYTES = 48 << 20
 _SPECTRUM_BYTES = 4 << 20
+_STRIP_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,8 @@ def patch_second_moment(x: np.ndarray, window: Window) -> np.ndarray:
         x: Input of shape (N, *S, C).
         window: The convolution's geometry.
     """
-    if _prefers_autocorrelation(x.shape, window):
-        return _autocorrelation_moment(x, window)
-    return _im2col_moment(x, window)
+    costs = _operations(x.shape, window)
+    return _WAYS[min(costs, key=costs.get)](x, window)
 
 
 def patch_sum(x: np.ndarray, window: Window) -> np.ndarray:
@@ -126,15 +129,58 @@ def _im2col_moment(x, window):
     return moment
 
 
+def _strip_moment(x, window):
+    """By the products of strips, of the kernel's size along all spatial axes but the first.
+
+    Two strips that are at rows y and y + l of the input are at kernel rows δ and δ + l of the
+    window that has row δ at y.
+    """
+    height, (size, *_) = x.shape[1], window.kernel
+    step, low, windows = window.strides[0], window.low[0], window.outputs[0]
+    rest = zip(window.strides[1:], window.low[1:], window.outputs[1:], strict=True)
+    starts = [[t * s - p for t in range(n)] for s, p, n in rest] + [list(range(height))]
+    rest = zip(window.kernel[1:], window.dilation[1:], strict=True)
+    steps = [[o * d for o in range(k)] for k, d in rest] + [[0]]
+    width = window.offsets // size * x.shape[-1]
+    products = [np.zeros((width, min(size, height - y) * width)) for y in range(height)]
+    x = np.moveaxis(x, 1, -2)
+    locations = window.locations // windows
+    samples = max(1, row_blocks(len(x) * locations, height * width) // locations)
+    for start in range(0, len(x), samples):
+        strips = _gather(x[start : start + samples], starts, steps).reshape(-1, height * width)
+        for y, product in enumerate(products):
+            first = strips[:, y * width : (y + 1) * width]
+            product += first.T @ strips[:, y * width :][:, : product.shape[1]]
+    moment = np.zeros((size * width, size * width))
+    for y, product in enumerate(products):
+        for offset in range(size):
+            location, between = divmod(y + low - offset, step)
+            if between == 0 and 0 <= location < windows:
+                rows = moment[offset * width : (offset + 1) * width, offset * width :]
+                some = min(product.shape[1], rows.shape[1])
+                rows[:, :some] += product[:, :some]
+    return np.triu(moment) + np.triu(moment, 1).T
+
+
 def _full_starts(size, kernel, dilation):
     """Window corners at which a kernel axis touches the input at all."""
     return range(-(kernel - 1) * dilation, size)
 
 
 def _operations(shape, window):
-    """Estimated multiply-adds of the two ways: (im2col, autocorrelation)."""
+    """Estimated cost of the ways that are possible, in multiply-adds of a rank-k update."""
     samples, *spatial, channels = shape
-    dense = samples * window.locations * (window.offsets * channels) ** 2
+    costs = {"im2col": samples * window.locations * (window.offsets * channels) ** 2}
+    if window.offsets == 1:
+        return costs
+    size, height = window.kernel[0], spatial[0]
+    strip = window.offsets // size * channels
+    if window.dilation[0] == 1 and 8 * height * size * strip**2 <= _STRIP_BYTES:
+        rows = samples * window.locations // window.outputs[0]
+        # A product of two matrices takes twice as long as a rank-k update.
+        costs["strips"] = 2 * rows * height * size * strip**2
+    if any(s != 1 for s in window.strides) or channels < 8:
+        return costs
     full = [
         len(_full_starts(s, k, d))
         for s, k, d in zip(spatial, window.kernel, window.dilation, strict=True)
@@ -148,14 +194,8 @@ def _operations(shape, window):
         rows = samples * math.prod(window.outputs[:axis]) * math.prod(full[axis + 1 :])
         others = math.prod(k for i, k in enumerate(window.kernel) if i != axis) * channels
         cost += sum(rows * (len(steps) * others) ** 2 for steps in axis_steps)
-    return dense, cost
-
-
-def _prefers_autocorrelation(shape, window):
-    if any(s != 1 for s in window.strides) or window.offsets == 1 or shape[-1] < 8:
-        return False
-    dense, cost = _operations(shape, window)
-    return 2 * cost < dense  # an FFT runs at about half the speed of a rank-k update
+    costs["autocorrelation"] = 2 * cost  # an FFT runs at about half the speed
+    return costs
 
 
 def _frames(spatial, window):
@@ -269,3 +309,11 @@ def _even(size):
         if rest == 1 and size % 2 == 0:
             return size
         size += 1
+
+
+#: Functions of (x, window) by the name of the way.
+_WAYS = {
+    "im2col": _im2col_moment,
+    "strips": _strip_moment,
+    "autocorrelation": _autocorrelation_moment,
+}

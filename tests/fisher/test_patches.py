@@ -38,20 +38,31 @@ def test_moment_equals_loops(name):
     np.testing.assert_allclose(patches.extract(x, window).reshape(rows.shape), rows, rtol=0, atol=0)
     np.testing.assert_allclose(patches.patch_sum(x, window), rows.sum(axis=0), atol=1e-12)
     np.testing.assert_allclose(patches._im2col_moment(x, window), rows.T @ rows, atol=1e-12)
+    if window.dilation[0] == 1:
+        np.testing.assert_allclose(patches._strip_moment(x, window), rows.T @ rows, atol=1e-12)
     if set(window.strides) == {1}:
         np.testing.assert_allclose(
             patches._autocorrelation_moment(x, window), rows.T @ rows, atol=1e-12
         )
 
 
-def test_large_images_take_the_autocorrelation():
-    window = patches.Window((3, 3), (1, 1), (1, 1), (1, 1), (32, 32))
-    assert patches._prefers_autocorrelation((16, 32, 32, 32), window)
-    assert not patches._prefers_autocorrelation((16, 32, 32, 3), window)
-    x = np.random.default_rng(1).normal(size=(2, 32, 32, 32)).astype("float32")
-    np.testing.assert_allclose(
-        patches.patch_second_moment(x, window), patches._im2col_moment(x, window), atol=1e-10
-    )
+@pytest.mark.parametrize(
+    "size, channels, kernel, stride, way",
+    [
+        (32, 32, 3, 1, "autocorrelation"),
+        (12, 20, 5, 1, "strips"),
+        (32, 3, 3, 1, "strips"),
+        (32, 32, 3, 2, "im2col"),
+        (32, 8, 1, 1, "im2col"),
+    ],
+)
+def test_the_cheapest_way_is_taken(size, channels, kernel, stride, way):
+    window = patches.Window((kernel,) * 2, (stride,) * 2, (1, 1), (0, 0), (size // stride - 4,) * 2)
+    costs = patches._operations((16, size, size, channels), window)
+    assert min(costs, key=costs.get) == way
+    x = np.random.default_rng(1).normal(size=(2, size, size, channels)).astype("float32")
+    rows = patches.extract(x, window).reshape(-1, kernel**2 * channels)
+    np.testing.assert_allclose(patches._WAYS[way](x, window), rows.T @ rows, atol=1e-9)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 12])

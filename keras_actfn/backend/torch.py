@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -12,6 +14,9 @@ INDEX_DTYPE = "int64"
 
 #: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
 _TILE = 1 << 18
+
+#: Backward passes that run side by side on a CPU.
+_PASSES = 2
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None):
@@ -210,16 +215,38 @@ class GradientTaps:
         return tensor
 
     def pullback(self, cotangents):
-        """Yield, for each cotangent of the output, the list of the taps' gradients."""
-        for cotangent in cotangents:
-            seed = torch.as_tensor(cotangent, dtype=self.output.dtype, device=self.output.device)
-            gradients = torch.autograd.grad(
-                self.output, self._taps, seed, retain_graph=True, allow_unused=True
-            )
-            yield [
-                torch.zeros_like(tap) if gradient is None else gradient.detach()
-                for tap, gradient in zip(self._taps, gradients, strict=True)
-            ]
+        """Yield, for each cotangent of the output, the list of the taps' gradients.
+
+        On a CPU some passes run side by side, each with its share of the threads: the many small
+        operations of one pass would keep several threads waiting for each other.
+        """
+        threads = torch.get_num_threads()
+        passes = min(_PASSES, threads) if self.output.device.type == "cpu" else 1
+        if passes == 1:
+            yield from map(self._gradients, cotangents)
+            return
+        running = deque()
+        share = (threads // passes,)
+        with ThreadPoolExecutor(passes, initializer=torch.set_num_threads, initargs=share) as pool:
+            try:
+                for cotangent in cotangents:
+                    running.append(pool.submit(self._gradients, cotangent))
+                    if len(running) == passes:
+                        yield running.popleft().result()
+                while running:
+                    yield running.popleft().result()
+            finally:
+                torch.set_num_threads(threads)
+
+    def _gradients(self, cotangent):
+        seed = torch.as_tensor(cotangent, dtype=self.output.dtype, device=self.output.device)
+        gradients = torch.autograd.grad(
+            self.output, self._taps, seed, retain_graph=True, allow_unused=True
+        )
+        return [
+            torch.zeros_like(tap) if gradient is None else gradient.detach()
+            for tap, gradient in zip(self._taps, gradients, strict=True)
+        ]
 
 
 def keeping(forward, backward, x):

@@ -56,3 +56,29 @@ def test_a_pointwise_function_keeps_its_output_and_slope_only():
     kept = get_memory_info("CPU:0")["current"] - before
     assert taps.output.shape == x.shape
     assert kept < 2.1 * x.shape[0] * 4
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch's passes and threads")
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_passes_side_by_side_keep_the_order_and_the_number_of_threads(threads):
+    import torch
+
+    before = torch.get_num_threads()
+    a, w_1, w_2 = weights = draw(4, 3), draw(3, 3), draw(3, 3)[::-1].copy()
+    cotangents = np.random.default_rng(1).normal(size=(7, 4, 3)).astype("float32")
+    torch.set_num_threads(threads)
+    try:
+        gradients = list(sum_of_taps(weights).pullback(cotangents))
+        assert torch.get_num_threads() == threads
+        next(passes := sum_of_taps(weights).pullback(cotangents))
+        passes.close()
+        assert torch.get_num_threads() == threads
+        with pytest.raises(RuntimeError, match="Mismatch in shape"):
+            list(sum_of_taps(weights).pullback(cotangents[:, :2]))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(gradients) == len(cotangents)
+    for cotangent, (to_a, *_) in zip(cotangents, gradients, strict=True):
+        expected = cotangent @ (w_1 + w_2).T / np.cosh(a) ** 2
+        np.testing.assert_allclose(to_a, expected, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """The functions of `keras_actfn.backend` on JAX."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +34,41 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
     def pull_back(saved, gradient):
         x, parameters = saved
         if backward is None:
-            return vector_jacobian_product(forward, gradient, x, *parameters)
-        to_x, *rest = backward(gradient, x, *parameters)
-        return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
+            to_x, *rest = vector_jacobian_product(forward, gradient, x, *parameters)
+        else:
+            to_x, *rest = backward(gradient, x, *parameters)
+        if sums is not None:
+            rest = sums(*rest, *parameters)
+        elif parameters and _folds(x, parameters):
+            rest = _folded_gradients(forward, gradient, x, *parameters)
+        return (to_x, *rest)
 
     apply.defvjp(save, pull_back)
     return apply(x, *parameters)
+
+
+def _folds(x, parameters):
+    """Whether the gradients to scalar `parameters` are compiled for a CPU."""
+    scalars = all(parameter.ndim == 0 for parameter in parameters)
+    return scalars and fuses(x) and jax.default_backend() == "cpu"
+
+
+def _folded_gradients(function, gradient, x, *parameters):
+    """Gradients to scalar parameters.
+
+    XLA adds up a tensor slowly on a CPU, and several tensors quickly: each sample is folded
+    into equal parts, and the parts added. The barrier keeps the gradient to x apart: what both
+    share would be kept in memory, which takes longer than computing it twice.
+    """
+    size = math.prod(x.shape[1:])
+    count = max(count for count in range(1, 9) if size % count == 0)
+    gradient, x = (
+        jnp.moveaxis(array.reshape(-1, count, size // count), 1, 0)
+        for array in jax.lax.optimization_barrier((gradient, x))
+    )
+    parameters = [jnp.broadcast_to(parameter, x.shape[1:]) for parameter in parameters]
+    _, pull_back = jax.vjp(lambda *p: [function(part, *p) for part in x], *parameters)
+    return [part.sum() for part in pull_back(list(gradient))]
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -103,9 +133,11 @@ def _kernel(function):
 
 def knot_sums(gradient, right, index, knots, channels):
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
-    # One scatter of complex numbers costs as much as one scatter of real numbers.
+    # One scatter of complex numbers costs as much as one of real numbers; to check the indices
+    # would double that.
     pairs = jax.lax.complex(gradient, right).reshape(-1)
-    sums = jax.ops.segment_sum(pairs, index.reshape(-1), (knots + 1) * channels)
+    size = (knots + 1) * channels
+    sums = jnp.zeros(size, pairs.dtype).at[index.reshape(-1)].add(pairs, mode="promise_in_bounds")
     left = (sums.real - sums.imag)[:-channels]
     return left + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
 

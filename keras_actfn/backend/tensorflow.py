@@ -155,16 +155,6 @@ def _with_own_gradient(tensor):
     return tensor, tf.identity
 
 
-@tf.custom_gradient
-def _with_own_gradient(tensor):
-    """The same tensor, whose gradient is an object of its own.
-
-    The gradients to both terms of a sum are one object, and TensorFlow 2.21 never frees it where
-    both terms are sources.
-    """
-    return tensor, tf.identity
-
-
 def keeping(forward, backward, x):
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
 

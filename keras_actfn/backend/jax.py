@@ -7,9 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-#: Bytes of cotangents that are sent backwards together.
-_PULLBACK_BYTES = 1 << 25
-
 #: The indices that `knot_sums` takes.
 INDEX_DTYPE = "int32"
 
@@ -112,13 +109,12 @@ def _in_chunks(function, x):
         return _value_and_slope(function, x)
     kernel = _kernel(function)
     flat = np.asarray(x).reshape(-1)
-    output, slope = np.empty_like(flat), np.empty_like(flat)
+    both = np.empty((2, flat.size), flat.dtype)
     for start in range(0, flat.size, _CHUNK):
         part = flat[start : start + _CHUNK]
         values = kernel(part if part.size == _CHUNK else np.resize(part, _CHUNK))
-        for whole, value in zip((output, slope), values, strict=True):
-            whole[start : start + part.size] = np.asarray(value)[: part.size]
-    return jnp.asarray(output.reshape(x.shape)), jnp.asarray(slope.reshape(x.shape))
+        both[:, start : start + part.size] = np.asarray(values)[:, : part.size]
+    return tuple(jnp.asarray(each.reshape(x.shape)) for each in both)
 
 
 def _value_and_slope(function, x):
@@ -128,7 +124,8 @@ def _value_and_slope(function, x):
 
 @functools.lru_cache(maxsize=32)
 def _kernel(function):
-    return jax.jit(functools.partial(_value_and_slope, function))
+    # One output, and so one loop: two would be compiled as three.
+    return jax.jit(lambda x: jnp.stack(_value_and_slope(function, x)))
 
 
 def knot_sums(gradient, right, index, knots, channels):
@@ -161,8 +158,8 @@ def _in_float32(function, x):
 class GradientTaps:
     """Gradients of a function's output with respect to tensors tapped inside it.
 
-    A zero is added to each tapped tensor, and the function is differentiated by these zeros.
-    It runs twice: once abstractly, for the shapes of the zeros.
+    The function is differentiated by a number that it does not depend on: on the way back to
+    it, the gradients pass the taps, which keep them. Outside `jax.jit` only.
 
     Args:
         forward: A function of one argument, `tap`, that returns the output and a list of
@@ -170,37 +167,40 @@ class GradientTaps:
     """
 
     def __init__(self, forward):
-        shapes = []
+        self._kinds, self._gradients = [], {}
 
-        def observe(tensor):
-            shapes.append(jax.ShapeDtypeStruct(tensor.shape, tensor.dtype))
-            return tensor
+        def tapped(nothing):
+            def tap(tensor):
+                keep = functools.partial(self._gradients.__setitem__, len(self._kinds))
+                self._kinds.append((tensor.shape, tensor.dtype))
+                return _tapped(keep, tensor, nothing)
 
-        def perturbed(zeros):
-            remaining = iter(zeros)
-            return forward(lambda tensor: tensor + next(remaining))
+            return forward(tap)
 
-        jax.eval_shape(lambda: forward(observe))
-        zeros = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
-        self._bytes = sum(zero.nbytes for zero in zeros)
-        self.output, self._vjp, self.tensors = jax.vjp(perturbed, zeros, has_aux=True)
+        self.output, self._pull_back, self.tensors = jax.vjp(tapped, 0.0, has_aux=True)
 
     def pullback(self, cotangents):
-        """Yield, for each cotangent of the output, the list of the taps' gradients.
+        """Yield, for each cotangent of the output, the list of the taps' gradients."""
+        for cotangent in cotangents:
+            self._gradients.clear()
+            self._pull_back(jnp.asarray(cotangent, self.output.dtype))
+            yield [
+                self._gradients[number] if number in self._gradients else jnp.zeros(*kind)
+                for number, kind in enumerate(self._kinds)
+            ]
 
-        Several go backwards together, as far as memory allows: on small networks most of the
-        time is the dispatch of single operations.
-        """
-        most = max(1, _PULLBACK_BYTES // max(1, self._bytes))
-        cotangents = np.stack(list(cotangents))
-        for some in np.array_split(cotangents, -(-len(cotangents) // most)):
-            stack = jnp.asarray(some, dtype=self.output.dtype)
-            if len(some) == 1:
-                yield self._vjp(stack[0])[0]
-                continue
-            (gradients,) = jax.vmap(lambda cotangent: self._vjp(cotangent))(stack)
-            gradients = [np.asarray(gradient) for gradient in gradients]
-            yield from ([gradient[i] for gradient in gradients] for i in range(len(some)))
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _tapped(keep, tensor, nothing):
+    return tensor
+
+
+def _keep_gradient(keep, _, gradient):
+    keep(gradient)
+    return gradient, jnp.zeros(())
+
+
+_tapped.defvjp(lambda keep, tensor, nothing: (tensor, None), _keep_gradient)
 
 
 def compiled(function):

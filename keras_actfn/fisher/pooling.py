@@ -6,12 +6,13 @@ multiplication by a mask, which the forward pass leaves behind. Ties go to the f
 the window, row by row, and NaN is passed on: the same function and gradient.
 """
 
+import functools
 import math
 
 import keras
 import numpy as np
 
-from ..backend import keeping
+from ..backend import compiled, keeping
 
 ops = keras.ops
 
@@ -41,7 +42,13 @@ def disjoint_max_pool(x, pool_size: tuple[int, ...]):
     Returns:
         Tensor of shape (N, *(S // pool_size), C).
     """
-    samples, *sizes, channels = x.shape
+    return keeping(*_functions(tuple(x.shape), pool_size), x)
+
+
+@functools.lru_cache(maxsize=32)
+def _functions(shape, pool_size):
+    """The function and its gradient, compiled for one shape; see `keeping`."""
+    samples, *sizes, channels = shape
     counts = [size // width for size, width in zip(sizes, pool_size, strict=True)]
     kept = [n * width for n, width in zip(counts, pool_size, strict=True)]
     windows = [part for pair in zip(counts, pool_size, strict=True) for part in pair]
@@ -67,7 +74,7 @@ def disjoint_max_pool(x, pool_size: tuple[int, ...]):
         rest = [[0, size - n] for size, n in zip(sizes, kept, strict=True)]
         return ops.pad(gradient, [[0, 0], *rest, [0, 0]]) if kept != sizes else gradient
 
-    return keeping(forward, backward, x)
+    return compiled(forward), compiled(backward)
 
 
 class PoolTreatment:

@@ -14,9 +14,9 @@ import numpy as np
 _BLOCK_BYTES = 1 << 20
 
 
-def row_blocks(rows: int, dimension: int) -> int:
-    """Return how many rows to treat at once: about 1 MB, at least twice the dimension."""
-    return max(2 * dimension, _BLOCK_BYTES // (8 * max(dimension, 1)), 1) if rows else 1
+def row_blocks(dimension: int, height: int) -> int:
+    """Return how many rows to treat at once: about 1 MB, at least twice a product's height."""
+    return max(2 * height, _BLOCK_BYTES // (8 * max(dimension, 1)), 1)
 
 
 class SecondMoment:
@@ -51,7 +51,7 @@ class SecondMoment:
             self._kept += len(rows)
             return
         matrix = self._dense()
-        step = row_blocks(len(rows), self.dimension)
+        step = row_blocks(self.dimension, self.dimension)
         for start in range(0, len(rows), step):
             block = np.ascontiguousarray(rows[start : start + step], dtype=np.float64)
             matrix += block.T @ block

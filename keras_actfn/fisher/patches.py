@@ -121,8 +121,7 @@ def _gather(x, starts, steps, dtype=np.float64):
 def _im2col_moment(x, window):
     dimension = window.offsets * x.shape[-1]
     moment = np.zeros((dimension, dimension))
-    rows = row_blocks(len(x) * window.locations, dimension)
-    samples = max(1, rows // max(window.locations, 1))
+    samples = max(1, row_blocks(dimension, dimension) // max(window.locations, 1))
     for start in range(0, len(x), samples):
         block = extract(x[start : start + samples], window).reshape(-1, dimension)
         moment += block.T @ block
@@ -145,7 +144,7 @@ def _strip_moment(x, window):
     products = [np.zeros((width, min(size, height - y) * width)) for y in range(height)]
     x = np.moveaxis(x, 1, -2)
     locations = window.locations // windows
-    samples = max(1, row_blocks(len(x) * locations, height * width) // locations)
+    samples = max(1, row_blocks(height * width, width) // locations)
     for start in range(0, len(x), samples):
         strips = _gather(x[start : start + samples], starts, steps).reshape(-1, height * width)
         for y, product in enumerate(products):

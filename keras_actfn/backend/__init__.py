@@ -7,11 +7,12 @@ this package only for what is missing there.
 `custom_gradient(forward, backward, x, *parameters)` is the mechanism of every activation layer:
 `forward(x, *parameters)` is a function of tensors that is elementwise in x, and
 `backward(gradient, x, *parameters)` returns the gradients to x and to each parameter, given the
-gradient to the output. The first axis of x is the batch, and parameters broadcast against the
-axes behind it; either function may be called on slices of the batch, the parameters' gradients
-being summed over them. Only x and the parameters are kept for the backward pass. With `sums`,
-what `backward` returns behind the gradient to x is elementwise as well, and
-`sums(*that, *parameters)` returns the gradients to the parameters.
+gradient to the output; where it is None, the backend differentiates `forward`. The first axis of
+x is the batch, and parameters broadcast against the axes behind it; either function may be called
+on slices of the batch, the parameters' gradients being summed over them. Only x and the
+parameters are kept for the backward pass. With `sums`, what `backward` returns behind the
+gradient to x is elementwise as well, and `sums(*that, *parameters)` returns the gradients to the
+parameters.
 (`keras.ops.custom_gradient` passes the gradient differently on each backend, takes one tensor
 output on PyTorch only, and hides errors there.)
 

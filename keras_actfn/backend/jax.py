@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .folding import folded_gradients
+
 #: The indices that `knot_sums` takes.
 INDEX_DTYPE = "int32"
+
+#: Elements of a slice of a batch, about.
+_SLICE = 1 << 17
 
 #: Elements of the one shape that an elementwise function is compiled for.
 _CHUNK = 1 << 16
@@ -35,37 +40,48 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         else:
             to_x, *rest = backward(gradient, x, *parameters)
         if sums is not None:
-            rest = sums(*rest, *parameters)
-        elif parameters and _folds(x, parameters):
-            rest = _folded_gradients(forward, gradient, x, *parameters)
+            rest = _sums(backward, sums, rest, gradient, x, *parameters)
+        elif parameters and _compiled_for_cpu(x) and all(p.ndim == 0 for p in parameters):
+            # The gradient to x is kept apart: what both share would be kept in memory, which
+            # takes longer than computing it twice.
+            arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
+            folded = folded_gradients(vector_jacobian_product, forward, *arguments)
+            rest = [part.sum() for part in folded]
         return (to_x, *rest)
 
     apply.defvjp(save, pull_back)
     return apply(x, *parameters)
 
 
-def _folds(x, parameters):
-    """Whether the gradients to scalar `parameters` are compiled for a CPU."""
-    scalars = all(parameter.ndim == 0 for parameter in parameters)
-    return scalars and fuses(x) and jax.default_backend() == "cpu"
+def _compiled_for_cpu(x):
+    """Whether functions of tensors like x are compiled for a CPU."""
+    return fuses(x) and jax.default_backend() == "cpu"
 
 
-def _folded_gradients(function, gradient, x, *parameters):
-    """Gradients to scalar parameters.
+def _sums(backward, sums, rest, gradient, x, *parameters):
+    """Gradients to the parameters: `sums` of `rest`, what `backward` returns behind that to x.
 
-    XLA adds up a tensor slowly on a CPU, and several tensors quickly: each sample is folded
-    into equal parts, and the parts added. The barrier keeps the gradient to x apart: what both
-    share would be kept in memory, which takes longer than computing it twice.
+    Compiled for a CPU, one slice of the batch after the other, whose temporaries stay in the
+    cache: for whole tensors they would take fresh memory, and longer.
     """
-    size = math.prod(x.shape[1:])
-    count = max(count for count in range(1, 9) if size % count == 0)
-    gradient, x = (
-        jnp.moveaxis(array.reshape(-1, count, size // count), 1, 0)
-        for array in jax.lax.optimization_barrier((gradient, x))
-    )
-    parameters = [jnp.broadcast_to(parameter, x.shape[1:]) for parameter in parameters]
-    _, pull_back = jax.vjp(lambda *p: [function(part, *p) for part in x], *parameters)
-    return [part.sum() for part in pull_back(list(gradient))]
+    count = _slice_count(x.shape) if _compiled_for_cpu(x) else 1
+    if count == 1:
+        return sums(*rest, *parameters)
+
+    def add(totals, arrays):
+        rest = backward(*arrays, *parameters)[1:]
+        return [a + b for a, b in zip(totals, sums(*rest, *parameters), strict=True)], None
+
+    zeros = [jnp.zeros_like(parameter) for parameter in parameters]
+    slices = [array.reshape(count, -1, *x.shape[1:]) for array in (gradient, x)]
+    return jax.lax.scan(add, zeros, slices)[0]
+
+
+def _slice_count(shape):
+    """Into how many equal slices to cut a batch; 1 if it has no suitable divisor."""
+    wanted = -(-math.prod(shape) // _SLICE)
+    counts = range(wanted, 8 * wanted)
+    return next((count for count in counts if shape and shape[0] % count == 0), 1)
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):

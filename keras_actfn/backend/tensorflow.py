@@ -1,10 +1,11 @@
 """The functions of `keras_actfn.backend` on TensorFlow."""
 
 import functools
-import math
 
 import tensorflow as tf
 from tensorflow.python.eager import record
+
+from .folding import folded_gradients
 
 #: The indices that `knot_sums` takes.
 INDEX_DTYPE = "int32"
@@ -20,8 +21,11 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
     """
     if not record.could_possibly_record():
         return forward(x, *parameters)
-    fuse = functools.partial(tf.function, jit_compile=True, autograph=False)
-    fuse = fuse if fuses(x) else lambda function: function
+    fused = fuses(x)
+    folded = fused and sums is None and parameters and all(p.shape.rank == 0 for p in parameters)
+
+    def fuse(function):
+        return tf.function(function, jit_compile=True, autograph=False) if fused else function
 
     def gradients(gradient, x, *parameters):
         if backward is None:
@@ -29,43 +33,19 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         to_x, *rest = backward(gradient, x, *parameters)
         return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
 
-    def apart(gradient, x, *parameters):
+    def pull_back(*arguments):
+        if not folded:
+            return fuse(gradients)(*arguments)
         # One kernel for all would keep what they share in memory, which takes longer.
-        to_x = fuse(lambda *arguments: gradients(*arguments)[0])(gradient, x, *parameters)
-        folded = fuse(functools.partial(_folded_gradients, forward))(gradient, x, *parameters)
-        return to_x, *(tf.reduce_sum(part) for part in folded)
-
-    shared = all(parameter.shape.rank == 0 for parameter in parameters)
-    fold = sums is None and parameters and shared and fuses(x)
+        to_x = fuse(lambda *arguments: gradients(*arguments)[0])(*arguments)
+        fold = functools.partial(folded_gradients, vector_jacobian_product, forward)
+        return to_x, *(tf.reduce_sum(part) for part in fuse(fold)(*arguments))
 
     @tf.custom_gradient
     def apply(x, *parameters):
-        def pull_back(gradient):
-            return (apart if fold else fuse(gradients))(gradient, x, *parameters)
-
-        return fuse(forward)(x, *parameters), pull_back
+        return fuse(forward)(x, *parameters), lambda g: pull_back(g, x, *parameters)
 
     return apply(x, *parameters)
-
-
-def _folded_gradients(function, gradient, x, *parameters):
-    """Gradients to scalar parameters, as tensors whose elements are still to be added up.
-
-    XLA adds up a tensor slowly on a CPU, and several tensors quickly: each sample is folded
-    into equal parts, and the parts added.
-    """
-    size = math.prod(x.shape[1:])
-    count = max(count for count in range(1, 9) if size % count == 0)
-    gradient, x = (
-        tf.unstack(tf.reshape(t, (-1, count, size // count)), axis=1) for t in (gradient, x)
-    )
-    parameters = [parameter * tf.ones_like(x[0], parameter.dtype) for parameter in parameters]
-    with tf.GradientTape() as tape:
-        tape.watch(parameters)
-        outputs = [function(part, *parameters) for part in x]
-    return tape.gradient(
-        outputs, parameters, gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):

@@ -39,7 +39,10 @@ def tracing():
 
 
 def fuses(x):
-    """Whether functions of tensors like x, where they are compiled, have their own gradient."""
+    """Whether compiled functions of tensors like x are kernels, which nothing differentiates.
+
+    Under `torch.compile` the compiler differentiates what it reads.
+    """
     return not torch.compiler.is_compiling()
 
 

@@ -27,7 +27,7 @@ from ._load import backend
 #: The position that infinite inputs are given.
 LARGEST_POSITION = 1e30
 
-#: Up to this many rows and channels a tree of selects beats a gather, where it is fused.
+#: Up to this many rows and channels a tree of selects beats a gather, where `selects`.
 _SELECT_ROWS, _SELECT_CHANNELS = 64, 128
 
 
@@ -46,7 +46,12 @@ def piecewise_linear(x, values, low, high, clamp):
     """
     last = values.shape[0] - 1
     bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
-    grid = {"low": low, "scale": last / (high - low), "bounds": bounds, "select": backend.fuses(x)}
+    grid = {
+        "low": low,
+        "scale": last / (high - low),
+        "bounds": bounds,
+        "select": backend.selects(x),
+    }
     value, gradient = partial(interpolate, **grid), partial(interpolate_gradient, **grid)
     return backend.custom_gradient(value, gradient, x, values, sums=sums_by_knot)
 
@@ -116,7 +121,7 @@ def _locate(x, values, low, scale, bounds):
 def _look_up(tables, segment, select):
     """`table[segment]` for each table (segments, …), its trailing axes broadcast.
 
-    With `select`, by a tree of selects where that is the faster way: a compiler fuses it.
+    With `select`, by a tree of selects if the table is small.
     """
     rows, channels = tables[0].shape[0], math.prod(tables[0].shape[1:])
     if not select or rows > _SELECT_ROWS or channels > _SELECT_CHANNELS:

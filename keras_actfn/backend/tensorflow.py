@@ -1,6 +1,7 @@
 """The functions of `keras_actfn.backend` on TensorFlow."""
 
 import functools
+import math
 
 import tensorflow as tf
 from tensorflow.python.eager import record
@@ -9,6 +10,9 @@ from .folding import folded_gradients
 
 #: The indices that `knot_sums` takes.
 INDEX_DTYPE = "int32"
+
+#: Most indices of which `knot_sums` takes two at a time: all pairs then fit into the cache.
+_MOST_PAIRED = 64
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None):
@@ -22,7 +26,6 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
     if not record.could_possibly_record():
         return forward(x, *parameters)
     fused = fuses(x)
-    folded = fused and sums is None and parameters and all(p.shape.rank == 0 for p in parameters)
 
     def fuse(function):
         return tf.function(function, jit_compile=True, autograph=False) if fused else function
@@ -34,10 +37,13 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         return (to_x, *(rest if sums is None else sums(*rest, *parameters)))
 
     def pull_back(*arguments):
-        if not folded:
+        foldable = sums is None and all(p.shape.rank == 0 for p in parameters)
+        if not (fused and parameters and (sums or foldable)):
             return fuse(gradients)(*arguments)
         # One kernel for all would keep what they share in memory, which takes longer.
         to_x = fuse(lambda *arguments: gradients(*arguments)[0])(*arguments)
+        if sums:
+            return to_x, *fuse(lambda *arguments: gradients(*arguments)[1:])(*arguments)
         fold = functools.partial(folded_gradients, vector_jacobian_product, forward)
         return to_x, *(tf.reduce_sum(part) for part in fuse(fold)(*arguments))
 
@@ -62,11 +68,30 @@ def vector_jacobian_product(function, gradient, x, *parameters):
 def knot_sums(gradient, right, index, knots, channels):
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     size = (knots + 1) * channels
-    gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
-    # One sum of complex numbers is faster than two sums.
-    sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
-    total, right = tf.math.real(sums), tf.math.imag(sums)
+    inner = gradient.shape[1:]
+    if size <= _MOST_PAIRED and None not in inner and math.prod(inner) % 2 == 0:
+        total, right = _paired_sums(gradient, right, index, size)
+    else:
+        gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
+        # One sum of complex numbers is faster than two sums.
+        sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
+        total, right = tf.math.real(sums), tf.math.imag(sums)
     return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
+
+
+def _paired_sums(first, second, index, size):
+    """Sums of two tensors over equal indices below `size`.
+
+    Two neighbours at a time are added to the row of their pair of indices: that takes half the
+    steps, which seldom wait for each other.
+    """
+    first, second, index = (tf.reshape(array, [-1, 2]) for array in (first, second, index))
+    rows = tf.concat([first, second], axis=1)
+    sums = tf.math.unsorted_segment_sum(rows, index[:, 0] * size + index[:, 1], size * size)
+    sums = tf.reshape(sums, [size, size, 2, 2])  # index, neighbour's index, tensor, neighbour
+    return tf.unstack(
+        tf.reduce_sum(sums[..., 0], axis=1) + tf.reduce_sum(sums[..., 1], axis=0), axis=1
+    )
 
 
 def fuses(x):
@@ -76,6 +101,11 @@ def fuses(x):
     """
     static = not tf.executing_eagerly() and None not in x.shape[1:]
     return static and record.could_possibly_record()
+
+
+def selects(x):
+    """Whether to look up by selects: in a kernel, but for a CPU, where a gather is faster."""
+    return fuses(x) and any(d.device_type != "CPU" for d in tf.config.list_logical_devices())
 
 
 def bessel_i0e(x):

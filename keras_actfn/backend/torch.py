@@ -38,11 +38,8 @@ def tracing():
     return fusion.tracing() or torch.compiler.is_compiling()
 
 
-def fuses(x):
-    """Whether compiled functions of tensors like x are kernels, which nothing differentiates.
-
-    Under `torch.compile` the compiler differentiates what it reads.
-    """
+def selects(x):
+    """Whether compiled functions look up by selects; not where the compiler differentiates them."""
     return not torch.compiler.is_compiling()
 
 

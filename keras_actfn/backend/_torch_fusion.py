@@ -44,13 +44,14 @@ def slices(tensors, whole):
     """Yield flat slices of tensors of one shape, or all in one; those of the first are views.
 
     Elements come in the order in which the first tensor has them in memory, so that others in
-    the same order are not copied.
+    the same order are not copied, and the rest a slice at a time.
     """
     order = sorted(range(tensors[0].ndim), key=tensors[0].stride, reverse=True)
-    tensors = [tensor.permute(order).reshape(-1) for tensor in tensors]
-    size = tensors[0].numel() if whole else _SLICE
-    for start in range(0, tensors[0].numel(), size):
-        yield [tensor[start : start + size] for tensor in tensors]
+    tensors = [tensor.permute(order) for tensor in tensors]
+    count, elements = len(tensors[0]), tensors[0].numel()
+    step = count if whole else max(1, _SLICE * count // elements)
+    for start in range(0, count, step):
+        yield [tensor[start : start + step].reshape(-1) for tensor in tensors]
 
 
 def into(function):

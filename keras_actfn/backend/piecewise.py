@@ -61,9 +61,9 @@ def interpolate(x, values, *, low, scale, bounds, select=True):
     if _in_place():
         return backend.interpolate(x, values, low=low, scale=scale, bounds=bounds)
     position, segment = _locate(x, values, low, scale, bounds)
-    base, rise = _look_up((values[:-1], values[1:] - values[:-1]), segment, select)
+    left, right = _look_up((values[:-1], values[1:]), segment, select)
     offset = position - ops.cast(segment, position.dtype)
-    return ops.cast(base + offset * rise, x.dtype)
+    return ops.cast(left + offset * (right - left), x.dtype)
 
 
 def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True):
@@ -75,7 +75,7 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True
     (rise,) = _look_up((values[1:] - values[:-1],), segment, select)
     gradient = ops.cast(gradient, position.dtype)
     to_x = gradient * rise * scale
-    number = ops.logical_not(ops.isnan(position))
+    number = ops.equal(position, position)
     inside = number
     if bounds[0] == 0:  # constant outside the knots
         inside = ops.logical_and(x >= low, x < low + (values.shape[0] - 1) / scale)
@@ -114,7 +114,8 @@ def _locate(x, values, low, scale, bounds):
     dtype = "float64" if x.dtype == "float64" else values.dtype
     last = values.shape[0] - 1
     position = ops.clip((ops.cast(x, dtype) - low) * scale, *bounds)
-    number = ops.where(ops.isnan(position), ops.zeros_like(position), position)
+    # PyTorch's compiler would take the numbers one by one for `isnan`.
+    number = ops.where(ops.equal(position, position), position, ops.zeros_like(position))
     return position, ops.cast(ops.clip(number, 0, last - 1), "int32")
 
 

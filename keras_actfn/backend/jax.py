@@ -41,7 +41,7 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
             to_x, *rest = backward(gradient, x, *parameters)
         if sums is not None:
             rest = _sums(backward, sums, rest, gradient, x, *parameters)
-        elif parameters and _compiled_for_cpu(x) and all(p.ndim == 0 for p in parameters):
+        elif parameters and _fuses_on_cpu(x) and all(p.ndim == 0 for p in parameters):
             # The gradient to x is kept apart: what both share would be kept in memory, which
             # takes longer than computing it twice.
             arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
@@ -53,18 +53,13 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
     return apply(x, *parameters)
 
 
-def _compiled_for_cpu(x):
-    """Whether functions of tensors like x are compiled for a CPU."""
-    return fuses(x) and jax.default_backend() == "cpu"
-
-
 def _sums(backward, sums, rest, gradient, x, *parameters):
     """Gradients to the parameters: `sums` of `rest`, what `backward` returns behind that to x.
 
     Compiled for a CPU, one slice of the batch after the other, whose temporaries stay in the
     cache: for whole tensors they would take fresh memory, and longer.
     """
-    count = _slice_count(x.shape) if _compiled_for_cpu(x) else 1
+    count = _slice_count(x.shape) if _fuses_on_cpu(x) else 1
     if count == 1:
         return sums(*rest, *parameters)
 
@@ -94,7 +89,13 @@ def fuses(x):
     return isinstance(x, jax.core.Tracer)
 
 
-selects = fuses  # a look-up by selects is faster there than a gather
+def _fuses_on_cpu(x):
+    return fuses(x) and jax.default_backend() == "cpu"
+
+
+def selects(x):
+    """Whether to look up by selects: in a kernel, but for a CPU, where a gather is faster."""
+    return fuses(x) and not _fuses_on_cpu(x)
 
 
 def keeping(forward, backward, x):

@@ -73,7 +73,9 @@ def _sums(backward, sums, rest, gradient, x, *parameters):
 
 
 def _slice_count(shape):
-    """Into how many equal slices to cut a batch; 1 if it has no suitable divisor."""
+    """Into how many equal slices to cut a batch; 1 if it has no suitable divisor, or no size yet."""
+    if not all(isinstance(size, int) for size in shape):  # exported for every batch size
+        return 1
     wanted = -(-math.prod(shape) // _SLICE)
     counts = range(wanted, 8 * wanted)
     return next((count for count in counts if shape and shape[0] % count == 0), 1)

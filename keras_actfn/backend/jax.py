@@ -73,7 +73,7 @@ def _sums(backward, sums, rest, gradient, x, *parameters):
 
 
 def _slice_count(shape):
-    """Into how many equal slices to cut a batch; 1 if it has no suitable divisor, or no size yet."""
+    """Into how many equal slices to cut a batch; 1 without a size or a suitable divisor."""
     if not all(isinstance(size, int) for size in shape):  # exported for every batch size
         return 1
     wanted = -(-math.prod(shape) // _SLICE)

@@ -36,7 +36,12 @@ class Block:
     Args:
         name: The block's name in the spectrum.
         parameters: Number of weights |θ_l|, the block's dimension.
+
+    Attributes:
+        inputs_first: Whether gradients can be added only after the batch's inputs.
     """
+
+    inputs_first = False
 
     def __init__(self, name: str, parameters: int):
         self.name = name
@@ -293,6 +298,8 @@ class VectorBlock(Block):
         name: The block's name.
         parameters: Number of parameters.
     """
+
+    inputs_first = True
 
     def __init__(self, name, parameters):
         super().__init__(name, parameters)

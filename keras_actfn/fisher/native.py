@@ -125,10 +125,10 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
     for i, (blocks, _) in enumerate(recorder.uses):
         for block in blocks:
             by_block.setdefault(id(block), (block, []))[1].append(i)
-    omegas = [
-        submit(_add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
-        for block, uses in by_block.values()
-    ]
+    omegas = {
+        key: submit(_add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
+        for key, (block, uses) in by_block.items()
+    }
     del inputs
 
     jobs = []
@@ -140,11 +140,11 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
             job.result()
         timings["factors"] += time.perf_counter() - start
         jobs = [
-            submit(_add_gradients, block, [gradients[i] for i in uses])
-            for block, uses in by_block.values()
+            submit(_add_gradients, block, [gradients[i] for i in uses], omegas[key])
+            for key, (block, uses) in by_block.items()
         ]
         start = time.perf_counter()
-    for job in omegas + jobs:
+    for job in [*omegas.values(), *jobs]:
         job.result()
     timings["factors"] += time.perf_counter() - start
     return family, [block for block, _ in by_block.values()]
@@ -156,7 +156,9 @@ def _add_inputs(block, uses):
         block.add_input(_numpy(x), output_shape)
 
 
-def _add_gradients(block, gradients):
+def _add_gradients(block, gradients, inputs_added):
+    if block.inputs_first:
+        inputs_added.result()  # it began before this job, so a thread is at it or done
     for gradient in gradients:
         block.add_gradient(_numpy(gradient))
 

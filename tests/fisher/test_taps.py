@@ -1,12 +1,14 @@
 """Gradient taps: right gradients where paths meet, and nothing kept longer than needed."""
 
 import gc
+import time
 
 import keras
 import numpy as np
 import pytest
 
 from keras_actfn.backend import GradientTaps, pointwise
+from keras_actfn.fisher import fisher_spectrum, native, pool
 
 ops = keras.ops
 
@@ -94,3 +96,28 @@ def test_passes_side_by_side_keep_the_order_and_the_number_of_threads(threads):
     for cotangent, (to_a, *_) in zip(cotangents, gradients, strict=True):
         expected = cotangent @ (w_1 + w_2).T / np.cosh(a) ** 2
         np.testing.assert_allclose(to_a, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_parameter_blocks_wait_for_their_inputs(monkeypatch):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((4,)),
+            keras.layers.Dense(3),
+            keras.layers.PReLU(),
+            keras.layers.Dense(2),
+        ]
+    )
+    x = draw(5, 4)
+    options = {"loss": "squared_error", "include_activations": True}
+    expected = fisher_spectrum(model, x, **options)
+    add_inputs = native._add_inputs
+
+    def late(*arguments):
+        time.sleep(0.2)
+        add_inputs(*arguments)
+
+    monkeypatch.setattr(native, "_add_inputs", late)
+    monkeypatch.setattr(pool, "_cores", lambda: 8)
+    found = fisher_spectrum(model, x, **options)
+    for block, other in zip(found.blocks, expected.blocks, strict=True):
+        np.testing.assert_allclose(block.summary()["trace"], other.summary()["trace"], rtol=1e-6)

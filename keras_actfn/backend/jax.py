@@ -96,8 +96,8 @@ def _fuses_on_cpu(x):
 
 
 def selects(x):
-    """Whether to look up by selects: in a kernel, but for a CPU, where a gather is faster."""
-    return fuses(x) and not _fuses_on_cpu(x)
+    """Whether to look up by selects: in a kernel."""
+    return fuses(x)
 
 
 def keeping(forward, backward, x):

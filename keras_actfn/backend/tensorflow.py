@@ -11,8 +11,8 @@ from .folding import folded_gradients
 #: The indices that `knot_sums` takes.
 INDEX_DTYPE = "int32"
 
-#: Most indices of which `knot_sums` takes two at a time: all pairs then fit into the cache.
-_MOST_PAIRED = 64
+#: Elements of a slice of a batch, at most.
+_SLICE = 1 << 17
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None):
@@ -43,7 +43,7 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         # One kernel for all would keep what they share in memory, which takes longer.
         to_x = fuse(lambda *arguments: gradients(*arguments)[0])(*arguments)
         if sums:
-            return to_x, *fuse(lambda *arguments: gradients(*arguments)[1:])(*arguments)
+            return to_x, *fuse(functools.partial(_sums, backward, sums))(*arguments)
         fold = functools.partial(folded_gradients, vector_jacobian_product, forward)
         return to_x, *(tf.reduce_sum(part) for part in fuse(fold)(*arguments))
 
@@ -52,6 +52,32 @@ def custom_gradient(forward, backward, x, *parameters, sums=None):
         return fuse(forward)(x, *parameters), lambda g: pull_back(g, x, *parameters)
 
     return apply(x, *parameters)
+
+
+def _sums(backward, sums, gradient, x, *parameters):
+    """Gradients to the parameters: `sums` of what `backward` returns behind that to x.
+
+    On a CPU, one slice of the batch after the other, whose temporaries stay in the cache: for
+    whole tensors they would take fresh memory, and longer.
+    """
+
+    def part(*arrays):
+        return sums(*backward(*arrays, *parameters)[1:], *parameters)
+
+    if not (x.shape.rank and _on_cpu()):
+        return part(gradient, x)
+    batch, inner = tf.shape(x)[0], x.shape[1:]
+    most = max(1, _SLICE // max(1, math.prod(inner)))
+    power = tf.bitwise.bitwise_and(batch, -batch)  # the largest power of two that divides it
+    count = tf.maximum(batch // tf.clip_by_value(power, 1, 1 << most.bit_length() - 1), 1)
+    slices = [tf.reshape(array, [count, batch // count, *inner]) for array in (gradient, x)]
+
+    def add(number, totals):
+        found = part(*(array[number] for array in slices))
+        return number + 1, [a + b for a, b in zip(totals, found, strict=True)]
+
+    start = 0, [tf.zeros_like(parameter) for parameter in parameters]
+    return tf.while_loop(lambda number, _: number < count, add, start)[1]
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -67,31 +93,12 @@ def vector_jacobian_product(function, gradient, x, *parameters):
 
 def knot_sums(gradient, right, index, knots, channels):
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
+    gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
+    # One sum of complex numbers is faster than two sums.
     size = (knots + 1) * channels
-    inner = gradient.shape[1:]
-    if size <= _MOST_PAIRED and None not in inner and math.prod(inner) % 2 == 0:
-        total, right = _paired_sums(gradient, right, index, size)
-    else:
-        gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
-        # One sum of complex numbers is faster than two sums.
-        sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
-        total, right = tf.math.real(sums), tf.math.imag(sums)
+    sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
+    total, right = tf.math.real(sums), tf.math.imag(sums)
     return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
-
-
-def _paired_sums(first, second, index, size):
-    """Sums of two tensors over equal indices below `size`.
-
-    Two neighbours at a time are added to the row of their pair of indices: that takes half the
-    steps, which seldom wait for each other.
-    """
-    first, second, index = (tf.reshape(array, [-1, 2]) for array in (first, second, index))
-    rows = tf.concat([first, second], axis=1)
-    sums = tf.math.unsorted_segment_sum(rows, index[:, 0] * size + index[:, 1], size * size)
-    sums = tf.reshape(sums, [size, size, 2, 2])  # index, neighbour's index, tensor, neighbour
-    return tf.unstack(
-        tf.reduce_sum(sums[..., 0], axis=1) + tf.reduce_sum(sums[..., 1], axis=0), axis=1
-    )
 
 
 def fuses(x):
@@ -104,8 +111,12 @@ def fuses(x):
 
 
 def selects(x):
-    """Whether to look up by selects: in a kernel, but for a CPU, where a gather is faster."""
-    return fuses(x) and any(d.device_type != "CPU" for d in tf.config.list_logical_devices())
+    """Whether to look up by selects: in a kernel."""
+    return fuses(x)
+
+
+def _on_cpu():
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
 def bessel_i0e(x):

@@ -7,7 +7,8 @@ of one layer on (128, 32, 32, 32) with gradients to the input and the parameters
 KerasNet train steps on batches of 128 images. Each round runs every candidate twice, so that a
 change in the machine's speed meets them all, and times the second run: as in a training, it then
 finds the caches and the memory as its own last step left them, not another candidate's. Printed
-are medians of the rounds, divided by ReLU's. `naive PWL` is the textbook form, floor and gather, differentiated by the backend.
+are medians of the rounds, divided by ReLU's. `naive PWL` is the textbook form, floor and gather,
+differentiated by the backend.
 
 On PyTorch the first table also has torchpwl and rational-activations, where they are installed
 (`pip install --no-deps torchpwl rational_activations`), and PyTorch runs twice: the second time

@@ -9,9 +9,11 @@ random generators (dropout, augmentation) from it and keeps its own activation w
 import contextlib
 import dataclasses
 import random
+import threading
 
 import keras
 import numpy as np
+from keras.src.random import seed_generator
 
 _RANDOM_STATE = "seed_generator_state"
 
@@ -30,21 +32,40 @@ class Entry:
         return self.name, self.value.shape
 
 
+class _DefaultSeeds(threading.local):
+    """Python's `random`, or a thread's own generator, for Keras to draw its default seeds from."""
+
+    source = random
+
+    def randint(self, low, high):
+        return self.source.randint(low, high)
+
+
+_default_seeds = _DefaultSeeds()
+
+
 @contextlib.contextmanager
 def seeds_drawn_from(seed):
     """Inside, what Keras draws its default seeds from starts at `seed`; then it is put back.
 
     Keras's initialisers and random layers that are made without a seed of their own draw
-    one from Python's `random` module. On PyTorch, dropout without a seed draws its masks
-    from PyTorch's own generator, which is set and put back likewise.
+    one from Python's `random` module. All threads share that, and those of a Dask worker draw
+    from it at any time, so Keras is given a generator of this thread's own. `random` itself
+    starts at `seed` too, for a builder that draws from it; one that seeds it, as
+    `keras.utils.set_random_seed` does, changes nothing for Keras. On PyTorch, dropout without a
+    seed draws its masks from PyTorch's own generator, which is set and put back likewise.
 
     Args:
         seed: A non-negative integer.
     """
+    seed_generator.python_random = _default_seeds  # for good: elsewhere it draws from `random`
+    source = _default_seeds.source
     before = random.getstate()
     with contextlib.ExitStack() as stack:
         stack.callback(random.setstate, before)
+        stack.callback(setattr, _default_seeds, "source", source)
         random.seed(seed)
+        _default_seeds.source = random.Random(seed)
         if keras.backend.backend() == "torch":
             import torch
 

@@ -1,9 +1,13 @@
 """Weights and random states that the runs of a seed have in common."""
 
+import random
+import threading
+
+import keras
 import numpy as np
 import pytest
 
-from keras_actfn.training.shared_start import Entry, with_shared_start
+from keras_actfn.training.shared_start import Entry, seeds_drawn_from, with_shared_start
 
 pytestmark = pytest.mark.once
 
@@ -56,3 +60,59 @@ def test_a_builder_that_changes_more_than_the_activation():
     own = state(("d/kernel", (4, 5), 1), ("e/kernel", (5, 2), 2))
     with pytest.raises(ValueError, match=r"changes nothing but the activation.*'d/kernel'"):
         with_shared_start(own, shared)
+
+
+def kernels_of(seed, *, between=lambda: None):
+    """Kernels of two layers, with something done before the first and between the two."""
+    kernels = []
+    with seeds_drawn_from(seed):
+        for _ in range(2):
+            between()
+            layer = keras.layers.Dense(3)
+            layer.build((None, 4))
+            kernels.append(keras.ops.convert_to_numpy(layer.kernel))
+    return kernels
+
+
+def test_the_weights_of_a_seed_are_those_keras_draws_after_setting_it():
+    random.seed(5)
+    expected = []
+    for _ in range(2):
+        initializer = keras.initializers.GlorotUniform()
+        expected.append(keras.ops.convert_to_numpy(initializer((4, 3))))
+    np.testing.assert_array_equal(kernels_of(5), expected)
+    assert np.abs(np.subtract(kernels_of(6), expected)).max() > 0.1
+
+
+def test_random_numbers_of_other_threads_change_nothing():
+    drawn = []
+
+    def in_a_thread():
+        thread = threading.Thread(target=lambda: drawn.append(random.random()))
+        thread.start()
+        thread.join()
+
+    np.testing.assert_array_equal(kernels_of(5, between=in_a_thread), kernels_of(5))
+    assert len(set(drawn)) == 2
+
+
+def test_a_thread_has_the_seed_it_asked_for_while_another_has_its_own():
+    found = []
+
+    def other():
+        thread = threading.Thread(target=lambda: found.append(kernels_of(6)))
+        thread.start()
+        thread.join()
+
+    np.testing.assert_array_equal(kernels_of(5, between=other), kernels_of(5))
+    np.testing.assert_array_equal(found, [kernels_of(6)] * 2)
+
+
+def test_randomness_is_put_back_even_after_an_error():
+    random.seed(1)
+    expected = keras.ops.convert_to_numpy(keras.initializers.GlorotUniform()((4, 3)))
+    random.seed(1)
+    with pytest.raises(KeyError), seeds_drawn_from(5):
+        raise KeyError
+    found = keras.ops.convert_to_numpy(keras.initializers.GlorotUniform()((4, 3)))
+    np.testing.assert_array_equal(found, expected)

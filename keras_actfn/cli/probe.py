@@ -59,10 +59,9 @@ def probe(
     """
     import time
 
-    import keras
-
     from ..datasets import balanced_indices
     from ..fisher import fisher_spectrum
+    from ..training.shared_start import seeds_drawn_from
 
     dataset = load_data(data, data_path, image_size)
     build = model_builder(model, dataset)
@@ -70,8 +69,8 @@ def probe(
     x, y = dataset.x_train[chosen], dataset.y_train[chosen]
     spectra, seconds = {}, {}
     for number, name in enumerate(activations):
-        keras.utils.set_random_seed(seed)
-        network = build(name)
+        with seeds_drawn_from(seed):
+            network = build(name)
         start = time.perf_counter()
         spectra[name] = fisher_spectrum(network, x, y, mode=mode, engine=engine, seed=seed)
         seconds[name] = time.perf_counter() - start

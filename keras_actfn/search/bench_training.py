@@ -23,6 +23,7 @@ from ..activation import activation
 from ..datasets import balanced_indices, load, train_validation_split
 from ..fisher import fisher_spectrum
 from ..training import autoinit
+from ..training.shared_start import seeds_drawn_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +99,8 @@ def train_function(spec, seed, recipe=None, data_path=None, spectrum=True):
         )
     data = _data(recipe, data_path)
     started = time.perf_counter()
-    keras.utils.set_random_seed(seed)
-    model = small_network(spec)
+    with seeds_drawn_from(seed):
+        model = small_network(spec)
     autoinit(model, input_mean=0.0, input_variance=1.0)
     result = {"function": str(spec), "seed": seed}
     if spectrum:

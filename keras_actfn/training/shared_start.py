@@ -51,9 +51,10 @@ def seeds_drawn_from(seed):
     Keras's initialisers and random layers that are made without a seed of their own draw
     one from Python's `random` module. All threads share that, and those of a Dask worker draw
     from it at any time, so Keras is given a generator of this thread's own. `random` itself
-    starts at `seed` too, for a builder that draws from it; one that seeds it, as
-    `keras.utils.set_random_seed` does, changes nothing for Keras. On PyTorch, dropout without a
-    seed draws its masks from PyTorch's own generator, which is set and put back likewise.
+    starts at `seed` too, for what draws from it while it builds or trains (Keras's `AugMix`
+    does); seeding it there, as `keras.utils.set_random_seed` does, changes no default seed. On
+    PyTorch, dropout without a seed draws its masks from PyTorch's own generator, which is set
+    and put back likewise.
 
     Args:
         seed: A non-negative integer.

@@ -5,7 +5,6 @@ import pytest
 
 from keras_actfn.training.fingerprints import data_fingerprint, key_of
 from keras_actfn.training.monitor import RunMonitor
-from keras_actfn.training.shared_start import batch_order, seeds_drawn_from
 
 pytestmark = pytest.mark.once
 
@@ -69,26 +68,3 @@ def test_data_fingerprint_sees_values_shapes_dtypes_and_order():
     prints = {data_fingerprint(array) for array in [x, *changed]}
     assert len(prints) == 5
     assert data_fingerprint(x[::2]) == data_fingerprint(x[::2].copy())
-
-
-def test_batch_order_is_a_new_permutation_for_every_seed_and_epoch():
-    orders = [tuple(batch_order(seed, epoch, 50)) for seed in (0, 1) for epoch in (0, 1)]
-    assert len(set(orders)) == 4
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert orders[0] == tuple(batch_order(0, 0, 50))
-
-
-def test_seeds_are_drawn_from_a_seed_and_put_back():
-    import random
-
-    from keras.random import SeedGenerator
-
-    random.seed(5)
-    expected = random.random()
-    random.seed(5)
-    drawn = []
-    for seed in (1, 1, 2):
-        with seeds_drawn_from(seed):
-            drawn.append(int(SeedGenerator().state.numpy()[0]))
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert random.random() == expected

@@ -2,12 +2,18 @@
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 
-from keras_actfn.training.shared_start import Entry, seeds_drawn_from, with_shared_start
+from keras_actfn.training.shared_start import (
+    Entry,
+    batch_order,
+    seeds_drawn_from,
+    with_shared_start,
+)
 
 pytestmark = pytest.mark.once
 
@@ -62,6 +68,25 @@ def test_a_builder_that_changes_more_than_the_activation():
         with_shared_start(own, shared)
 
 
+def test_batch_order_is_a_new_permutation_for_every_seed_and_epoch():
+    orders = [tuple(batch_order(seed, epoch, 50)) for seed in (0, 1) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == tuple(batch_order(0, 0, 50))
+
+
+def test_seeds_are_drawn_from_a_seed_and_put_back():
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    drawn = []
+    for seed in (1, 1, 2):
+        with seeds_drawn_from(seed):
+            drawn.append(int(keras.random.SeedGenerator().state.numpy()[0]))
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert random.random() == expected
+
+
 def kernels_of(seed, *, between=lambda: None):
     """Kernels of two layers, with something done before the first and between the two."""
     kernels = []
@@ -93,19 +118,17 @@ def test_random_numbers_of_other_threads_change_nothing():
         thread.join()
 
     np.testing.assert_array_equal(kernels_of(5, between=in_a_thread), kernels_of(5))
-    assert len(set(drawn)) == 2
+    assert len(set(drawn)) == 2  # both draws did happen, one after the other
 
 
 def test_a_thread_has_the_seed_it_asked_for_while_another_has_its_own():
-    found = []
-
-    def other():
-        thread = threading.Thread(target=lambda: found.append(kernels_of(6)))
-        thread.start()
-        thread.join()
-
-    np.testing.assert_array_equal(kernels_of(5, between=other), kernels_of(5))
-    np.testing.assert_array_equal(found, [kernels_of(6)] * 2)
+    both = threading.Barrier(2, timeout=60)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(kernels_of, 6, between=both.wait)
+        mine = kernels_of(5, between=both.wait)
+        found = other.result()
+    np.testing.assert_array_equal(mine, kernels_of(5))
+    np.testing.assert_array_equal(found, kernels_of(6))
 
 
 def test_randomness_is_put_back_even_after_an_error():
@@ -116,3 +139,12 @@ def test_randomness_is_put_back_even_after_an_error():
         raise KeyError
     found = keras.ops.convert_to_numpy(keras.initializers.GlorotUniform()((4, 3)))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_what_draws_from_random_itself_starts_at_the_seed_too():
+    random.seed(5)
+    expected = [random.random(), random.random()]
+    with seeds_drawn_from(5):
+        first = random.random()
+        keras.initializers.GlorotUniform()
+        assert [first, random.random()] == expected

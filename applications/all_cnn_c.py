@@ -54,7 +54,7 @@ def AllCNNC(
     Example:
     ```python
     model = AllCNNC(activation="negative(relu(x))")
-    keras_actfn.training.autoinit(model)
+    keras_actfn.initialization.autoinit(model)
     ```
     """
     shape, data_format = image_arguments(

@@ -30,7 +30,7 @@ def DeiTTiny(
     token: the class token has the dense head `"class_head"`, the distillation token
     `"distillation_head"`, no dense layer before them. The output is the mean of the two
     heads' logits (section 4, "Classification with our approach"), then
-    `classifier_activation`. `keras_actfn.training.distillation.Distillation` trains the
+    `classifier_activation`. `keras_actfn.finetuning.Distillation` trains the
     second head from a teacher.
 
     Args:

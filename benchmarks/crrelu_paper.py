@@ -19,9 +19,9 @@ from pathlib import Path
 import keras
 from keras_actfn.applications import ViTTiny
 
+from keras_actfn._files import write_file
 from keras_actfn.datasets import fashion_mnist
 from keras_actfn.training import Recipe, compare
-from keras_actfn.training.storage import write_file
 
 
 def prelu():

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_actfn.search import fashion_mnist_bench
-from keras_actfn.search.bench_run import run_bench
+from keras_actfn.search.bench.run import run_bench
 
 SEEN = 680
 REGRESSORS = ("distance_gp", "knr", "random")

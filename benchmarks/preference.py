@@ -24,15 +24,15 @@ import numpy as np
 from keras_actfn.applications import GPT2
 from keras_actfn.applications.gpt2 import gelu_tanh
 
-from keras_actfn.training import paired_difference
-from keras_actfn.training.chitchat import chitchat_preferences
-from keras_actfn.training.preference import (
+from keras_actfn._files import write_file, write_json
+from keras_actfn.finetuning.chitchat import chitchat_preferences
+from keras_actfn.finetuning.preference import (
     DirectPreferenceOptimization,
     SupervisedFineTuning,
     dpo_optimizer,
 )
-from keras_actfn.training.preference_data import WordTokenizer, encode
-from keras_actfn.training.storage import write_file, write_json
+from keras_actfn.finetuning.preference_data import WordTokenizer, encode
+from keras_actfn.training import paired_difference
 
 ACTIVATIONS = {"gelu": gelu_tanh, "crrelu": "crrelu"}
 BETAS = (0.1, 1.0, 2.0, 5.0)

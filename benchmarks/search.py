@@ -26,7 +26,7 @@ def pool(seed=0):
     """Outputs (5,000, 1,000), spectra (5,000, 13,692) and the spectra's weights (13,692,)."""
     from keras_actfn.expressions import four_node
     from keras_actfn.expressions.unique import sampled_inputs
-    from keras_actfn.search.act_bench import bin_weights
+    from keras_actfn.search.bench.published import bin_weights
 
     random, space, inputs = np.random.default_rng(seed), four_node(), sampled_inputs(0)
     rows, seen = [], set()

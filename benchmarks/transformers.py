@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras_actfn.applications import ViTTiny
 
-from keras_actfn.training.storage import write_file
+from keras_actfn._files import write_file
 
 
 def hub_vit():

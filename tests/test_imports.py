@@ -13,13 +13,15 @@ pytestmark = pytest.mark.once
 
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
-    ("_version", "_optional"),
+    ("_version", "_optional", "_files", "_names"),
+    ("_progress",),
     ("backend",),
     ("expressions", "constraints", "datasets"),
     ("layers", "theory"),
     ("activation",),
-    ("fisher", "surgery", "applications"),
-    ("callbacks", "training"),
+    ("models", "applications"),
+    ("initialization", "fisher", "surgery"),
+    ("training", "callbacks", "finetuning"),
     ("search",),
     ("plotting",),
     ("cli", "testing"),

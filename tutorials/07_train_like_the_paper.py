@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 import keras_actfn
 from keras_actfn import datasets
-from keras_actfn.training import RECIPES, activation_variables, autoinit, compare, parameter_groups
+from keras_actfn.initialization import autoinit
+from keras_actfn.training import RECIPES, activation_variables, compare, parameter_groups
 
 folder = Path("runs/tutorials/07")
 folder.mkdir(parents=True, exist_ok=True)

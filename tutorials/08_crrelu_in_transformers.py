@@ -9,9 +9,9 @@ import numpy as np
 from keras_actfn.applications import GPT2, DeiTTiny, ViTTiny, generate
 
 from keras_actfn import datasets
-from keras_actfn.training.distillation import Distillation
-from keras_actfn.training.preference import DirectPreferenceOptimization, SupervisedFineTuning
-from keras_actfn.training.preference_data import Preference, WordTokenizer, encode
+from keras_actfn.finetuning.distillation import Distillation
+from keras_actfn.finetuning.preference import DirectPreferenceOptimization, SupervisedFineTuning
+from keras_actfn.finetuning.preference_data import Preference, WordTokenizer, encode
 
 keras.utils.set_random_seed(0)
 

@@ -7,7 +7,6 @@ check of the Gaussian assumption in Section 4.2). One npz file, rewritten after 
 
 import importlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._files import write_npz
 from .._optional import require
+from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory.gaussianity import Gaussianity, gaussianity
-from .layer_inputs import Batches, LayerInputs, find_layers, label_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +73,13 @@ class Snapshots:
 
     def save(self, path) -> None:
         """Write an npz file, replacing an older one in one move."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {"epochs": self.epochs, "x": self.x, "edges": self.edges}
         arrays["layers"] = np.array(json.dumps(self.layers))
         for i, name in enumerate(self.layers):
             arrays[f"curve_{i}"] = self.curves[name]
             if name in self.histograms:
                 arrays[f"histogram_{i}"] = self.histograms[name]
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
+        write_npz(path, **arrays)
 
     @classmethod
     def load(cls, path) -> "Snapshots":

@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from ..layers import PWL
+from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory import SmoothedPWL, eafo_step
-from .layer_inputs import Batches, LayerInputs, find_layers, label_names
 
 # Slopes below this share of the steepest count as flat. Where f is flat it has no inverse, and
 # where it is nearly flat, log f' and with it the entropy hang on a few thousandths of slope.

@@ -16,10 +16,10 @@ import numpy as np
 from keras import ops
 
 from ..layers import PWL
+from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory import ClassStatistics
 from ..theory.knot_training import Adam
 from ..theory.sign_patterns import TWO_CLASSES, solve
-from .layer_inputs import Batches, LayerInputs, find_layers, label_names
 
 PROJECTIONS = (None, "anchored_unit_norm", "unit_variance")
 
@@ -85,7 +85,7 @@ class LocalCorrelation(keras.callbacks.Callback):
     can reach the backbone. The callback reads the inputs of the PWL layers by running
     the model on batches of its own, because callbacks see no data, statelessly and as in
     training (batch statistics of BatchNormalization, dropout); see
-    `keras_actfn.callbacks.layer_inputs`. An update costs one forward pass over `batch_size`
+    `keras_actfn.models.layer_inputs`. An update costs one forward pass over `batch_size`
     samples, about a third of a training step of that size, plus arithmetic on
     classes × knots numbers per function: `every=4` brings it below a tenth.
 

@@ -57,8 +57,8 @@ def build(
     Goes on where it was interrupted. Set KERAS_BACKEND=torch: eager PyTorch trains the small
     network.
     """
-    from ..search.bench_build import bench_functions, build_bench, read_results
-    from ..search.bench_file import pack_bench
+    from ..search.bench.build import bench_functions, build_bench, read_results
+    from ..search.bench.packed import pack_bench
 
     functions = None
     if best is not None:
@@ -105,7 +105,7 @@ def run(
     as_json: JsonOption = False,
 ):
     """Search on a benchmark with every regressor and every set of features, many times."""
-    from ..search.bench_run import FEATURE_SETS, run_bench
+    from ..search.bench.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
 
     result = run_bench(
@@ -203,7 +203,7 @@ def show(
 
 def _entry(bench, i):
     """A function's results; NaN becomes None."""
-    from ..search.act_bench import MEASURES
+    from ..search.bench.published import MEASURES
 
     measures = {name: float(getattr(bench, name)[i]) for name in MEASURES}
     return {
@@ -219,8 +219,8 @@ def _number(value):
 
 
 def _open(path):
-    from ..search.act_bench import fashion_mnist_bench, load_act_bench
-    from ..search.bench_file import read_bench
+    from ..search.bench.packed import read_bench
+    from ..search.bench.published import fashion_mnist_bench, load_act_bench
 
     if path is None:
         return fashion_mnist_bench()

@@ -1,7 +1,6 @@
 """`keras-actfn derive`: activations from theory, as a table and a figure."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -203,12 +202,12 @@ def read_density(text):
 
 def report(facts, positions, values, figure, output, as_json, shapes=None):
     """Print facts and table; write the table, and the figure if there is one."""
+    from .._files import write_file
+
     output.mkdir(parents=True, exist_ok=True)
     table = output / "table.csv"
     lines = ["x,f"] + [f"{x:.17g},{y:.17g}" for x, y in zip(positions, values, strict=True)]
-    temporary = table.with_suffix(".csv.tmp")
-    temporary.write_text("\n".join(lines) + "\n")
-    os.replace(temporary, table)
+    write_file(table, "\n".join(lines) + "\n")
     facts["table"] = str(table)
     if figure is not None:
         from ..plotting import save_figure

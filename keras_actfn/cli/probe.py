@@ -61,7 +61,7 @@ def probe(
 
     from ..datasets import balanced_indices
     from ..fisher import fisher_spectrum
-    from ..training.shared_start import seeds_drawn_from
+    from ..models.seeds import seeds_drawn_from
 
     dataset = load_data(data, data_path, image_size)
     build = model_builder(model, dataset)

@@ -1,7 +1,6 @@
 """`keras-actfn replace`: other activations in a saved model."""
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -111,11 +110,7 @@ def _as_dict(site):
 
 
 def _save(model, path):
-    """Write the file under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.keras")
-    try:
+    from .._files import replacing
+
+    with replacing(path) as temporary:
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

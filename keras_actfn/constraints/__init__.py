@@ -1,10 +1,10 @@
 """Constraints that hold the parameters of learned activations in place."""
 
-import difflib
 import inspect
 
 import keras
 
+from .._names import unknown_name
 from .constraints import AnchoredUnitNorm, Simplex, UnitSum
 from .projections import anchored_unit_norm, project_simplex, project_unit_sum
 
@@ -56,11 +56,8 @@ def get(identifier):
         try:
             return keras.constraints.get(identifier)
         except ValueError:
-            near = difflib.get_close_matches(identifier, CONSTRAINTS)
-            raise ValueError(
-                "A constraint's name is one of keras_actfn's or of keras.constraints. "
-                f"Received: '{identifier}'. "
-                + (f"Did you mean '{near[0]}'?" if near else f"Ours: {', '.join(CONSTRAINTS)}.")
+            raise unknown_name(
+                "A constraint's name is one of keras.constraints, or", identifier, CONSTRAINTS
             ) from None
     if inspect.isclass(identifier):
         return identifier()

@@ -7,8 +7,7 @@ use NumPy only (`digits` also scikit-learn, which ships it, and `imagenette` Ten
 decodes JPEG). `imagenet` does not fit into memory and gives batches instead.
 """
 
-import difflib
-
+from .._names import unknown_name
 from .base import Dataset, balanced_indices, resize_images, train_validation_split
 from .cifar import cifar10, cifar100
 from .fashion import fashion_mnist, find_fashion_mnist
@@ -63,9 +62,5 @@ def load(name, path=None, **options):
     ```
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), DATASETS)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ValueError(
-            f"A dataset's name is one of: {', '.join(DATASETS)}. Received: '{name}'.{hint}"
-        )
+        raise unknown_name("A dataset's name", name, DATASETS)
     return DATASETS[name](path, **options)

@@ -4,8 +4,9 @@
 for NumPy arrays and tensors. One table holds all operators.
 """
 
+from .._names import nearest
 from .discovered import DISCOVERED, Discovered
-from .errors import SpecError, nearest
+from .errors import SpecError
 from .expression import Expression
 from .operators import Operator
 from .parse import parse

@@ -1,8 +1,5 @@
 """The one error of every textual specification, with the place it went wrong."""
 
-import difflib
-from collections.abc import Iterable
-
 
 class SpecError(ValueError):
     """A specification that cannot be read, with a caret under the offending character.
@@ -35,27 +32,3 @@ class SpecError(ValueError):
     def shifted(self, text: str, offset: int) -> "SpecError":
         """Return the same error about a longer `text` that holds this one at `offset`."""
         return type(self)(self.message, text, self.position + offset)
-
-
-def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
-    """Return a sentence with the valid names nearest to `name`, or with all when few.
-
-    Args:
-        name: What was asked for.
-        valid: The names that exist.
-        count: At most so many suggestions.
-
-    Returns:
-        `"Did you mean 'relu', 'elu'?"`, or `""` when nothing is near.
-    """
-    valid = sorted(set(valid))
-    close = difflib.get_close_matches(name, valid, n=count, cutoff=0.5)
-    if not close:
-        lowered = {v.lower(): v for v in valid}
-        close = [
-            lowered[match]
-            for match in difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=0.5)
-        ]
-    if not close:
-        return ""
-    return "Did you mean " + ", ".join(f"'{match}'" for match in close) + "?"

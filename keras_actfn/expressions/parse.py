@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .errors import SpecError, nearest
+from .._names import nearest
+from .errors import SpecError
 from .expression import MAX_DEPTH, Expression
 from .operators import Operator
 from .registry import find_operator, operator_names

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._names import nearest
 from .discovered import DISCOVERED
-from .errors import SpecError, nearest
+from .errors import SpecError
 from .expression import Expression
 from .parse import parse
 from .registry import find_operator, operators

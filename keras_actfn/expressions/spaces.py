@@ -18,7 +18,7 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from .errors import nearest
+from .._names import nearest
 from .expression import Expression
 from .operators import BINARY, EXTRA_UNARY, N_ARY, UNARY, Operator
 from .parse import parse_with

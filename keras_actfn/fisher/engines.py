@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 
-from . import heads
+from . import distributions
 from .native import Request, native_spectrum
 from .spectrum import FisherSpectrum
 
@@ -84,8 +84,10 @@ def fisher_spectrum(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}; received {engine!r}.")
-    if mode not in heads.MODES:
-        raise ValueError(f"mode must be one of {', '.join(heads.MODES)}; received {mode!r}.")
+    if mode not in distributions.MODES:
+        raise ValueError(
+            f"mode must be one of {', '.join(distributions.MODES)}; received {mode!r}."
+        )
     x, y = check_batch(model, x, y)
     if mode == "empirical" and y is None:
         raise ValueError("mode='empirical' needs the labels: pass y.")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from ..backend import vector_jacobian_product
-from . import heads
+from . import distributions
 from .tapping import Plan
 
 
@@ -70,12 +70,12 @@ def exact_fisher(
         state = zip(variables, values, strict=True)
         output, recorder = plan.run(model, x, state=state)
         kind, found = recorder.final(output)
-        family, from_logits = heads.resolve_loss(model, loss, kind)
+        family, from_logits = distributions.resolve_loss(model, loss, kind)
         known["family"] = family
-        return heads.find_logits(output, family, from_logits, kind, found)
+        return distributions.find_logits(output, family, from_logits, kind, found)
 
     z = keras.ops.convert_to_numpy(logits(keras.ops.convert_to_tensor(x), *values))
-    columns = heads.cotangents(z, known["family"], mode, y, seed)
+    columns = distributions.cotangents(z, known["family"], mode, y, seed)
     size = sum(int(np.prod(v.shape)) for v in variables)
     matrix = np.zeros((size, size))
     for n in range(len(x)):

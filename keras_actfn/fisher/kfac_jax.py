@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from .._optional import require
-from . import heads
+from . import distributions
 from .factors import Pair
 from .spectrum import BlockSpectrum, FisherSpectrum
 from .tapping import Plan
@@ -88,9 +88,9 @@ class KfacJax:
             ]
             output, recorder = self._plan.run(model, x, state=state)
             kind, found = recorder.final(output)
-            family, from_logits = heads.resolve_loss(model, request.loss, kind)
+            family, from_logits = distributions.resolve_loss(model, request.loss, kind)
             seen.update(uses=recorder.uses, family=family)
-            return heads.find_logits(output, family, from_logits, kind, found)
+            return distributions.find_logits(output, family, from_logits, kind, found)
 
         x = jax.numpy.asarray(x)
         z = np.asarray(logits(self._values, x))
@@ -107,11 +107,11 @@ class KfacJax:
         if z.ndim != 2:
             raise ValueError(f"engine='kfac_jax' needs an output of shape (N, C). {_USE_NATIVE}")
         if request.mode == "empirical":
-            labels = heads.targets(y, z.shape, family)
+            labels = distributions.targets(y, z.shape, family)
         else:
             generator = np.random.default_rng(request.seed)
-            labels = heads.draw(heads.probabilities(z, family), family, generator)
-        if family == heads.SOFTMAX:
+            labels = distributions.draw(distributions.probabilities(z, family), family, generator)
+        if family == distributions.SOFTMAX:
             if not np.isin(labels, (0.0, 1.0)).all():
                 raise ValueError(f"kfac-jax takes whole labels, not shares. {_USE_NATIVE}")
             labels = labels.argmax(axis=-1)
@@ -121,9 +121,9 @@ class KfacJax:
         def loss(values, batch):
             inputs, labels = batch
             z = logits(values, inputs)
-            if family == heads.SOFTMAX:
+            if family == distributions.SOFTMAX:
                 kfac_jax.register_softmax_cross_entropy_loss(z, labels)
-            elif family == heads.SIGMOID:
+            elif family == distributions.SIGMOID:
                 kfac_jax.register_sigmoid_cross_entropy_loss(z, labels)
             else:
                 kfac_jax.register_squared_error_loss(z, labels, weight=0.5)

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from ..backend import GradientTaps
-from . import heads
-from .pool import numpy_pool
+from . import distributions
 from .spectrum import BlockSpectrum, FisherSpectrum
 from .tapping import Plan
+from .threads import numpy_pool
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
                 f"received {_describe(output)}. Build a keras.Model with the output of interest."
             )
         kind, logits = recorder.final(output)
-        family, from_logits = heads.resolve_loss(model, request.loss, kind)
+        family, from_logits = distributions.resolve_loss(model, request.loss, kind)
         seen.update(recorder=recorder, family=family, from_logits=from_logits)
-        found = heads.find_logits(output, family, from_logits, kind, logits)
+        found = distributions.find_logits(output, family, from_logits, kind, logits)
         # A model may end before its last treated layer's gradient: the logits may be that
         # layer's own output, so they pass through one more operation.
         return keras.ops.reshape(found, found.shape), [*recorder.inputs, output]
@@ -116,9 +116,9 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
     taps = GradientTaps(forward)
     recorder, family = seen["recorder"], seen["family"]
     *inputs, output = taps.tensors
-    heads.check_probabilities(_numpy(output), family, seen["from_logits"])
+    distributions.check_probabilities(_numpy(output), family, seen["from_logits"])
     with np.errstate(all="ignore"):
-        columns = heads.cotangents(_numpy(taps.output), family, request.mode, y, generator)
+        columns = distributions.cotangents(_numpy(taps.output), family, request.mode, y, generator)
     timings["forward and backward"] += time.perf_counter() - start
 
     by_block: dict[int, tuple[object, list[int]]] = {}

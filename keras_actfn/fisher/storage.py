@@ -1,12 +1,12 @@
 """Reading and writing spectra: one npz file with arrays and a JSON manifest."""
 
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from .._files import write_npz
 from .factors import Pair
 
 FORMAT = "keras-actfn fisher spectrum"
@@ -41,14 +41,7 @@ def save(spectrum, path) -> None:
     for i, block in enumerate(spectrum.blocks):
         for j, (omega, gamma) in enumerate(block.pairs):
             arrays[f"{i}.{j}.omega"], arrays[f"{i}.{j}.gamma"] = omega, gamma
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_npz(path, **arrays)
 
 
 def load(path) -> tuple[dict, list[list[Pair]]]:

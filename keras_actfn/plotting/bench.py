@@ -81,7 +81,7 @@ def draw_bench_run(run):
     """Best accuracy so far, one panel for each set of features, 95 % intervals shaded.
 
     Args:
-        run: A `keras_actfn.search.bench_run.BenchRun`.
+        run: A `keras_actfn.search.bench.results.BenchRun`.
 
     Returns:
         A `matplotlib.figure.Figure`.

@@ -1,8 +1,6 @@
 """Figures of a comparison: the activations it learned and the course of its training."""
 
-import os
-import uuid
-
+from .._files import replacing
 from .._optional import require
 from .data import QUANTITIES, learned_curves, training_curves
 
@@ -70,12 +68,8 @@ def draw_training_curves(comparison):
 
 def save_figure(figure, path):
     """Write a figure as PNG, all or nothing; returns `path`."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.png")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -3,7 +3,7 @@
 `ActivationSearch` needs Optuna, scikit-learn, UMAP and SciPy: install `keras-actfn[search]`.
 """
 
-from .act_bench import ActBench, fashion_mnist_bench, load_act_bench
+from .bench.published import ActBench, fashion_mnist_bench, load_act_bench
 from .embedding import EMBEDDINGS
 from .evaluating import PRUNERS
 from .loop import BASELINES, ActivationSearch

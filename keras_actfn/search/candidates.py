@@ -5,8 +5,8 @@ import io
 
 import numpy as np
 
+from .._files import write_file
 from .._version import __version__
-from ..training.storage import write_file
 from .embedding import embed
 from .sampler import CandidateSampler, state_of
 from .surrogate import CandidateFeatures, get_regressor, suggest

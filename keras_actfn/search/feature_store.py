@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import write_file, write_json
 from ..fisher.spectrum import HIGH, LOW, PARAMETERS_PER_BIN
-from ..training.storage import write_file, write_json
 
 FORMAT = "keras-actfn features"
 VERSION = 1

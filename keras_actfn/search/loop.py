@@ -15,8 +15,9 @@ search that was killed goes on where it was, and several processes can work on o
 import time
 from pathlib import Path
 
+from .._progress import Progress
+from ..models.seeds import seeds_drawn_from
 from ..training.fingerprints import data_fingerprint, model_fingerprint
-from ..training.shared_start import seeds_drawn_from
 from . import claims
 from .candidates import Candidates
 from .evaluating import evaluate_next, get_pruner
@@ -24,7 +25,6 @@ from .feature_store import FeatureStore
 from .objective import TrainingObjective, images_to_probe, objective_of
 from .pool import Pool
 from .probing import check_builder, probe_many
-from .progress import progress_bar
 from .results import BestActivation, SearchRow
 from .storage import folder_of, open_storage, open_study
 from .tandem import TandemBuilder, TandemPool
@@ -203,7 +203,7 @@ class ActivationSearch:
                 autoinit=self._autoinit,
             )
         if missing:
-            with progress_bar(self.progress, "Fisher spectra", len(missing)) as advance:
+            with Progress(len(missing), self.progress, title="Fisher spectra") as bar:
                 probe_many(
                     self.build_model,
                     self.pool,
@@ -214,7 +214,7 @@ class ActivationSearch:
                     seed=self.seed,
                     autoinit=self._autoinit,
                     workers=workers,
-                    progress=lambda *_: advance(),
+                    progress=lambda *_: bar.advance(),
                 )
             self.candidates.refresh()
         return self.store.counts()
@@ -247,11 +247,11 @@ class ActivationSearch:
             raise ValueError(f"evaluations is a positive number. Received: {evaluations}.")
         if not set(self.baseline_ids) <= self.store.ids():
             self.probe(self.probes, workers)
-        with progress_bar(self.progress, "evaluations", evaluations) as show:
+        with Progress(evaluations, self.progress, title="evaluations") as bar:
             while True:
                 claims.release_expired(self.study)
                 finished = len(self._finished())
-                show(finished, self._best_text())
+                bar.show(finished, self._best_text())
                 if finished >= evaluations:
                     break
                 if len(claims.in_use(self.study.get_trials(deepcopy=False))) >= evaluations:

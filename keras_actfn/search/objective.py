@@ -5,14 +5,14 @@ import math
 
 import numpy as np
 
+from .._progress import Progress
 from ..datasets import Dataset, balanced_indices, train_validation_split
+from ..models.seeds import seeds_drawn_from
 from ..training import compare
 from ..training.compare import train_network
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
 from ..training.network import Network, Plan, Reference, as_the_model_sees
-from ..training.progress import Progress
 from ..training.recipes import get as get_recipe
-from ..training.shared_start import seeds_drawn_from
 from ..training.split import Split
 
 #: What a training can be judged by; a smaller loss is better.

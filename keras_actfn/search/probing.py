@@ -18,8 +18,8 @@ from .._optional import require
 from ..backend import GradientTaps
 from ..expressions import serialize
 from ..fisher import fisher_spectrum
-from ..training.autoinit import autoinit as scale_weights
-from ..training.shared_start import seeds_drawn_from
+from ..initialization.autoinit import autoinit as scale_weights
+from ..models.seeds import seeds_drawn_from
 from .feature_store import ProbeResult
 from .tandem import SEPARATOR, functions_of
 
@@ -87,7 +87,7 @@ def probe(
         y: Their labels, for `mode="empirical"`.
         seed: Seed of the weights, and of labels drawn by `mode="sampled"`.
         mode: As in `fisher_spectrum`.
-        autoinit: Whether to scale the weights by `keras_actfn.training.autoinit` first.
+        autoinit: Whether to scale the weights by `keras_actfn.initialization.autoinit` first.
         number: Number to give the result.
 
     Returns:

@@ -5,7 +5,7 @@ import html
 import io
 import json
 
-from ..training.storage import write_file
+from .._files import write_file
 from .storage import RECORD
 from .tandem import latex_of
 

@@ -4,7 +4,8 @@ import keras
 
 from .. import expressions
 from ..layers import AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
-from . import functions, graph
+from ..models import activations as functions
+from ..models import graph
 from .rebuild import rebuild
 
 

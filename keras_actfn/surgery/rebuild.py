@@ -8,7 +8,8 @@ import warnings
 import keras
 import numpy as np
 
-from . import functions, graph
+from ..models import activations as functions
+from ..models import graph
 
 
 def rebuild(model, exchange):

@@ -1,12 +1,13 @@
 """Another activation in an existing model: `replace_activations`."""
 
-import difflib
 import fnmatch
 
 import keras
 
+from .._names import nearest
 from ..activation import activation as new_activation
-from . import functions, graph
+from ..models import activations as functions
+from ..models import graph
 from .rebuild import rebuild
 from .sites import ActivationSite, survey
 
@@ -137,10 +138,9 @@ def _paths(given, found):
         if matching:
             return matching
     if path not in known:
-        near = difflib.get_close_matches(path, known, n=3)
-        hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ValueError(
-            f"The model has no activation at '{path}'. {hint}find_activations(model) lists all."
+            f"The model has no activation at '{path}'. {nearest(path, known)} "
+            "find_activations(model) lists all.".replace("  ", " ")
         )
     if not known[path].replaceable:
         raise ValueError(f"The activation at '{path}' can't be replaced: {known[path].reason}.")

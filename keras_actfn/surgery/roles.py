@@ -1,7 +1,7 @@
 """What an activation is for, read from where its output goes."""
 
-from . import functions
-from .graph import Uses
+from ..models import activations as functions
+from ..models.graph import Uses
 
 HIDDEN, OUTPUT, GATE, MIXING, LINEAR, INSIDE = (
     "hidden",

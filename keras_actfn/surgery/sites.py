@@ -4,7 +4,8 @@ import dataclasses
 
 import keras
 
-from . import functions, graph
+from ..models import activations as functions
+from ..models import graph
 from .roles import HIDDEN, INSIDE, role_of
 
 

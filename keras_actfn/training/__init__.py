@@ -1,6 +1,5 @@
 """Training a model with one activation or another: `compare`, and recipes by name."""
 
-from .autoinit import AutoInitReport, autoinit
 from .compare import compare
 from .optimizers import CoupledSGD
 from .parameter_groups import activation_variables, bias_variables, parameter_groups
@@ -11,14 +10,12 @@ from .storage import RunResult
 
 __all__ = [
     "RECIPES",
-    "AutoInitReport",
     "Comparison",
     "CoupledSGD",
     "Recipe",
     "Row",
     "RunResult",
     "activation_variables",
-    "autoinit",
     "bias_variables",
     "compare",
     "paired_difference",

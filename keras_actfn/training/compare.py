@@ -20,14 +20,14 @@ import keras
 import numpy as np
 
 from .._optional import require
+from .._progress import Progress
 from .._version import __version__
+from ..models.curves import GRID, activation_curves
+from ..models.seeds import batch_order, seeds_drawn_from
 from . import fingerprints, recipes
 from .monitor import RunMonitor
 from .network import Network, Plan, Reference
-from .progress import Progress
 from .results import Comparison
-from .shared_start import batch_order, seeds_drawn_from
-from .slots import GRID, activation_curves
 from .split import Split, check_positive
 from .storage import RunResult, RunStore
 
@@ -139,7 +139,7 @@ def compare(
     reused = len(plan) - len(missing)
 
     steps = epochs * split.steps(batch_size)
-    with Progress(steps * len(missing), progress) as bar:
+    with Progress(steps * len(missing), progress, unit="steps") as bar:
         if reused:
             bar.say(f"{reused} of {len(plan)} runs were finished before and are not done again.")
         network = None

@@ -5,10 +5,10 @@ import dataclasses
 import keras
 import numpy as np
 
+from ..initialization.autoinit import autoinit
+from ..models.seeds import seeds_drawn_from, set_state, state_of, with_shared_start
 from .augmentation import RandomPaddedCrop
-from .autoinit import autoinit
 from .batches import AugmentedBatches
-from .shared_start import seeds_drawn_from, set_state, state_of, with_shared_start
 
 #: The activation of the model that gives a seed its weights: one without weights.
 REFERENCE = "relu"

@@ -1,10 +1,9 @@
 """The papers' recipes by name."""
 
-import difflib
-
 import keras
 from keras import layers
 
+from .._names import unknown_name
 from .augmentation import RandomPaddedCrop, RandomResizedCrop
 from .optimizers import CoupledSGD
 from .recipe import Recipe
@@ -262,9 +261,5 @@ def get(recipe):
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
-        near = difflib.get_close_matches(str(recipe), RECIPES)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ValueError(
-            f"A recipe's name is one of: {', '.join(RECIPES)}. Received: '{recipe}'.{hint}"
-        )
+        raise unknown_name("A recipe's name", recipe, RECIPES)
     return RECIPES[recipe]

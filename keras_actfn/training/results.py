@@ -16,8 +16,9 @@ import math
 
 import numpy as np
 
+from .._files import write_file, write_json
 from .._optional import require
-from .storage import RunResult, write_file, write_json
+from .storage import RunResult
 
 LEVEL = 0.95
 

@@ -5,15 +5,14 @@ another name and then moved, the JSON last: it exists only if the run is complet
 """
 
 import dataclasses
-import io
 import json
 import math
-import os
-import uuid
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+
+from .._files import write_json, write_npz
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,32 +101,11 @@ class RunStore:
         """Write a finished run, with the settings behind its key for people to read."""
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        np.savez_compressed(content, **result.arrays)
-        write_file(self._folder / f"{result.key}.npz", content.getvalue())
+        write_npz(self._folder / f"{result.key}.npz", **result.arrays)
         write_json(
             self._folder / f"{result.key}.json",
             {"result": result.summary(), "settings": settings},
         )
-
-
-def write_json(path, value):
-    """Write `value` as JSON, all or nothing."""
-    write_file(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_file(path, content):
-    """Write text (UTF-8) or bytes to a new name beside `path`, then move it there."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        if isinstance(content, str):
-            temporary.write_text(content, encoding="utf-8")
-        else:
-            temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _finite(value):

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 from reference.fisher import kronecker_eigenvalues, softmax
 
-from keras_actfn.fisher import exact_fisher, fisher_spectrum, heads
+from keras_actfn.fisher import distributions, exact_fisher, fisher_spectrum
 
 
 def draw(*shape, seed=0):
@@ -19,24 +19,26 @@ def small(activation="softmax"):
     return keras.Sequential([layers.Input((4,)), layers.Dense(3, activation=activation)])
 
 
-@pytest.mark.parametrize("family", [heads.SOFTMAX, heads.SIGMOID, heads.SQUARED])
+@pytest.mark.parametrize(
+    "family", [distributions.SOFTMAX, distributions.SIGMOID, distributions.SQUARED]
+)
 def test_columns_are_a_root_of_the_hessian(family):
     z = draw(5, 4).astype("float64") * 3
-    columns = heads.cotangents(z, family, "exact")
+    columns = distributions.cotangents(z, family, "exact")
     found = np.einsum("kni,knj->nij", columns, columns)
     p, s = softmax(z), 1 / (1 + np.exp(-z))
     expected = {
-        heads.SOFTMAX: p[:, :, None] * np.eye(4) - p[:, :, None] * p[:, None],
-        heads.SIGMOID: (s * (1 - s))[:, :, None] * np.eye(4),
-        heads.SQUARED: np.broadcast_to(np.eye(4), (5, 4, 4)),
+        distributions.SOFTMAX: p[:, :, None] * np.eye(4) - p[:, :, None] * p[:, None],
+        distributions.SIGMOID: (s * (1 - s))[:, :, None] * np.eye(4),
+        distributions.SQUARED: np.broadcast_to(np.eye(4), (5, 4, 4)),
     }[family]
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert len(columns) == (3 if family == heads.SOFTMAX else 4)
+    assert len(columns) == (3 if family == distributions.SOFTMAX else 4)
 
 
 def test_columns_of_sequences_keep_positions_apart():
     z = draw(2, 3, 4)
-    columns = heads.cotangents(z, heads.SOFTMAX, "exact")
+    columns = distributions.cotangents(z, distributions.SOFTMAX, "exact")
     assert columns.shape == (9, 2, 3, 4)
     found = np.einsum("kntc,knud->ntcud", columns, columns)
     p = softmax(z.astype("float64"))
@@ -48,7 +50,7 @@ def test_columns_of_sequences_keep_positions_apart():
 
 def test_sampled_labels_follow_the_distribution():
     z = np.tile(draw(1, 3), (20000, 1))
-    gradient = heads.cotangents(z, heads.SOFTMAX, "sampled", seed=0)[0]
+    gradient = distributions.cotangents(z, distributions.SOFTMAX, "sampled", seed=0)[0]
     np.testing.assert_allclose(gradient.mean(axis=0), 0, atol=0.02)
     second = np.einsum("ni,nj->ij", gradient, gradient) / len(z)
     p = softmax(z[0].astype("float64"))
@@ -221,7 +223,7 @@ def test_bad_input():
 
 def test_too_many_columns_are_refused():
     with pytest.raises(ValueError, match="Use mode='sampled'"):
-        heads.cotangents(np.zeros((1, 3000, 3), "float32"), heads.SOFTMAX, "exact")
+        distributions.cotangents(np.zeros((1, 3000, 3), "float32"), distributions.SOFTMAX, "exact")
 
 
 def test_mixed_precision():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_actfn.backend import GradientTaps, pointwise
-from keras_actfn.fisher import fisher_spectrum, native, pool
+from keras_actfn.fisher import fisher_spectrum, native, threads
 
 ops = keras.ops
 
@@ -123,7 +123,7 @@ def test_parameter_blocks_wait_for_their_inputs(monkeypatch):
         add_inputs(*arguments)
 
     monkeypatch.setattr(native, "_add_inputs", late)
-    monkeypatch.setattr(pool, "_cores", lambda: 8)
+    monkeypatch.setattr(threads, "_cores", lambda: 8)
     found = fisher_spectrum(model, x, **options)
     for block, other in zip(found.blocks, expected.blocks, strict=True):
         np.testing.assert_allclose(block.summary()["trace"], other.summary()["trace"], rtol=1e-6)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from keras_actfn.search.act_bench import MEASURES, ActBench, bin_weights
+from keras_actfn.search.bench.published import MEASURES, ActBench, bin_weights
 
 BINS, PARAMETERS = (20, 30), (2000, 3000)
 

@@ -11,10 +11,10 @@ import pytest
 import keras_actfn
 from keras_actfn.expressions import SearchSpace
 from keras_actfn.fisher import fisher_spectrum
+from keras_actfn.initialization import autoinit
 from keras_actfn.search.feature_store import FeatureStore
 from keras_actfn.search.pool import Pool
 from keras_actfn.search.probing import _in_rounds, _task, check_builder, probe, probe_many, screen
-from keras_actfn.training import autoinit
 
 X = np.random.RandomState(0).randn(16, 12).astype("float32")
 Y = np.arange(16) % 3

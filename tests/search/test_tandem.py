@@ -8,9 +8,9 @@ from keras_actfn import search
 from keras_actfn.activation import activation
 from keras_actfn.expressions import SearchSpace, parse
 from keras_actfn.fisher import fisher_spectrum
+from keras_actfn.models.seeds import seeds_drawn_from
 from keras_actfn.search.pool import Pool
 from keras_actfn.search.tandem import TandemPool, functions_of, latex_of
-from keras_actfn.training.shared_start import seeds_drawn_from
 
 pytestmark = pytest.mark.once
 

@@ -8,9 +8,9 @@ import pytest
 
 import keras_actfn
 from keras_actfn import datasets
+from keras_actfn.models.seeds import seeds_drawn_from
 from keras_actfn.training import RECIPES, Recipe, compare
 from keras_actfn.training.compare import batch_order
-from keras_actfn.training.shared_start import seeds_drawn_from
 
 BATCH = 16
 

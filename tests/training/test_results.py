@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from keras_actfn._files import write_file
 from keras_actfn.training import Comparison, RunResult, paired_difference
-from keras_actfn.training.storage import RunStore, write_file
+from keras_actfn.training.storage import RunStore
 
 pytestmark = pytest.mark.once
 

@@ -1,24 +1,26 @@
-"""A progress bar over all training steps of a comparison, or silence."""
+"""A progress bar on standard error, or silence."""
 
-from .._optional import require
+from ._optional import require
 
 
 class Progress:
-    """Shows how far a comparison is, on standard error; needs rich unless silent.
+    """Shows how far a long piece of work is; needs rich unless silent.
 
     Args:
-        total: Training steps of all the runs to do.
+        total: How much there is to do.
         enabled: False shows nothing.
+        unit: What is counted, shown behind the numbers.
+        title: What is going on; `describe` changes it.
 
     Example:
     ```python
-    with Progress(total=100, enabled=True) as progress:
+    with Progress(total=100, enabled=True, unit="steps") as progress:
         progress.describe("relu, seed 0")
         progress.advance()
     ```
     """
 
-    def __init__(self, total, enabled):
+    def __init__(self, total, enabled, unit="", title=""):
         self._bar = None
         if enabled:
             rich = require("rich.progress", extra="cli")
@@ -27,13 +29,14 @@ class Progress:
                 rich.TextColumn("{task.description}"),
                 rich.BarColumn(),
                 rich.MofNCompleteColumn(),
-                rich.TextColumn("steps"),
+                rich.TextColumn(_literal(unit)),
                 rich.TimeElapsedColumn(),
                 rich.TextColumn("left"),
                 rich.TimeRemainingColumn(),
+                rich.TextColumn("{task.fields[note]}"),
                 console=console,
             )
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task(_literal(title), total=total, note="")
 
     def __enter__(self):
         if self._bar:
@@ -49,10 +52,15 @@ class Progress:
         if self._bar:
             self._bar.update(self._task, description=_literal(text))
 
-    def advance(self, steps=1):
-        """Count steps as done."""
+    def advance(self, count=1):
+        """Count more as done."""
         if self._bar:
-            self._bar.advance(self._task, steps)
+            self._bar.advance(self._task, count)
+
+    def show(self, done, note=""):
+        """Set how much is done, with a note behind the bar."""
+        if self._bar:
+            self._bar.update(self._task, completed=done, note=_literal(note))
 
     def say(self, text):
         """Print a line that stays."""

@@ -8,12 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_actfn.training.shared_start import (
-    Entry,
-    batch_order,
-    seeds_drawn_from,
-    with_shared_start,
-)
+from keras_actfn.models.seeds import Entry, batch_order, seeds_drawn_from, with_shared_start
 
 pytestmark = pytest.mark.once
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from .kernels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED, windows
-from .moments import Signal, mixture_of, product_of, sum_of
+from .signal_moments import Signal, mixture_of, product_of, sum_of
 
 
 class Unknown(Exception):

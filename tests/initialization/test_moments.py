@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_actfn.training.moments import Signal, mixture_of, product_of, sum_of
+from keras_actfn.initialization.signal_moments import Signal, mixture_of, product_of, sum_of
 
 pytestmark = pytest.mark.once
 

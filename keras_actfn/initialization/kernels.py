@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from .moments import Signal
+from .signal_moments import Signal
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)

@@ -10,9 +10,9 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from keras_actfn.plotting.bench import accuracies, draw_bench, draw_bench_run
-from keras_actfn.search import bench_run
-from keras_actfn.search.bench_results import BenchRun
-from keras_actfn.search.bench_run import run_bench
+from keras_actfn.search.bench import run as bench_run
+from keras_actfn.search.bench.results import BenchRun
+from keras_actfn.search.bench.run import run_bench
 from keras_actfn.search.surrogate import REGRESSORS
 
 pytestmark = pytest.mark.once

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .._optional import require
-from ..training.storage import write_file
+from ..._files import write_file
+from ..._optional import require
 
 STARTS = 8
 SHARE = 0.99

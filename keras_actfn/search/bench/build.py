@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .._optional import require
-from ..expressions import three_node
-from ..training.progress import Progress
-from .bench_training import BenchRecipe, train_function
+from ..._optional import require
+from ..._progress import Progress
+from ...expressions import three_node
+from .tasks import BenchRecipe, train_function
 
 FILE = "results.jsonl"
 

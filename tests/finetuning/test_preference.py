@@ -11,14 +11,14 @@ import pytest
 from keras_actfn.applications import GPT2
 from reference.preference import dpo_loss, log_softmax, sequence_log_probability
 
-from keras_actfn.training import preference
-from keras_actfn.training.preference import (
+from keras_actfn.finetuning import preference
+from keras_actfn.finetuning.preference import (
     DirectPreferenceOptimization,
     LinearWarmup,
     SupervisedFineTuning,
     dpo_optimizer,
 )
-from keras_actfn.training.preference_data import (
+from keras_actfn.finetuning.preference_data import (
     Preference,
     WordTokenizer,
     encode,
@@ -329,7 +329,7 @@ def test_words():
 def test_chitchat():
     import chitchat_dataset
 
-    from keras_actfn.training.chitchat import chitchat_preferences
+    from keras_actfn.finetuning.chitchat import chitchat_preferences
 
     arguments = {"turns": 2, "replies": 2, "limit": 300, "seed": 3}
     training, validation = chitchat_preferences(**arguments)

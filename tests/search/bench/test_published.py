@@ -6,14 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from keras_actfn.search import json_stream
-from keras_actfn.search.act_bench import (
-    bin_weights,
-    load_act_bench,
-)
-from keras_actfn.search.bench_build import FILE
-from keras_actfn.search.bench_file import pack_bench, read_bench
-from keras_actfn.search.json_stream import json_items
+from keras_actfn.search.bench import json_stream
+from keras_actfn.search.bench.build import FILE
+from keras_actfn.search.bench.json_stream import json_items
+from keras_actfn.search.bench.packed import pack_bench, read_bench
+from keras_actfn.search.bench.published import bin_weights, load_act_bench
 
 pytestmark = pytest.mark.once
 
@@ -254,7 +251,7 @@ def test_files_that_are_no_benchmark(tmp_path, packed):
 def test_the_projects_own_benchmark():
     from keras_actfn.expressions import parse, three_node
     from keras_actfn.search import fashion_mnist_bench
-    from keras_actfn.search.bench_training import small_network
+    from keras_actfn.search.bench.tasks import small_network
 
     bench = fashion_mnist_bench()
     assert len(set(bench.functions)) == len(bench.functions) == 2_412

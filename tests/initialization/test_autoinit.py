@@ -7,9 +7,9 @@ from keras import layers
 from keras_actfn.applications import AllCNNC, ResNet56V2
 
 from keras_actfn import activation
-from keras_actfn.training import autoinit
-from keras_actfn.training.kernels import kernels, windows
-from keras_actfn.training.moments import Signal
+from keras_actfn.initialization import autoinit
+from keras_actfn.initialization.kernels import kernels, windows
+from keras_actfn.initialization.signal_moments import Signal
 
 pytestmark = pytest.mark.once
 

@@ -19,11 +19,11 @@ import time
 import keras
 import numpy as np
 
-from ..activation import activation
-from ..datasets import balanced_indices, load, train_validation_split
-from ..fisher import fisher_spectrum
-from ..training import autoinit
-from ..training.shared_start import seeds_drawn_from
+from ...activation import activation
+from ...datasets import balanced_indices, load, train_validation_split
+from ...fisher import fisher_spectrum
+from ...initialization import autoinit
+from ...models.seeds import seeds_drawn_from
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,7 +111,7 @@ def read_shp(path, min_score_ratio=1.0, invalid="raise"):
 
 
 def encode(pairs, tokenizer, max_length=512, max_prompt=256):
-    """Preferences as the arrays that `keras_actfn.training.preference` trains on.
+    """Preferences as the arrays that `keras_actfn.finetuning.preference` trains on.
 
     A sequence is prompt, answer and the tokeniser's end token, padded with end tokens at
     the end. If the longer answer does not fit, the prompt keeps its last `max_prompt`

@@ -6,7 +6,7 @@ import pytest
 from keras_actfn.applications import DeiTTiny
 from reference.preference import log_softmax, soft_distillation
 
-from keras_actfn.training.distillation import Distillation, hard_loss, soft_loss
+from keras_actfn.finetuning.distillation import Distillation, hard_loss, soft_loss
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((16, 4, 4, 1), "float32")

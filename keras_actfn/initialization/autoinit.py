@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from .kernels import kernels
-from .moments import Signal
-from .signal_rules import Unknown, propagate
+from .rules import Unknown, propagate
+from .signal_moments import Signal
 
 #: A kernel is centred if the squared mean of its inputs exceeds this part of their power.
 _CENTRE_ABOVE = 1e-6
@@ -95,7 +95,7 @@ def autoinit(model, *, input_mean=0.0, input_variance=1.0):
     Example:
     ```python
     model = keras_actfn.applications.AllCNNC(activation="square(erfc(softplus(x)))")
-    report = keras_actfn.training.autoinit(model)
+    report = keras_actfn.initialization.autoinit(model)
     assert not report.unknown
     ```
     """

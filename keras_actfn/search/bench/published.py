@@ -1,7 +1,7 @@
 """Benchmarks in which every activation function's result is known: read, never trained again.
 
 `fashion_mnist_bench` is this package's own: the unique functions of the three-node space,
-trained by `keras-actfn bench build` (see `bench_training`). `load_act_bench` reads the
+trained by `keras-actfn bench build` (see `tasks`). `load_act_bench` reads the
 published Act-Bench files (Efficient Activation Function Optimization through Surrogate
 Modeling, section 2), which need a download.
 """
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..expressions import Expression, parse, resolve
-from ..expressions.unique import sampled_inputs
+from ...expressions import Expression, parse, resolve
+from ...expressions.unique import sampled_inputs
+from ..surrogate import CandidateFeatures
 from .json_stream import json_items
-from .surrogate import CandidateFeatures
 
 #: What is measured of every function.
 MEASURES = (
@@ -204,7 +204,7 @@ def fashion_mnist_bench():
     Raises:
         ValueError: If the file is missing.
     """
-    from .bench_file import read_bench
+    from .packed import read_bench
 
     return read_bench(FASHION_MNIST)
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .._optional import require
-from ..training.progress import Progress
-from ..training.storage import write_file
-from .bench_results import SHARE, STARTS, BenchRun
-from .embedding import embed
-from .surrogate import REGRESSORS, CandidateFeatures, suggest
+from ..._files import write_file
+from ..._optional import require
+from ..._progress import Progress
+from ..embedding import embed
+from ..surrogate import REGRESSORS, CandidateFeatures, suggest
+from .results import SHARE, STARTS, BenchRun
 
 #: Sets of features, and the embedding that the regressors in the plane work on.
 FEATURE_SETS = {"both": "union", "outputs": "outputs", "spectra": "spectra"}

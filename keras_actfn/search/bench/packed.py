@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..training.storage import write_file
-from .act_bench import MEASURES, ActBench, bin_weights
-from .bench_build import read_results
+from ..._files import write_file
+from .build import read_results
+from .published import MEASURES, ActBench, bin_weights
 
 FORMAT = 1
 
@@ -44,8 +44,8 @@ def pack_bench(folder, path, space=None):
     Raises:
         ValueError: If the folder has no results, or none with a spectrum.
     """
-    from ..expressions import three_node
-    from .bench_training import BenchRecipe, small_network
+    from ...expressions import three_node
+    from .tasks import BenchRecipe, small_network
 
     results = read_results(folder)
     if not results:

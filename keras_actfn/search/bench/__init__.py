@@ -1,0 +1,1 @@
+"""Benchmarks in which every function's result is known: built, packed, read and searched."""

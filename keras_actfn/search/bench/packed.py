@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from ..._files import write_file
+from ...fisher.spectrum import bin_weights
 from .build import read_results
-from .published import MEASURES, ActBench, bin_weights
+from .published import MEASURES, ActBench
 
 FORMAT = 1
 
@@ -144,7 +145,7 @@ def read_bench(path):
         equivalents=tuple(tuple(texts) for texts in json.loads(str(arrays["equivalents"]))),
         runs={name: arrays[name].astype("float64") for name in MEASURES},
         cdfs=cdfs,
-        weights=bin_weights(bins, parameters),
+        weights=bin_weights(parameters, bins),
         seeds=tuple(manifest["seeds"]),
         info=manifest | {"diverged": arrays["diverged"]},
     )

@@ -192,7 +192,7 @@ def status(
     """Show how far a search is: evaluations by state, the workers' trials, the best so far."""
     import optuna
 
-    from ..search.claims import evaluated, is_alive
+    from ..search.claims import has_failed, is_alive, is_evaluated
     from ..search.storage import open_storage
 
     try:
@@ -204,7 +204,7 @@ def status(
         ) from None
     trials = found.get_trials(deepcopy=False)
     states = optuna.trial.TrialState
-    finished = [t for t in trials if t.state in evaluated()]
+    finished = [t for t in trials if is_evaluated(t)]
     complete = [t for t in finished if t.state == states.COMPLETE]
     running = [t for t in trials if t.state == states.RUNNING]
     best = max(complete, key=lambda t: (t.value, -t.number), default=None)
@@ -212,8 +212,8 @@ def status(
         "study": study,
         "evaluations": len(finished),
         "asked": found.user_attrs.get(COMMAND, {}).get("evaluations"),
-        "diverged": sum(bool(t.user_attrs.get("diverged")) for t in finished),
-        "pruned": len(finished) - len(complete),
+        "diverged": sum(map(has_failed, finished)),
+        "pruned": sum(t.state == states.PRUNED for t in finished),
         "running": [
             {
                 "expression": t.user_attrs.get("expression"),
@@ -222,7 +222,7 @@ def status(
             }
             for t in running
         ],
-        "ended_early": sum(t.state == states.FAIL for t in trials),
+        "ended_early": sum(t.state == states.FAIL and not has_failed(t) for t in trials),
         "best": best and {"expression": best.user_attrs["expression"], "value": best.value},
     }
     if as_json:
@@ -287,7 +287,7 @@ def _as_json(found, counts, comparison, report):
     import dataclasses
 
     return {
-        "best": {"expression": found.best.expression, "value": found.best.value},
+        "best": found.best and {"expression": found.best.expression, "value": found.best.value},
         "probe": counts,
         "evaluations": [dataclasses.asdict(row) for row in found.table()],
         "retrained": comparison and comparison.to_dict(),
@@ -310,7 +310,7 @@ def _print(found, counts, comparison, report, top=10):
         (
             row.expression,
             latex_of(row.expression),
-            f"{row.value:.4f}",
+            "failed" if row.diverged else f"{row.value:.4f}",
             "baseline" if row.baseline else "",
         )
         for row in rows[:top]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,14 +25,18 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        value: What the search maximises.
-        diverged: Whether the training failed; `value` is then that of chance.
+        value: What the search maximises; None if the evaluation failed. No number stands for a
+            failure: it ranks behind every evaluation that ended, whatever their scale.
         details: More figures, for the trial's user attributes.
     """
 
-    value: float
-    diverged: bool = False
+    value: float | None
     details: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the evaluation failed."""
+        return self.value is None
 
 
 class TrainingObjective:
@@ -95,6 +100,11 @@ class TrainingObjective:
         self.classes = int(whole.y_train.max()) + 1
 
     @property
+    def measure(self) -> str:
+        """What a value is, for people: more is better."""
+        return f"validation {self.metric}{', negated' if self.metric == 'loss' else ''}"
+
+    @property
     def images(self):
         """The training images, (N, …)."""
         return self._data[0][0]
@@ -123,20 +133,12 @@ class TrainingObjective:
             ).runs[0]
         else:
             run = self._reporting(activation, report)
-        finite = math.isfinite(run.test_loss)
-        diverged = bool(run.diverged) or not finite
-        chance = 1 / self.classes
-        details = {
-            "accuracy": chance if diverged else run.test_accuracy,
-            "loss": run.test_loss if finite else None,
-            "seconds": round(run.seconds, 3),
-        }
-        if self.metric == "loss":
-            # A network that knows nothing has a cross-entropy of log(classes).
-            value = -math.log(self.classes) if diverged else -run.test_loss
-        else:
-            value = details["accuracy"]
-        return Evaluation(float(value), diverged, details)
+        details = {"seconds": round(run.seconds, 3)}
+        if run.diverged or not math.isfinite(run.test_loss):
+            return Evaluation(None, details)
+        details |= {"accuracy": run.test_accuracy, "loss": run.test_loss}
+        value = -run.test_loss if self.metric == "loss" else run.test_accuracy
+        return Evaluation(float(value), details)
 
     def _reporting(self, activation, report):
         """The run that `compare` makes, with the held-out images measured after each epoch."""
@@ -210,13 +212,13 @@ class FunctionObjective:
 
     Args:
         function: Called with the text of an expression, and with `report` where there is a
-            pruner; a number that is not finite counts as a failure.
-        failure: The value of a failure.
+            pruner; a number that is not finite says that the evaluation failed.
     """
 
-    def __init__(self, function, failure=0.0):
+    measure = "the objective's value"
+
+    def __init__(self, function: Callable) -> None:
         self.function = function
-        self.failure = float(failure)
 
     def __call__(self, activation, report=None):
         """Call the function; an `Evaluation`."""
@@ -228,17 +230,17 @@ class FunctionObjective:
                 "An objective returns one number, more being better. Received: "
                 f"{value!r} for '{activation}'."
             ) from None
-        if not math.isfinite(value):
-            return Evaluation(self.failure, True)
-        return Evaluation(value)
+        return Evaluation(value if math.isfinite(value) else None)
 
     def settings(self):
         """What decides a value, for JSON; the function is known by its name only."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        return {"objective": name, "failure": self.failure}
+        return {"objective": name}
 
 
-def objective_of(build_model, objective_or_data, seed, failure, training):
+def objective_of(
+    build_model: Callable, objective_or_data, seed: int, training: dict
+) -> "TrainingObjective | FunctionObjective":
     """The objective of a search's arguments; see `ActivationSearch`."""
     if callable(objective_or_data):
         if training:
@@ -246,7 +248,7 @@ def objective_of(build_model, objective_or_data, seed, failure, training):
                 f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
                 "pass data instead of a function, or leave them out."
             )
-        return FunctionObjective(objective_or_data, failure)
+        return FunctionObjective(objective_or_data)
     unknown = set(training) - {
         "epochs",
         "batch_size",

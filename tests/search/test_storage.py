@@ -80,8 +80,8 @@ def test_another_space_is_refused(tmp_path):
 def test_another_version_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "search.db"
     open_study(open_storage(path), "s", {})
-    monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 2)
-    with pytest.raises(ValueError, match="format is 1 there and 2 here"):
+    monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 9)
+    with pytest.raises(ValueError, match="format is 2 there and 9 here"):
         open_study(open_storage(path), "s", {})
 
 

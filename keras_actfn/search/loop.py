@@ -138,7 +138,7 @@ class ActivationSearch:
         )
         # Spectra are those of the network that is trained: as the recipe starts it.
         trained = isinstance(self.objective, TrainingObjective)
-        self._autoinit = trained and self.objective.training["recipe"].autoinit
+        self._autoinit = trained and self.objective.setup.recipe.autoinit
         with seeds_drawn_from(seed):
             model = model_fingerprint(build_model("relu"))[:20]
         record = {

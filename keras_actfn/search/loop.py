@@ -156,7 +156,7 @@ class ActivationSearch:
             y,
             seed=seed,
             mode=default_mode(model) if mode is None else mode,
-            autoinit=trained and self.objective.training["recipe"].autoinit,
+            autoinit=trained and self.objective.setup.recipe.autoinit,
         )
         self.about = about(model, objective_or_data, self.objective, of_space, self._probe.mode)
         key = self._probe.key(record)

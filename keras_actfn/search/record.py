@@ -62,7 +62,7 @@ def about(
         settings = objective.settings()
         keys = ("epochs", "batch_size", "training_images", "validation_images")
         found |= {key: settings[key] for key in keys}
-        found["recipe"] = objective.training["recipe"].name
+        found["recipe"] = objective.setup.recipe.name
     return found
 
 

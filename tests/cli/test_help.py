@@ -184,5 +184,33 @@ def test_a_command_runs_on_what_is_installed(tmp_path, missing, status, error):
         assert json.loads(done.stdout)["entropy_after"] < json.loads(done.stdout)["entropy_before"]
 
 
+@pytest.mark.parametrize(
+    ("missing", "extra", "words"),
+    [
+        ("optuna", "search", ["search", "--data", "digits"]),
+        ("optuna", "search", ["search", "status", "--storage", "search.db"]),
+        ("matplotlib", "plot", ["compare", "--data", "digits"]),
+        ("scipy", "theory", ["derive", "correlation"]),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(tmp_path, missing, extra, words):
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {missing!r}:\n"
+        "            raise ModuleNotFoundError(name, name=name.partition('.')[0])\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from keras_actfn.cli import main\n"
+        f"sys.exit(main({words}))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    fix = f'which is not installed. Install it with: pip install "keras-actfn[{extra}]"'
+    assert f"'{missing}', {fix}" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("keras-actfn")]) == 1
+
+
 def test_commands_are_all_registered():
     assert {words[0] for words in commands() if words} == set(COMMANDS)

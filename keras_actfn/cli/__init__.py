@@ -7,11 +7,14 @@ imports Keras only inside its functions. To add a command, add its module to `CO
 import _thread
 import contextlib
 import importlib
+import re
 import sys
 import threading
 
+from .._keras_import import before_keras
 from .._optional import require
 from .._version import __version__
+from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
 COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
@@ -75,6 +78,7 @@ def main(arguments=None):
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    before_keras(choose_backend)
     try:
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
@@ -118,7 +122,11 @@ def interrupts_kept():
 
 
 def _fail(text, status):
-    """Print an error in one line; lines that only point at a place above are left out."""
+    """Print an error in one line.
+
+    Lines that only point at a place above are left out, and endless words are cut.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
-    print(f"keras-actfn: {' '.join(lines)}", file=sys.stderr)
+    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", " ".join(lines))
+    print(f"keras-actfn: {line}", file=sys.stderr)
     return status

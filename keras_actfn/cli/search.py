@@ -9,15 +9,21 @@ from typing import Annotated
 
 import typer
 
+from .._optional import require
 from .common import (
+    BatchSizeOption,
     DataOption,
     DataPathOption,
+    EpochsOption,
     ImageSizeOption,
     JsonOption,
     ModelOption,
+    SeedOption,
+    SubsetOption,
     load_data,
     model_builder,
 )
+from .tables import EMBEDDINGS, PRUNERS, RECIPES, REGRESSORS, SPACES, listed
 
 #: User attribute of the study with the options that its workers need.
 COMMAND = "command"
@@ -25,14 +31,14 @@ COMMAND = "command"
 StorageOption = Annotated[
     str | None,
     typer.Option(
-        help="Where evaluations are kept: a file ….db (SQLite), a file ….log (journal, for "
-        "several machines on one disk), or an Optuna URL. runs/search/STUDY.db if left out.",
+        help="Where evaluations are kept: a file ….db (SQLite), a file ….log (a journal, for "
+        "several machines with one disk), or an Optuna URL. Default: runs/search/STUDY.db.",
     ),
 ]
 StudyOption = Annotated[str, typer.Option(help="Name of the Optuna study.")]
 OutputOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of spectra, pictures and report; beside the storage if left out."),
+    typer.Option(help="Folder for spectra, pictures and report. Default: beside the storage."),
 ]
 
 
@@ -56,49 +62,59 @@ def search(
     image_size: ImageSizeOption = None,
     space: Annotated[
         str,
-        typer.Option(help="three_node, four_node, coatnet, or a schema such as unary(unary(x))."),
+        typer.Option(help=f"{listed(SPACES)}, or a schema such as unary(unary(x))."),
     ] = "three_node",
-    probe: Annotated[int, typer.Option(min=0, help="Functions to compute spectra of.")] = 200,
+    probe: Annotated[
+        int, typer.Option(min=0, max=10**9, help="Number of functions to compute spectra of.")
+    ] = 200,
     evaluations: Annotated[
-        int, typer.Option(min=1, help="Trainings in all, the usual functions included.")
+        int, typer.Option(min=1, max=10**9, help="Trainings in all, the usual functions included.")
     ] = 20,
-    epochs: Annotated[int, typer.Option(help="Epochs of a training.")] = 1,
-    batch_size: Annotated[int, typer.Option(help="Images a training step.")] = 128,
-    recipe: Annotated[str, typer.Option(help="A recipe of keras_actfn.training.")] = "adam",
-    subset: Annotated[
-        int | None, typer.Option(help="Train on this many images, classes in balance.")
-    ] = None,
+    epochs: EpochsOption = 1,
+    batch_size: BatchSizeOption = 128,
+    recipe: Annotated[str, typer.Option(help=f"How to train: {listed(RECIPES)}.")] = "adam",
+    subset: SubsetOption = None,
     validation: Annotated[
-        int | None, typer.Option(help="Hold out this many training images; a tenth if left out.")
+        int | None,
+        typer.Option(
+            min=1, max=10**9, help="Hold out this many training images. Default: a tenth."
+        ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="accuracy, or loss.")] = "accuracy",
+    metric: Annotated[str, typer.Option(help="What is best: accuracy or loss.")] = "accuracy",
     regressor: Annotated[
-        str, typer.Option(help="How functions are predicted: a name of REGRESSORS.")
+        str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
     ] = "knr",
     embedding: Annotated[
-        str, typer.Option(help="How functions are placed: union, outputs, spectra or pca.")
+        str, typer.Option(help=f"How functions are placed on the map: {listed(EMBEDDINGS)}.")
     ] = "union",
     pruner: Annotated[
         str | None,
-        typer.Option(help="Stop trainings early that are behind others: median, or halving."),
+        typer.Option(
+            help=f"Stop trainings early that are behind others: {listed(PRUNERS)}. Default: none."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the search and its trainings.")] = 0,
+    seed: SeedOption = 0,
     seeds: Annotated[
         int,
-        typer.Option(min=0, help="Train the best again with so many seeds and test it; 0: do not."),
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="At the end, train the best again with this many seeds and test it. 0: do not.",
+        ),
     ] = 3,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes on this machine, for spectra and trainings.")
+        int,
+        typer.Option(min=1, max=1024, help="Processes on this machine, for spectra and trainings."),
     ] = 1,
     storage: StorageOption = None,
     study: StudyOption = "activation-search",
     output: OutputOption = None,
     as_json: JsonOption = False,
 ):
-    """Search: probe functions, train the most promising ones, report.
+    """Probe functions, train the most promising ones, and report.
 
-    The same command goes on after an interruption. More workers, also on other machines, are
-    started by `keras-actfn search worker` with the same storage and study.
+    After an interruption the same command continues where it stopped. More workers, also on
+    other machines, join by `keras-actfn search worker` with the same storage and study.
     """
     if context.invoked_subcommand:
         return
@@ -150,17 +166,18 @@ def worker(
     storage: Annotated[str, typer.Option(help="The search's storage.")],
     study: StudyOption = "activation-search",
     evaluations: Annotated[
-        int | None, typer.Option(min=1, help="Trainings in all; the search's if left out.")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Trainings in all. Default: as the search asks for."),
     ] = None,
     data_path: DataPathOption = None,
     output: OutputOption = None,
 ):
     """Work on a search that another process began, here or on another machine.
 
-    Any worker may be stopped or killed at any moment; what it was evaluating is evaluated
-    again by another.
+    A worker may be stopped or killed at any moment. Another worker then repeats the evaluation
+    that it had begun.
     """
-    import optuna
+    optuna = require("optuna", extra="search")
 
     from ..search.storage import open_storage
 
@@ -190,7 +207,7 @@ def status(
     as_json: JsonOption = False,
 ):
     """Show how far a search is: evaluations by state, the workers' trials, the best so far."""
-    import optuna
+    optuna = require("optuna", extra="search")
 
     from ..search.claims import has_failed, is_alive, is_evaluated
     from ..search.storage import open_storage
@@ -240,7 +257,7 @@ def status(
 
 def _open(options, storage, study, output, data_path, progress=True):
     """The `ActivationSearch` of the command's options."""
-    import optuna
+    optuna = require("optuna", extra="search")
 
     from ..expressions import SPACES, SearchSpace, nearest
     from ..search import ActivationSearch

@@ -1,6 +1,8 @@
 """What every dataset of this package is, and how it is split and resized."""
 
 import dataclasses
+import math
+import os
 
 import numpy as np
 
@@ -147,10 +149,18 @@ def resize_images(images, image_size):
         `(N, image_size, image_size, channels)` of the same dtype.
 
     Raises:
-        ValueError: If `image_size` is not a positive integer.
+        ValueError: If `image_size` is not a positive integer, or the result is larger than this
+            machine's memory.
     """
     if not isinstance(image_size, int | np.integer) or image_size < 1:
         raise ValueError(f"An image size is a positive integer. Received: {image_size!r}.")
+    size = len(images) * int(image_size) ** 2 * images.shape[-1] * images.itemsize
+    if size > machine_memory():
+        raise ValueError(
+            f"Resized images fit into this machine's memory of {machine_memory() / 2**30:,.0f} "
+            f"GiB. Received: image_size={image_size}, which makes {size / 2**30:,.0f} GiB of "
+            f"{len(images):,} images."
+        )
     for axis in (1, 2):
         size = images.shape[axis]
         position = np.clip((np.arange(image_size) + 0.5) * size / image_size - 0.5, 0, size - 1)
@@ -161,3 +171,11 @@ def resize_images(images, image_size):
         weight = (position - low).astype(images.dtype).reshape(shape)
         images = images.take(low, axis) * (1 - weight) + images.take(high, axis) * weight
     return images
+
+
+def machine_memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf

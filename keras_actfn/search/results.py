@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ..activation import activation
+from .._activation import activation
 from ..expressions import serialize
 from .tandem import functions_of
 

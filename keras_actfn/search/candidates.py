@@ -1,13 +1,12 @@
 """The functions that a search can evaluate next, and the choice among them."""
 
 import hashlib
-import io
 
 import numpy as np
 
-from .._files import write_file
+from .._files import write_npz
 from .._version import __version__
-from .embedding import embed
+from .embedding import embed, read_coordinates
 from .sampler import CandidateSampler, state_of
 from .surrogate import CandidateFeatures, get_regressor, suggest
 
@@ -82,14 +81,13 @@ class Candidates:
             return np.zeros((0, 2))
         asked = f"{__version__} {self.embedding} {self._seed}".encode()
         key = hashlib.sha256(asked + self._ids.tobytes()).hexdigest()[:20]
-        path = self._folder / f"embedding-{key}.npy"
-        if path.exists():
-            return np.load(path)
+        path = self._folder / f"embedding-{key}.npz"
+        found = read_coordinates(path, len(self._ids))
+        if found is not None:
+            return found
         coordinates = embed(outputs, cdfs, method=self.embedding, seed=self._seed)
-        content = io.BytesIO()
-        np.save(content, coordinates)
-        write_file(path, content.getvalue())
-        return np.load(path)
+        write_npz(path, coordinates=coordinates)
+        return coordinates
 
     def choose(self, known, values, taken):
         """The number of the function to evaluate next.

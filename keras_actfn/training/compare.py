@@ -28,8 +28,8 @@ from . import fingerprints, recipes
 from .monitor import RunMonitor
 from .network import Network, Plan, Reference
 from .results import Comparison
+from .run_store import RunResult, RunStore
 from .split import Split, check_positive
-from .storage import RunResult, RunStore
 
 
 def compare(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import storage
+from . import spectrum_file
 from .factors import Pair
 
 LOW, HIGH = -100.0, 100.0
@@ -324,7 +324,7 @@ class FisherSpectrum:
 
     def save(self, path) -> None:
         """Write the factor eigenvalues and a manifest to an npz file, atomically."""
-        storage.save(self, path)
+        spectrum_file.save(self, path)
 
     @classmethod
     def load(cls, path) -> "FisherSpectrum":
@@ -333,7 +333,7 @@ class FisherSpectrum:
         Raises:
             ValueError: If the file is not a spectrum, or of a newer format.
         """
-        manifest, pairs = storage.load(path)
+        manifest, pairs = spectrum_file.load(path)
         blocks = [
             BlockSpectrum(entry["name"], entry["parameters"], part, entry["clipped"])
             for entry, part in zip(manifest["blocks"], pairs, strict=True)

@@ -2,15 +2,14 @@
 
 import functools
 import hashlib
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from .._files import write_file
+from .._files import write_npz
 from .._version import __version__
-from .embedding import embed
+from .embedding import embed, read_coordinates
 from .feature_store import FeatureStore
 from .sampler import CandidateSampler, evaluations_of
 from .surrogate import CandidateFeatures, get_regressor, suggest
@@ -96,14 +95,13 @@ class Chooser:
             return np.zeros((0, 2))
         asked = f"{__version__} {self.embedding} {self._seed}".encode()
         key = hashlib.sha256(asked + ids.tobytes()).hexdigest()[:20]
-        path = self._folder / f"embedding-{key}.npy"
-        if path.exists():
-            return np.load(path)
+        path = self._folder / f"embedding-{key}.npz"
+        found = read_coordinates(path, len(ids))
+        if found is not None:
+            return found
         coordinates = embed(outputs, cdfs, method=self.embedding, seed=self._seed)
-        content = io.BytesIO()
-        np.save(content, coordinates)
-        write_file(path, content.getvalue())
-        return np.load(path)
+        write_npz(path, coordinates=coordinates)
+        return coordinates
 
     def choose(self, known: list[int], values: list[float], taken: set[int]) -> int:
         """The number of the function to evaluate next.

@@ -11,7 +11,7 @@ from ..models.seeds import batch_order, seeds_drawn_from
 from .monitor import RunMonitor
 from .network import Network, Reference
 from .setup import Setup
-from .storage import RunResult
+from .run_store import RunResult
 
 #: What a diverged run measures: no finished run has a lower accuracy or a higher loss.
 DIVERGED = {"accuracy": 0.0, "loss": math.inf}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -142,7 +143,31 @@ def test_what_is_there_is_not_run_again(searched, bench, monkeypatch):
     for key, trials in run.trials.items():
         for a, b in zip(trials, again.trials[key], strict=True):
             np.testing.assert_array_equal(a, b)
-    assert len((folder / "trials.jsonl").read_bytes().splitlines()) == len(lines) + 1
+    assert sorted((folder / "trials.jsonl").read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_what_is_damaged_is_made_again(searched, bench, tmp_path):
+    folder, run = searched
+    shutil.copytree(folder, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    trials = folder / "trials.jsonl"
+    lines = trials.read_bytes().splitlines(keepends=True)
+    digit = lines[4].index(b'"evaluated": [') + 14
+    changed = b"%d" % (9 - int(lines[4][digit : digit + 1]))
+    lines[4] = lines[4][:digit] + changed + lines[4][digit + 1 :]
+    trials.write_bytes(b"".join(lines))
+    for embedding in folder.glob("embedding-*.npz"):
+        embedding.write_bytes(embedding.read_bytes()[:-30])
+    with pytest.warns(UserWarning) as found:
+        again = run_bench(bench, folder, trials=3, budget=11, **PCA)
+    texts = [str(warning.message) for warning in found]
+    assert any("trials.jsonl cannot be read: line 5 is damaged. What it h" in t for t in texts)
+    assert any("embedding-" in text and "What it held is made again" in text for text in texts)
+    for key, rows in run.trials.items():
+        np.testing.assert_array_equal(np.concatenate(rows), np.concatenate(again.trials[key]))
+    (folder / "settings.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"settings\.json cannot be read.*Delete the folder"):
+        run_bench(bench, folder, trials=3, budget=11, **PCA)
 
 
 def test_other_settings_in_the_folder(searched, bench):

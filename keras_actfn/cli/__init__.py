@@ -13,6 +13,7 @@ import threading
 
 from .._keras_import import before_keras
 from .._optional import require
+from .._secrets import masked
 from .._version import __version__
 from .keras_backend import choose_backend
 
@@ -124,9 +125,10 @@ def interrupts_kept():
 def _fail(text, status):
     """Print an error in one line.
 
-    Lines that only point at a place above are left out, and endless words are cut.
+    Lines that only point at a place above are left out, endless words are cut, and passwords of
+    URLs masked.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
-    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", " ".join(lines))
+    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", masked(" ".join(lines)))
     print(f"keras-actfn: {line}", file=sys.stderr)
     return status

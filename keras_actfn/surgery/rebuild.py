@@ -8,8 +8,7 @@ import warnings
 import keras
 import numpy as np
 
-from ..models import activations as functions
-from ..models import graph
+from ..models import activations, graph
 
 
 def rebuild(model, exchange):
@@ -140,7 +139,7 @@ class _Builder:
         if id(old) not in self._exchange:
             return self._remember(old, _copy(old))
         make = self._exchange[id(old)]
-        if functions.fused_name(old) is None:
+        if activations.fused_name(old) is None:
             return self._remember(old, make(old, old.name))
         self._followers[id(old)] = make(old, self._names[id(old)])
         return self._remember(old, _copy(old, activation="linear", activity_regularizer=None))

@@ -6,8 +6,7 @@ import keras
 
 from .._names import nearest
 from ..activation import activation as new_activation
-from ..models import activations as functions
-from ..models import graph
+from ..models import activations, graph
 from .rebuild import rebuild
 from .sites import ActivationSite, survey
 
@@ -107,7 +106,7 @@ def _chosen(found, sites, match):
         chosen = [
             site
             for site in chosen
-            if site.activation in names or functions.base_name(site.activation) in names
+            if site.activation in names or activations.base_name(site.activation) in names
         ]
     if not chosen:
         raise ValueError(f"No activation is left to replace. {_overview(found)}")
@@ -152,7 +151,7 @@ def _names(match):
     names = set()
     for name in given:
         if name in ("swish", "hard_swish"):
-            name = functions.function_name(keras.activations.get(name))
+            name = activations.function_name(keras.activations.get(name))
         names.add(name)
     return names
 

@@ -4,8 +4,7 @@ import dataclasses
 
 import keras
 
-from ..models import activations as functions
-from ..models import graph
+from ..models import activations, graph, own_code
 from .roles import HIDDEN, INSIDE, role_of
 
 
@@ -113,12 +112,12 @@ def _sites_of(operation, prefix, nodes, uses, is_last):
     if isinstance(operation, keras.layers.InputLayer):
         return []
     if not isinstance(operation, keras.layers.Layer):
-        name = functions.operation_name(operation, nodes[0])
+        name = activations.operation_name(operation, nodes[0])
         kind = "op"
-    elif functions.layer_name(operation) is not None:
-        name, kind = functions.layer_name(operation), "layer"
-    elif functions.fused_name(operation) is not None and functions.splits(operation):
-        name, kind = functions.fused_name(operation), "fused"
+    elif activations.layer_name(operation) is not None:
+        name, kind = activations.layer_name(operation), "layer"
+    elif activations.fused_name(operation) is not None and activations.splits(operation):
+        name, kind = activations.fused_name(operation), "fused"
     else:
         return _leaf(operation, path)
     if name is None:
@@ -141,8 +140,8 @@ def _leaf(layer, path):
     """Sites that a layer without a readable graph is known or suspected to have."""
     where = f"the {type(layer).__name__} layer '{layer.name}'"
     found = _inside(layer, path, where)
-    own_code = isinstance(layer, keras.layers.Lambda) or functions.is_foreign(layer)
-    if own_code or functions.names_in_code(layer):
+    foreign = isinstance(layer, keras.layers.Lambda) or own_code.is_foreign(layer)
+    if foreign or own_code.names_in_code(layer):
         found.insert(0, (_hidden_in_code(layer, path, where), layer))
     return found
 
@@ -164,17 +163,17 @@ def _inside(layer, path, where):
         )
         found.append((site, owner))
 
-    for attribute, name in functions.functions_inside(layer):
+    for attribute, name in own_code.functions_inside(layer):
         add(layer, f"{path}.{attribute}".lstrip("."), name)
     for inner in _parts(layer):
         inner_path = f"{path}/{inner.name}".lstrip("/")
-        name = functions.layer_name(inner) or functions.fused_name(inner)
+        name = activations.layer_name(inner) or activations.fused_name(inner)
         if name is not None:
             add(inner, inner_path, name)
         elif isinstance(inner, keras.layers.Layer):
             found += _inside(inner, inner_path, where)
         else:
-            name = functions.operation_name(inner, inner._inbound_nodes[0])
+            name = activations.operation_name(inner, inner._inbound_nodes[0])
             if name is not None:
                 add(inner, inner_path, name)
     return found
@@ -189,9 +188,9 @@ def _parts(layer):
 
 def _hidden_in_code(layer, path, where):
     """The site of whatever a layer's code may apply."""
-    names = functions.names_in_code(layer)
+    names = own_code.names_in_code(layer)
     if isinstance(layer, keras.layers.Lambda):
-        names = [functions.function_name(layer.function)]
+        names = [activations.function_name(layer.function)]
     seen = f"its code names {', '.join(names)}" if names else "its code may apply any function"
     return ActivationSite(
         path=f"{path}.call".lstrip("."),

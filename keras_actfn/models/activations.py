@@ -49,6 +49,7 @@ __all__ = [
     "name_of",
     "operation_name",
     "splits",
+    "takes_activation",
 ]
 
 #: Layers whose last step is their `activation` argument.
@@ -237,9 +238,25 @@ def fused_name(layer: object) -> str | None:
     return None if function is None else function_name(function)
 
 
+def takes_activation(layer: object) -> bool:
+    """Whether a layer has an activation other than the identity as its `activation` argument.
+
+    Activation layers do not count, nor do recurrent layers and their cells: their function
+    bounds what is fed back, and fixes which kernel computes them.
+    """
+    if not isinstance(layer, keras.layers.Layer) or is_activation_layer(layer):
+        return False
+    if isinstance(layer, keras.layers.RNN) or hasattr(layer, "state_size"):
+        return False
+    function = getattr(layer, "activation", None)
+    if not callable(function) or function_name(function) == "linear":
+        return False
+    return "activation" in inspect.signature(type(layer).__init__).parameters
+
+
 def splits(layer: keras.layers.Layer) -> bool:
-    """Whether a layer with a fused activation computes what Keras's class computes."""
-    return _calls_kerass(layer)
+    """Whether a layer's last step is its activation, so that another layer can take it over."""
+    return isinstance(layer, FUSED_LAYERS) and _calls_kerass(layer)
 
 
 def operation_name(operation: keras.Operation, node) -> str | None:

@@ -113,7 +113,12 @@ def _locate(x, values, low, scale, bounds):
     """Position t of x on the grid, in values' precision, and its segment (0 where t is NaN)."""
     dtype = "float64" if x.dtype == "float64" else values.dtype
     last = values.shape[0] - 1
-    position = ops.clip((ops.cast(x, dtype) - low) * scale, *bounds)
+    position = (ops.cast(x, dtype) - low) * scale
+    if bounds[0] == 0:  # not by `clip`, whose derivative at its ends differs between backends
+        for out, bound in (position < 0, 0), (position >= last, last):
+            position = ops.where(out, ops.full_like(position, bound), position)
+    else:
+        position = ops.clip(position, *bounds)
     # PyTorch's compiler would take the numbers one by one for `isnan`.
     number = ops.where(ops.equal(position, position), position, ops.zeros_like(position))
     return position, ops.cast(ops.clip(number, 0, last - 1), "int32")

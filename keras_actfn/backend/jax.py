@@ -20,7 +20,7 @@ _SLICE = 1 << 17
 _CHUNK = 1 << 16
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None):
+def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring."""
     gradients = functools.partial(_gradients, forward, backward, sums)
     return with_gradient(forward, gradients, x, *parameters)
@@ -136,6 +136,10 @@ def _value_and_slope(function, x):
 def _kernel(function):
     # One output, and so one loop: two would be compiled as three.
     return jax.jit(lambda x: jnp.stack(_value_and_slope(function, x)))
+
+
+def in_place_interpolation(**grid):
+    """None: no operation here writes in place."""
 
 
 def knot_sums(gradient, right, index, knots, channels):

@@ -4,236 +4,16 @@ Forward, reverse, mixed, twice, for each example, with and without compilation, 
 that a user of the backend would take.
 """
 
-from functools import partial
+import importlib
 
 import keras
 import numpy as np
 import pytest
+from differentiation.cases import LAYERS, Case
 from keras import ops
-from reference import derivatives as reference
-
-import keras_actfn
 
 BACKEND = keras.backend.backend()
-
-_CLAMPED = {"knots": 5, "low": -1.0, "high": 3.0, "clamp": True}
-
-#: For each layer its closed form; names with `axis=-1` keep their own parameters per channel.
-LAYERS = {
-    "conv(identity,relu,tanh)": reference.hull,
-    "aff(identity,relu,tanh,axis=-1)": reference.hull,
-    "aff(one)": reference.one,
-    "pwl(initial=tanh)": reference.pwl,
-    "pwl(initial=tanh,axis=-1)": reference.pwl,
-    "pwl(knots=80,initial=tanh)": partial(reference.pwl, knots=80),
-    "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp)": partial(
-        reference.pwl, **_CLAMPED
-    ),
-    "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)": partial(
-        reference.pwl, **_CLAMPED
-    ),
-    "crrelu(epsilon=0.3)": reference.crrelu,
-    "crrelu(epsilon=0.3,axis=-1)": reference.crrelu,
-    "mul(x,erfc(x))": reference.expression,
-    "one(x)": reference.one_expression,
-}
-
-SHAPE = (4, 3, 5)
-
-
-class Case:
-    """A layer as a function of tensors, where to differentiate it, and the right results."""
-
-    def __init__(self, spec):
-        layer = keras_actfn.activation(spec)
-        layer.build((None, *SHAPE[1:]))
-        rng = np.random.default_rng(0)
-        x = rng.normal(size=SHAPE) * 2
-        if "clamp" in spec:  # at knots, and at both ends
-            x.flat[:6] = -1, 0, 1, 2, 3, 4
-        parameters = [w + rng.normal(size=w.shape) * 0.1 for w in layer.get_weights()]
-        given = [x, rng.normal(size=SHAPE), *parameters]
-        directions = [rng.normal(size=array.shape) for array in (x, *parameters)]
-        self.x, self.upstream, *self.parameters = (array.astype("float32") for array in given)
-        self.directions = [array.astype("float32") for array in directions]
-
-        def function(x, *parameters):
-            return layer.stateless_call(list(parameters), [], x)[0]
-
-        self.function = function
-        self.sources = [ops.convert_to_tensor(array) for array in (self.x, *self.parameters)]
-        self.weight = ops.convert_to_tensor(self.upstream)
-        self.along = [ops.convert_to_tensor(array) for array in self.directions]
-        self._own = "axis=-1" in spec
-        self._exact = self._derivatives(LAYERS[spec])
-
-    def weighted(self, *sources):
-        """The sum of f(x), weighted."""
-        return ops.sum(self.weight * self.function(*sources))
-
-    def _derivatives(self, form):
-        x, parameters = (np.asarray(a, "float64") for a in (self.x, self.parameters[:1]))
-        if not self.parameters:
-            return form(x)
-        rows = parameters[0].reshape(-1, *((1, 1, SHAPE[-1]) if self._own else (1, 1, 1)))
-        return form(x, rows)
-
-    def _gathered(self, by_row):
-        """Gradients to the parameters from (K, batch, …), nothing where there are none."""
-        axes = (1, 2) if self._own else (1, 2, 3)
-        return [by_row.sum(axes).reshape(p.shape) for p in self.parameters]
-
-    def _spread(self, direction):
-        """A direction of the parameters as (K, 1, …)."""
-        return direction.reshape(-1, *((1, 1, SHAPE[-1]) if self._own else (1, 1, 1)))
-
-    @property
-    def gradient(self):
-        """Of `weighted`, to x and the parameters."""
-        e, u = self._exact, self.upstream
-        return [u * e.slope, *self._gathered(u * e.basis)]
-
-    @property
-    def tangent(self):
-        """Of `function`, along the directions."""
-        to_x, *to_parameters = self.directions
-        moved = sum((self._spread(d) * self._exact.basis).sum(0) for d in to_parameters)
-        return [self._exact.slope * to_x + moved]
-
-    @property
-    def per_example(self):
-        """Gradients of the sum of each example's f to it and to the parameters."""
-        e, axes = self._exact, (2,) if self._own else (2, 3)
-        rows = np.moveaxis(e.basis.sum(axes), 1, 0)
-        return [e.slope, *(rows.reshape(SHAPE[0], *p.shape) for p in self.parameters)]
-
-    @property
-    def penalty(self):
-        """Gradients of the weighted sum of f′²."""
-        e, u = self._exact, 2 * self.upstream * self._exact.slope
-        return [u * e.curvature, *self._gathered(u * e.basis_slope)]
-
-    @property
-    def hessian_product(self):
-        """The Hessian of `weighted` times the directions."""
-        e, u = self._exact, self.upstream
-        to_x, *to_parameters = self.directions
-        moved = sum((self._spread(d) * e.basis_slope).sum(0) for d in to_parameters)
-        return [u * (e.curvature * to_x + moved), *self._gathered(u * e.basis_slope * to_x)]
-
-    @property
-    def second_tangent(self):
-        """The second derivative of `weighted` along the directions."""
-        return [
-            sum(np.sum(a * b) for a, b in zip(self.hessian_product, self.directions, strict=True))
-        ]
-
-    @property
-    def hessian_sums(self):
-        """Of the Hessian of `weighted`: in x the diagonal and what is off it, then by parameter."""
-        e, u = self._exact, self.upstream
-        return [u * e.curvature, 0.0, *self._gathered(u * e.basis_slope)]
-
-
-def sums(hessian):
-    """What `Case.hessian_sums` states, of the blocks of a Hessian of x and the parameters."""
-    (by_x, *mixed), *_ = hessian
-    size = int(np.prod(SHAPE))
-    by_x = ops.reshape(by_x, (size, size))
-    off = ops.sum(ops.abs(by_x * (1 - ops.eye(size))))
-    on = ops.reshape(ops.diagonal(by_x), SHAPE)
-    return [on, off, *(ops.sum(block, axis=(0, 1, 2)) for block in mixed)]
-
-
-def _jax_modes():
-    import jax
-
-    def all_of(case):
-        return tuple(range(len(case.sources)))
-
-    def weighted_gradient(case):
-        return jax.grad(case.weighted, all_of(case))
-
-    def penalty(case):
-        def value(*sources):
-            slope = jax.grad(lambda x: case.function(x, *sources[1:]).sum())(sources[0])
-            return (case.weight * slope**2).sum()
-
-        return jax.grad(value, all_of(case))(*case.sources)
-
-    def along(case, function):
-        return jax.jvp(function, tuple(case.sources), tuple(case.along))[1]
-
-    def weighted_tangent(case, *sources):
-        return jax.jvp(case.weighted, sources, tuple(case.along))[1]
-
-    def rematerialized(case):
-        function = jax.checkpoint(case.function)
-        return jax.grad(lambda *sources: (case.weight * function(*sources)).sum(), all_of(case))(
-            *case.sources
-        )
-
-    def by_example(case):
-        numbers = (0, *(None for _ in case.parameters))
-        gradient = jax.grad(lambda x, *rest: case.function(x[None], *rest).sum(), all_of(case))
-        return jax.vmap(gradient, numbers)(*case.sources)
-
-    def by_basis(case):
-        """The tangent, through `jacfwd` along one number."""
-        steps = jax.jacfwd(
-            lambda step: case.function(
-                *(s + step * d for s, d in zip(case.sources, case.along, strict=True))
-            )
-        )
-        return [steps(0.0)]
-
-    def scope(case):
-        import keras
-
-        layer = keras.RematScope
-        with layer(mode="full"):
-            return weighted_gradient(case)(*case.sources)
-
-    return {
-        "grad": ("gradient", lambda case: weighted_gradient(case)(*case.sources)),
-        "checkpoint": ("gradient", rematerialized),
-        "jvp": ("tangent", lambda case: [along(case, case.function)]),
-        "linearize": (
-            "tangent",
-            lambda case: [jax.linearize(case.function, *case.sources)[1](*case.along)],
-        ),
-        "jacfwd": ("tangent", by_basis),
-        "vmap of grad": ("per_example", by_example),
-        "grad of grad": ("penalty", penalty),
-        "jvp of grad": ("hessian_product", lambda case: along(case, weighted_gradient(case))),
-        "grad of jvp": (
-            "hessian_product",
-            lambda case: jax.grad(partial(weighted_tangent, case), all_of(case))(*case.sources),
-        ),
-        "jvp of jvp": (
-            "second_tangent",
-            lambda case: [along(case, partial(weighted_tangent, case))],
-        ),
-        "hessian": (
-            "hessian_sums",
-            lambda case: sums(jax.hessian(case.weighted, all_of(case))(*case.sources)),
-        ),
-        "jacrev of jacrev": (
-            "hessian_sums",
-            lambda case: sums(
-                jax.jacrev(jax.jacrev(case.weighted, all_of(case)), all_of(case))(*case.sources)
-            ),
-        ),
-        "jacfwd of jacfwd": (
-            "hessian_sums",
-            lambda case: sums(
-                jax.jacfwd(jax.jacfwd(case.weighted, all_of(case)), all_of(case))(*case.sources)
-            ),
-        ),
-    }
-
-
-MODES = {"jax": _jax_modes}[BACKEND]()
+MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -244,22 +24,28 @@ def test_derivatives(spec, mode):
     check(compute(case), getattr(case, expected))
 
 
-if BACKEND == "jax":
+@pytest.mark.skipif(BACKEND == "torch", reason="in tests/layers/test_torch_fusion.py")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("spec", LAYERS)
+def test_compiled_derivatives(spec, mode):
+    case = Case(spec)
+    expected, compute = MODES[mode]
 
-    @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize("spec", LAYERS)
-    def test_compiled_derivatives(spec, mode):
+    def run(sources):
+        case.sources = sources
+        return compute(case)
+
+    check(compiled(run)(case.sources), getattr(case, expected))
+
+
+def compiled(function):
+    if BACKEND == "jax":
         import jax
 
-        case = Case(spec)
-        expected, compute = MODES[mode]
+        return jax.jit(function)
+    import tensorflow as tf
 
-        @jax.jit
-        def run(sources):
-            case.sources = sources
-            return compute(case)
-
-        check(run(case.sources), getattr(case, expected))
+    return tf.function(function, autograph=False)
 
 
 def check(found, expected):

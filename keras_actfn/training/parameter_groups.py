@@ -105,7 +105,7 @@ def parameter_groups(
 def _build(model):
     """Create the parameters that the model lacks, or raise."""
     build_late_layers(model)
-    late = [layer.name for layer in unbuilt_layers(model) if isinstance(layer, _LEARNABLE)]
+    late = [layer.name for layer in unbuilt_layers(model) if activations.is_learned(layer)]
     if not model.built or (late and not graph.is_container(model)):
         what = f"the activation '{late[0]}' of " if late else ""
         raise ValueError(

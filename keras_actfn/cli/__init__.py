@@ -14,7 +14,7 @@ from .._optional import require
 from .._version import __version__
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
+COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
 
 
 def build_app():

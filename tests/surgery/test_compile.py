@@ -49,7 +49,7 @@ def test_every_hidden_activation_becomes_segments():
     change = outputs(compiled.model, x) - before
     assert compiled.output_largest == pytest.approx(np.abs(change).max(), rel=1e-3)
     assert compiled.output_rms == pytest.approx(np.sqrt((change**2).mean()), rel=1e-3)
-    assert compiled.output_rms < 0.01 * compiled.output_scale
+    assert compiled.output_rms < 0.02 * compiled.output_scale
 
 
 def test_the_density_is_that_of_the_inputs():

@@ -224,7 +224,7 @@ def require_kfac_jax():
         raise ImportError(
             "kfac-jax 0.0.8 works with JAX 0.9.0 and 0.9.1 (later ones lack get_bind_params); "
             f"installed is JAX {'.'.join(map(str, version))}. Install it with: "
-            "pip install keras-actfn[kfac], or use engine='native'."
+            "pip install \"keras-actfn[kfac]\", or use engine='native'."
         )
     with _without_tensorflow():
         return require("kfac_jax", extra="kfac")

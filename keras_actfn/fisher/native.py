@@ -19,7 +19,7 @@ from .distributions import Distribution
 from .factors import Block
 from .losses import distribution_of, position_weights
 from .spectrum import BlockSpectrum, FisherSpectrum
-from .tapping import TappedLayers, build_late_layers
+from .tapping import TappedLayers, build_all_layers
 from .threads import numpy_pool
 
 
@@ -83,7 +83,7 @@ def compute_blocks(model, x, y, request: Request):
     samples = len(keras.tree.flatten(x)[0])
     step = request.batch_size or samples
     first = keras.tree.map_structure(lambda a: a[:step], x)
-    build_late_layers(model, first)
+    build_all_layers(model, first)
     tapped = TappedLayers(model, request.options, request.training)
     timings = {"forward and backward": 0.0, "factors": 0.0}
     blocks: dict[int, object] = {}

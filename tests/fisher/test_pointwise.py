@@ -9,7 +9,7 @@ from scipy import special
 from keras_actfn import activation
 from keras_actfn.backend import GradientTaps, pointwise
 from keras_actfn.fisher import fisher_spectrum
-from keras_actfn.fisher.pointwise import elementwise_function
+from keras_actfn.models.activations import elementwise_function
 
 ERF = activation("mul(x,erf(x))").expression
 CASES = {

@@ -2,7 +2,7 @@
 
 import keras
 
-from ..models.activations import LEARNED_LAYERS
+from ..layers import LearnableActivation
 from .parameters import LearnedActivationTreatment, NormalizationTreatment
 from .treatments import (
     ConvolutionTreatment,
@@ -37,7 +37,8 @@ TREATMENTS: dict[type, type[Treatment]] = {
     layers.LayerNormalization: NormalizationTreatment,
     layers.GroupNormalization: NormalizationTreatment,
     layers.RMSNormalization: NormalizationTreatment,
-    **dict.fromkeys(LEARNED_LAYERS, LearnedActivationTreatment),
+    layers.PReLU: LearnedActivationTreatment,
+    LearnableActivation: LearnedActivationTreatment,
 }
 
 

@@ -26,7 +26,7 @@ from .._keras_activations import (
     keras_layer,
     keras_operation,
 )
-from ..activation import LAYERS
+from .._activation import LAYERS
 from ..expressions import Expression
 from ..layers import ExpressionActivation, LearnableActivation
 

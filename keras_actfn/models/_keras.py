@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 
 import keras
-from keras.src.backend import compute_output_spec
+from keras.src.backend import compute_output_spec, get_keras_mask
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional, functional_like_constructor
 from keras.src.saving import serialization_lib
@@ -24,6 +24,8 @@ __all__ = [
     "has_own_from_config",
     "held_attributes",
     "lambda_arguments",
+    "loss_arguments",
+    "mask_of",
     "own_attributes",
     "own_classes",
     "replace_held",
@@ -159,6 +161,19 @@ def symbolic_outputs(model: keras.Model) -> None:
 def compile_arguments(model: keras.Model) -> dict[str, object]:
     """The arguments that a model was compiled with, as they were given."""
     return dict(model._compile_config.config)
+
+
+def loss_arguments(loss: keras.losses.Loss) -> dict[str, object]:
+    """The arguments with which a loss object calls its function.
+
+    `get_config` leaves some out: the axis of `SparseCategoricalCrossentropy`, for one.
+    """
+    return dict(getattr(loss, "_fn_kwargs", None) or {})
+
+
+def mask_of(tensor: object) -> object:
+    """The mask that Keras attached to a tensor, or `None`."""
+    return get_keras_mask(tensor)
 
 
 def _stored(classes):

@@ -4,7 +4,7 @@ import functools
 import math
 
 import tensorflow as tf
-from tensorflow.python.eager import record
+from tensorflow.python.eager import forwardprop_util, record
 
 from .folding import folded_gradients
 
@@ -21,9 +21,10 @@ def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None)
     While a graph is traced under a gradient tape, all become XLA kernels inside it:
     TensorFlow's graph runs one kernel per operation otherwise, several times slower for a
     chain of elementwise ones. Where no tape watches, `forward` alone is traced, in plain
-    operations that every export format knows.
+    operations that every export format knows; likewise in forward mode.
     """
-    if not record.could_possibly_record():
+    carried = forwardprop_util.pack_tangents([x, *parameters]).tangents
+    if carried or not record.could_possibly_record():
         return forward(x, *parameters)
     fused = fuses(x)
 
@@ -38,7 +39,8 @@ def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None)
 
     def pull_back(*arguments):
         foldable = sums is None and all(p.shape.rank == 0 for p in parameters)
-        if not (fused and parameters and (sums or foldable)):
+        apart = fused and parameters and (sums or foldable)
+        if not apart or record.could_possibly_record():  # another tape may differentiate it
             return fuse(gradients)(*arguments)
         # One kernel for all would keep what they share in memory, which takes longer.
         to_x = fuse(lambda *arguments: gradients(*arguments)[0])(*arguments)

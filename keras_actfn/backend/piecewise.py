@@ -127,7 +127,7 @@ def _look_up(tables, segment, select):
         return [ops.take(ops.reshape(table, (-1,)), index) for table in tables]
     levels, bit = [list(ops.unstack(table)) for table in tables], 1
     while len(levels[0]) > 1:
-        odd = ops.not_equal(ops.bitwise_and(segment, bit), 0)
+        odd = ops.not_equal(segment & bit, 0)  # `bitwise_and` makes a float of a number
         levels, bit = [_halve(level, odd) for level in levels], bit * 2
     return [level[0] for level in levels]
 

@@ -16,7 +16,7 @@ _SLICE = 1 << 17
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
-    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+    """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`.
 
     While a graph is traced under a gradient tape, all become XLA kernels inside it:
     TensorFlow's graph runs one kernel per operation otherwise, several times slower for a
@@ -26,7 +26,7 @@ def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None)
     carried = forwardprop_util.pack_tangents([x, *parameters]).tangents
     if carried or not record.could_possibly_record():
         return forward(x, *parameters)
-    fused = fuses(x)
+    fused = _fuses(x)
 
     def fuse(function):
         return tf.function(function, jit_compile=True, autograph=False) if fused else function
@@ -93,7 +93,7 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     )
 
 
-def in_place_interpolation(**grid):
+def in_place_interpolation(*, low, scale, bounds):
     """None: no operation here writes in place."""
 
 
@@ -107,7 +107,7 @@ def knot_sums(gradient, right, index, knots, channels):
     return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
 
 
-def fuses(x):
+def _fuses(x):
     """Whether `custom_gradient` compiles functions of tensors like x into one kernel.
 
     Eager calls would compile at every call, and inputs of varying inner sizes once per size.
@@ -116,7 +116,7 @@ def fuses(x):
     return static and record.could_possibly_record()
 
 
-selects = fuses  # in a kernel, a look-up by selects is faster than a gather
+selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
 
 
 def _on_cpu():

@@ -42,7 +42,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker]) -> keras.Model:
     builder.finish()
     learned = activations.learned_layers(graph.nested(new))
     if new.built and not all(layer.built for layer in learned):
-        _keras.symbolic_outputs(new)
+        _keras.build_late(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()

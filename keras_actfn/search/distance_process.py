@@ -34,6 +34,7 @@ import numpy as np
 
 from .._optional import require
 from .embedding import nearest_with_spectrum, prepare_outputs, prepare_spectra
+from .regressor import Regressor
 
 #: The grid: scales a of outputs and b of spectra, shares m of the spectra (or none), noise v.
 OUTPUT_SCALES = (0.1, 0.3, 1.0, 3.0)
@@ -175,7 +176,7 @@ def savage_scores(values):
     return -np.log1p(-(ranks - 0.5) / len(ranks))
 
 
-class DistanceProcess:
+class DistanceProcess(Regressor):
     """Gaussian process on output and spectrum distances, with an upper confidence bound.
 
     Args:

@@ -364,13 +364,18 @@ class ActivationSearch:
                 "There is nothing to train again: no evaluation has ended without a failure."
             )
         baseline = next((row for row in rows if row.baseline), None)
-        chosen = [row.expression for row in rows[:top]]
+        chosen = rows[:top]
         if baseline is not None:
-            chosen = [baseline.expression, *(e for e in chosen if e != baseline.expression)]
+            chosen = [baseline, *(row for row in chosen if row is not baseline)]
+        if len(chosen) == 1:  # the best is the baseline: it is compared with the next best
+            chosen = [*chosen, *(row for row in rows if row is not baseline)][:2]
         if isinstance(seeds, int):
             seeds = range(self.seed + 1, self.seed + 1 + seeds)
         return self.objective.retrain(
-            chosen, seeds, output=self.output / "retrained", progress=self.progress
+            [row.expression for row in chosen],
+            seeds,
+            output=self.output / "retrained",
+            progress=self.progress,
         )
 
     def plot(self, folder=None):

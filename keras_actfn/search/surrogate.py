@@ -52,7 +52,15 @@ class CandidateFeatures:
     coordinates: np.ndarray | Callable[[], np.ndarray] | None = None
 
     @classmethod
-    def embedded(cls, outputs, cdfs=None, weights=None, *, method="union", seed=0):
+    def embedded(
+        cls,
+        outputs: np.ndarray | None,
+        cdfs: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        *,
+        method: str = "union",
+        seed: int = 0,
+    ) -> "CandidateFeatures":
         """Features with the coordinates that `embed` gives them."""
         return cls(
             outputs, cdfs, weights, embed(outputs, cdfs, weights=weights, method=method, seed=seed)
@@ -92,7 +100,9 @@ class PlaneRegressor(Regressor):
     def __init__(self, estimator):
         self.estimator = estimator
 
-    def fit(self, features, known, values):
+    def fit(
+        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
+    ) -> Regressor:
         """See `Regressor.fit`."""
         self.coordinates = features.places()
         self.best = np.max(values)
@@ -101,7 +111,7 @@ class PlaneRegressor(Regressor):
         self.model.fit(self.coordinates[known], values)
         return self
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.model.predict(self.coordinates[rows])
 
@@ -151,7 +161,7 @@ class GPR(PlaneRegressor):
         kernel = process.kernels.RBF(1.0, "fixed")
         super().__init__(process.GaussianProcessRegressor(kernel, alpha=1e-6, normalize_y=True))
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         mean, deviation = self.model.predict(self.coordinates[rows], return_std=True)
         return expected_improvement(mean, deviation, self.best)
@@ -163,12 +173,14 @@ class RandomSearch(Regressor):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features, known, values):
+    def fit(
+        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
+    ) -> Regressor:
         """See `Regressor.fit`."""
         self.random = np.random.default_rng([self.seed, len(known)])
         return self
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.random.random(len(rows))
 

@@ -42,7 +42,7 @@ def test_search_and_status(small_model, capsys):
     assert result["best"]["value"] == best > 0.2
     assert len(result["retrained"]["runs"]) in (2, 4)
     page = (small_model / result["report"]).read_text(encoding="utf-8")
-    assert "10 evaluations" in page
+    assert "10, of which 0 failed" in page
     assert result["probe"]["probed"] >= 12
 
     assert main(["search", "status", "--storage", "search.log", "--json"]) == 0

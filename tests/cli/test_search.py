@@ -110,7 +110,7 @@ def test_two_workers_by_one_command_and_a_password_that_nobody_sees(
 
 def watch_command_lines(lines, done):
     """Collect the command lines of all processes until `done` (where there is /proc)."""
-    while not done.wait(0.01):
+    while not done.wait(0.1):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 lines.add(path.read_text(errors="replace"))

@@ -32,6 +32,7 @@ _RATIO, _FREE = 50, 1 << 28
 #: Largest JSON file and largest line that is read, in bytes and characters.
 _LARGEST_JSON, _LARGEST_LINE = 1 << 26, 1 << 26
 _CHUNK = 1 << 22
+_AGAIN = "Copy or download the file again."
 _NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
@@ -236,10 +237,10 @@ def read_lines(path: str | os.PathLike) -> Iterator[dict]:
         while line := file.readline(_LARGEST_LINE):
             number += 1
             try:
-                yield _verified(line)
-            except ValueError:
                 if line.endswith(b"\n"):
-                    damaged.append(number)
+                    yield _verified(line)
+            except ValueError:
+                damaged.append(number)
     if damaged:
         shown = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
         warn_made_again(DamagedFile(path, f"line {shown} is damaged", ""))
@@ -252,11 +253,17 @@ def text_lines(path: str | os.PathLike) -> Iterator[str]:
         ValueError: If it is damaged or cut off, no UTF-8, or has a line that is too long.
         OSError: If it cannot be opened.
     """
-    with open_text(path) as file, text_errors(path):
-        while line := file.readline(_LARGEST_LINE):
-            if len(line) == _LARGEST_LINE:
-                raise ValueError(f"it has a line of {_LARGEST_LINE:,} characters or more")
+    with open_text(path) as file:
+        while line := _line(file, path):
             yield line
+
+
+def _line(file, path):
+    with text_errors(path):
+        line = file.readline(_LARGEST_LINE)
+    if len(line) >= _LARGEST_LINE:
+        raise DamagedFile(path, f"it has a line of {len(line):,} characters or more", _AGAIN)
+    return line
 
 
 def open_text(path: str | os.PathLike) -> io.TextIOBase:
@@ -271,7 +278,7 @@ def text_errors(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise DamagedFile(path, error, "Copy or download the file again.") from error
+        raise DamagedFile(path, error, _AGAIN) from error
 
 
 # Checksums.

@@ -15,10 +15,14 @@ from .._keras_import import before_keras
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
+from .disks import disk_problem
 from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
+COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
+
+#: The exit status after Ctrl-C, as shells give it.
+INTERRUPTED = 130
 
 
 def build_app():
@@ -85,18 +89,20 @@ def main(arguments=None):
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
             status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
+        if status == INTERRUPTED:  # typer's answer to Ctrl-C
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if debug:
             import traceback
 
             traceback.print_exc()
         if "typer" in locals() and isinstance(error, typer.Abort):
-            return _fail("interrupted", 130)
+            return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else str(error)
+        text = usage() if usage else disk_problem(error, words) or str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 

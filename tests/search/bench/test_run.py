@@ -282,6 +282,26 @@ def test_command_show(app, published, tmp_path):
     assert json.loads(result.stdout)["function"] == "add(mul(1,relu(x)),mul(0,tanh(x)))"
 
 
+@pytest.mark.parametrize("name", ["important.txt", "important.png", "important", "folder.png"])
+def test_command_show_replaces_nothing_but_pictures(app, published, tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder.png" else path.write_text("important")
+    words = ["bench", "show", "--bench", str(published), "--plot", str(path)]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ValueError) and str(path) in str(result.exception)
+    assert "another name" in str(result.exception) or "ends in .png" in str(result.exception)
+    assert path.is_dir() or path.read_text() == "important"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["map.svg", "map.PNG", "map.pdf"])
+def test_command_show_replaces_pictures(app, published, tmp_path, name):
+    words = ["bench", "show", "--bench", str(published), "--plot", str(tmp_path / name)]
+    for _ in range(2):
+        assert CliRunner().invoke(app, words).exit_code == 0
+        assert (tmp_path / name).stat().st_size > 5000
+
+
 def test_command_build_needs_trainings_for_the_best(app, tmp_path):
     words = ["bench", "build", "--output", str(tmp_path), "--best", "3"]
     result = CliRunner().invoke(app, words)

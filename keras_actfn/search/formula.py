@@ -20,7 +20,9 @@ def formula_svg(latex: str, label: str) -> str | None:
 
     Example:
     ```python
-    formula_svg(parse("relu(x)").latex(), "relu(x)")  # '<svg role="img" …
+    from keras_actfn import expressions
+
+    formula_svg(expressions.parse("relu(x)").latex(), "relu(x)")  # '<svg role="img" …
     ```
     """
     text_path = require("matplotlib.textpath", extra="plot")

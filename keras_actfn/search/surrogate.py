@@ -207,13 +207,8 @@ def register_regressor(name: str, make: Callable[[int], Regressor]) -> None:
     Raises:
         ValueError: If another regressor has the name.
 
-    Example:
-    ```python
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    register_regressor("trees", lambda seed: ExtraTreesRegressor(random_state=seed))
-    found = ActivationSearch(build_model, data, space, regressor="trees")
-    ```
+    For example, `register_regressor("trees", lambda seed: ExtraTreesRegressor(random_state=seed))`,
+    and then `ActivationSearch(build_model, data, space, regressor="trees")`.
     """
     if REGRESSORS.get(name, make) is not make:
         raise ValueError(f"A regressor's name is not taken. Received: {name!r}. Choose another.")

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import optuna
 from robustness_files import search_bench
 
 from keras_actfn.activation import activation
 from keras_actfn.expressions import SearchSpace, parse
 from keras_actfn.search import ActivationSearch, claims
+from keras_actfn.search.storage import open_storage
 from keras_actfn.training import compare
 
 UNARY = ["relu", "tanh", "exp", "square", "negative", "sigmoid", "softplus", "erf"]
@@ -88,6 +90,7 @@ def objective(expression):
 
 
 def _search(folder, ending):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
     return ActivationSearch(
         model,
@@ -103,9 +106,6 @@ def _search(folder, ending):
 
 def search(folder, ending):
     """Probe and evaluate."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     claims.LEASE_SECONDS = 2.0  # a kill between asking and leasing is waited for this long
     _search(folder, ending).run(EVALUATIONS)
 
@@ -129,10 +129,6 @@ def evaluated(folder, ending):
     """The finished evaluations."""
     if not (folder / f"search.{ending}").exists():
         return {}
-    import optuna
-
-    from keras_actfn.search.storage import open_storage
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_storage(folder / f"search.{ending}")
     if not storage.get_all_studies():

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
-    ("_version", "_optional", "_files", "_names"),
+    ("_version", "_optional", "_files", "_drafts", "_names"),
     ("_progress",),
     ("backend",),
     ("expressions", "constraints", "datasets"),

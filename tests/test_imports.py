@@ -13,12 +13,12 @@ pytestmark = pytest.mark.once
 
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
-    ("_version", "_optional", "_files", "_drafts", "_names"),
+    ("_version", "_optional", "_files", "_drafts", "_names", "_secrets", "_keras_import"),
     ("_progress",),
     ("backend",),
     ("expressions", "constraints", "datasets"),
     ("layers", "theory"),
-    ("activation",),
+    ("_activation",),
     ("models", "applications"),
     ("initialization", "fisher", "surgery"),
     ("training", "callbacks", "finetuning"),

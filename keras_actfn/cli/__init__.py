@@ -7,12 +7,16 @@ imports Keras only inside its functions. To add a command, add its module to `CO
 import _thread
 import contextlib
 import importlib
+import re
 import sys
 import threading
 
+from .._keras_import import before_keras
 from .._optional import require
+from .._secrets import masked
 from .._version import __version__
 from .disks import disk_problem
+from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
 COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
@@ -80,6 +84,7 @@ def main(arguments=None):
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
+        before_keras(choose_backend)
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
@@ -124,7 +129,12 @@ def interrupts_kept():
 
 
 def _fail(text, status):
-    """Print an error in one line; lines that only point at a place above are left out."""
+    """Print an error in one line.
+
+    Lines that only point at a place above are left out, endless words are cut, and passwords of
+    URLs masked.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
-    print(f"keras-actfn: {' '.join(lines)}", file=sys.stderr)
+    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", masked(" ".join(lines)))
+    print(f"keras-actfn: {line}", file=sys.stderr)
     return status

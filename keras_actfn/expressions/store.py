@@ -205,7 +205,10 @@ class OutputWriter:
 
 
 def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> UniqueFunctions:
-    """Complete the files in a temporary folder, rename it to `path`, and open it."""
+    """Complete the files in a temporary folder, rename it to `path`, and open it.
+
+    Of several processes that publish at once one succeeds; the others open what it published.
+    """
     temporary = Path(folder.name)
     _, first = np.unique(classes, return_index=True)
     np.save(temporary / "inputs.npy", inputs)
@@ -229,9 +232,17 @@ def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> Uniq
     if path is None:
         return UniqueFunctions(temporary, folder)
     temporary.chmod(0o755)
-    os.replace(temporary, Path(path).absolute())
+    question = {"space": space, "inputs": inputs, "method": method, "up_to_sign": up_to_sign}
+    try:
+        os.replace(temporary, Path(path).absolute())
+        found = UniqueFunctions(path)
+    except OSError:
+        # Another process that started at the same moment has published its own: the same.
+        found = open_or_none(Path(path), **question)
+        if found is None:
+            raise
     folder.cleanup()
-    return UniqueFunctions(path)
+    return found
 
 
 def open_or_none(path: Path, *, space, inputs, method, up_to_sign) -> UniqueFunctions | None:

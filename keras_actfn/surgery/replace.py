@@ -4,8 +4,8 @@ import fnmatch
 
 import keras
 
+from .._activation import activation as new_activation
 from .._names import nearest
-from ..activation import activation as new_activation
 from ..models import activations as functions
 from ..models import graph
 from .rebuild import rebuild

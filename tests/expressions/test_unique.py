@@ -1,6 +1,7 @@
 """Unique functions: exact counts, by brute force on small spaces, and their files."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -258,6 +259,41 @@ def test_what_a_killed_build_leaves_is_removed_by_the_next(tmp_path):
         builder.kill()
     SMALL.unique(path=tmp_path / "third")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "third"]
+
+
+@once
+def test_of_several_that_publish_at_once_all_open_the_same(tmp_path, monkeypatch):
+    space, path = SearchSpace(["unary(x)"], unary=["relu", "tanh", "zero"]), tmp_path / "functions"
+    replace = os.replace
+
+    def after_another(source, target):
+        if str(target) == str(path):
+            monkeypatch.undo()
+            space.unique(path=path)  # another process, a moment earlier
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    found = space.unique(path=path)
+    assert found.path == path and len(found) == 3
+    np.testing.assert_array_equal(found.outputs, space.unique().outputs)
+    assert [child.name for child in tmp_path.iterdir()] == ["functions"]
+
+
+@once
+def test_what_another_publishes_must_answer_the_same_question(tmp_path, monkeypatch):
+    space, path = SearchSpace(["unary(x)"], unary=["relu", "tanh", "zero"]), tmp_path / "functions"
+    replace = os.replace
+
+    def after_another(source, target):
+        if str(target) == str(path):
+            monkeypatch.undo()
+            space.unique(path=path, up_to_sign=True)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    with pytest.raises(ValueError, match="holds the unique functions of another space"):
+        space.unique(path=path)
+    assert [child.name for child in tmp_path.iterdir()] == ["functions"]
 
 
 @once

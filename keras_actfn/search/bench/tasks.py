@@ -20,7 +20,7 @@ import time
 import keras
 import numpy as np
 
-from ...activation import activation
+from ..._activation import activation
 from ...datasets import balanced_indices, load, train_validation_split
 from ...fisher import fisher_spectrum
 from ...initialization import autoinit

@@ -17,7 +17,7 @@ from keras_actfn.search.bench.build import FILE, read_results
 from keras_actfn.search.bench.packed import read_bench
 from keras_actfn.search.bench.published import FASHION_MNIST, MEASURES, ActBench, bin_weights
 from keras_actfn.search.bench.run import run_bench
-from keras_actfn.search.candidates import Candidates
+from keras_actfn.search.chooser import Chooser
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
 from keras_actfn.search.pool import Pool
 from keras_actfn.training.run_store import RunResult, RunStore
@@ -113,7 +113,7 @@ def _map(folder):
     pool = Pool(SPACE.unique())
     ids = pool.draw(30)
     store = type("Store", (), {"load": lambda self: _Features(np.sort(ids), _cdfs(len(ids)))})()
-    return {"map": Candidates(pool, store, folder, (), embedding="pca").features.coordinates}
+    return {"map": Chooser(pool, store, folder, (), embedding="pca").features.places()}
 
 
 def _cdfs(count):

@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from robustness_files import search_bench
 
-from keras_actfn.activation import activation
+from keras_actfn import activation
 from keras_actfn.expressions import SearchSpace, parse
 from keras_actfn.search import ActivationSearch, claims
 from keras_actfn.search.storage import open_storage
@@ -36,14 +36,14 @@ class Work:
 
     Attributes:
         run: Does the work in a folder, or goes on with it.
-        result: What it has found, to compare with that of a work that was not killed.
+        result: What it has found, by name, to compare with that of a work that was not killed.
         workers: Processes that do it together.
         done: The pieces of work that are finished in a folder, by name with a stamp; a piece that
             is there after a kill must be there in the end, unchanged.
     """
 
     run: Callable[[Path], None]
-    result: Callable[[Path], object]
+    result: Callable[[Path], dict]
     workers: int = 1
     done: Callable[[Path], dict] = lambda folder: {}
 
@@ -60,7 +60,7 @@ def read_space(folder):
     """What was built; the folder holds nothing else."""
     found = LARGE_SPACE.unique(path=folder / "space", progress=_never)
     rest = sorted(path.name for path in folder.iterdir())
-    return [found.outputs.tobytes(), found.classes.tobytes(), rest]
+    return {"outputs": found.outputs.tobytes(), "classes": found.classes.tolist(), "folder": rest}
 
 
 def _never(*_):
@@ -115,14 +115,15 @@ def read_search(folder, ending, ordered):
     found = _search(folder, ending)
     rows = [(row.number, row.expression, row.value) for row in found.table()]
     names = [name for _, name, _ in sorted(rows)]
-    twice = sorted({name for name in names if names.count(name) > 1})
     features = found.store.load()
-    spectra = [features.ids.tolist(), features.cdfs.tobytes(), features.invalid]
-    if ordered:
-        return [names, sorted(value for *_, value in rows), twice, spectra]
     values = {name: value for _, name, value in rows}
-    right = all(value == objective(name) for name, value in values.items())
-    return [len(rows), right, twice, spectra]
+    common = {
+        "evaluated twice": sorted({name for name in names if names.count(name) > 1}),
+        "wrong values": [name for name in names if values[name] != objective(name)],
+        "probed functions": [features.ids.tolist(), features.invalid],
+        "spectra": features.cdfs.tobytes(),
+    }
+    return common | {"evaluated functions": names if ordered else len(names)}
 
 
 def evaluated(folder, ending):
@@ -169,7 +170,7 @@ def read_comparison(folder):
 
     with open(folder / "results" / "runs.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [[v for k, v in row.items() if "seconds" not in k] for row in rows]
+    return {"rows": [[v for k, v in row.items() if "seconds" not in k] for row in rows]}
 
 
 def stamps(folder, pattern):
@@ -186,7 +187,8 @@ def read_bench_run(folder):
     """The trials, and how often each was written."""
     lines = (folder / "bench" / "trials.jsonl").read_bytes().splitlines()
     found = search_bench(folder / "bench", trials=12).trials
-    return [{key: [rows.tolist() for rows in each] for key, each in found.items()}, len(lines)]
+    trials = {str(key): [rows.tolist() for rows in each] for key, each in found.items()}
+    return {"trials": trials, "lines": len(lines)}
 
 
 def _searches(ending, workers):
@@ -284,7 +286,7 @@ def killed_until_done(name, root, rng, kills):
     done, pieces, faults = 0, {}, []
     for _ in range(kills):
         workers = [_start(name, folder) for _ in range(work.workers)]
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0, 0.8 * seconds))
         # All of them die, or one.
         chosen = workers if rng.random() < 0.7 else [workers[rng.integers(len(workers))]]
         killed = [worker for worker in chosen if worker.exitcode is None]
@@ -302,9 +304,12 @@ def killed_until_done(name, root, rng, kills):
         faults += _finish([_start(name, folder) for _ in range(work.workers)], folder)
     if not faults:
         faults += _changed(pieces, work.done(folder))[1]
-        for part, (found, wanted) in enumerate(zip(work.result(folder), expected, strict=True)):
-            if found != wanted:
-                faults.append(f"part {part} of the result is {found!s:.200} for {wanted!s:.200}")
+        found = work.result(folder)
+        faults += [
+            f"{part}: {found[part]!s:.150} instead of {expected[part]!s:.150}"
+            for part in expected
+            if found[part] != expected[part]
+        ]
     return done, faults
 
 

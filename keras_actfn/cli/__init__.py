@@ -18,7 +18,7 @@ from .._version import __version__
 from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
+COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
 
 #: The exit status after Ctrl-C, as shells give it.
 INTERRUPTED = 130

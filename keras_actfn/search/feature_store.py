@@ -31,7 +31,7 @@ from .._files import (
     write_json,
     write_npz,
 )
-from ..fisher.spectrum import HIGH, LOW, PARAMETERS_PER_BIN
+from ..fisher.spectrum import PARAMETERS_PER_BIN, bin_weights
 
 FORMAT = "keras-actfn features"
 VERSION = 1
@@ -78,12 +78,7 @@ class Features:
         A layer of |θ| weights has ⌊|θ| / 100⌋ bins of equal width from −100 to 100; each counts
         with the width over |θ|.
         """
-        bins = [parameters // PARAMETERS_PER_BIN for parameters in self.parameters]
-        widths = [
-            (HIGH - LOW) / count / parameters if count else 0.0
-            for count, parameters in zip(bins, self.parameters, strict=True)
-        ]
-        return np.repeat(widths, bins).astype(np.float64)
+        return bin_weights(self.parameters)
 
     def counts(self) -> dict[str, int]:
         """Numbers of functions: `probed`, `valid`, `invalid`."""

@@ -22,8 +22,9 @@ import numpy as np
 
 from ..._files import DamagedFile, parse_json, read_npz, write_npz
 from ...expressions import SearchSpace, three_node
+from ...fisher.spectrum import bin_weights
 from .build import read_results
-from .published import MEASURES, ActBench, bin_weights
+from .published import MEASURES, ActBench
 
 FORMAT = 1
 _REMEDY = "Copy it again, or write it with `keras-actfn bench build`."
@@ -169,7 +170,7 @@ def _bench(manifest, arrays):
         equivalents=tuple(map(tuple, equivalents)),
         runs={name: arrays[name].astype("float64") for name in MEASURES},
         cdfs=cdfs,
-        weights=bin_weights(bins, parameters),
+        weights=bin_weights(parameters, bins),
         seeds=tuple(seeds),
         info=manifest | {"diverged": arrays["diverged"]},
     )

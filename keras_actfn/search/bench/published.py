@@ -10,13 +10,13 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...expressions import Expression, parse, resolve
 from ...expressions.unique import sampled_inputs
+from ...fisher.spectrum import bin_weights
 from ..surrogate import CandidateFeatures
 from .json_stream import json_items
 
@@ -202,7 +202,7 @@ def load_act_bench(path: str | os.PathLike) -> ActBench:
     for row, spectrum in zip(cdfs, spectra, strict=True):
         if spectrum is not None and np.isfinite(spectrum).all():
             row[:] = spectrum
-    weights = None if lengths is None else bin_weights(lengths, [100 * n for n in lengths])
+    weights = None if lengths is None else bin_weights([100 * n for n in lengths], lengths)
     name = re.sub(r"\.json(\.gz)?$", "", path.name)
     return ActBench(name, tuple(functions), tuple(equivalents), runs, cdfs, weights)
 
@@ -216,20 +216,6 @@ def fashion_mnist_bench() -> ActBench:
     from .packed import read_bench
 
     return read_bench(FASHION_MNIST)
-
-
-def bin_weights(bins: Sequence[int], parameters: Sequence[int]) -> np.ndarray:
-    """The weight of each bin in the paper's Eq. 2: a layer's bin width over its parameters.
-
-    Args:
-        bins: Number of bins from -100 to 100 of each layer, (layers,).
-        parameters: Number of weights of each layer, (layers,).
-
-    Returns:
-        (sum of bins,)
-    """
-    bins, parameters = np.asarray(bins, "float64"), np.asarray(parameters, "float64")
-    return np.repeat(200.0 / bins / parameters, bins.astype(int))
 
 
 def _plain(name):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from keras_actfn._files import append_line, read_npz, write_npz
+from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search.bench import json_stream
 from keras_actfn.search.bench.build import FILE
 from keras_actfn.search.bench.json_stream import json_items
 from keras_actfn.search.bench.packed import pack_bench, read_bench
-from keras_actfn.search.bench.published import bin_weights, load_act_bench
+from keras_actfn.search.bench.published import load_act_bench
 
 pytestmark = pytest.mark.once
 
@@ -89,7 +90,7 @@ def test_a_spectrum_by_layers_has_the_weights_of_equation_2(tmp_path):
 
 
 def test_bin_weights_are_width_over_parameters():
-    np.testing.assert_allclose(bin_weights([2, 1], [250, 160]), [0.4, 0.4, 1.25])
+    np.testing.assert_allclose(bin_weights([250, 160], [2, 1]), [0.4, 0.4, 1.25])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
@@ -243,7 +244,7 @@ def test_packed_trainings_are_read_as_a_benchmark(packed):
     np.testing.assert_allclose(bench.cdfs[1], spectrum, rtol=1e-6)
     assert np.isnan(bench.cdfs[0]).all()
     bins = [n // 100 for n in LAYERS]
-    np.testing.assert_allclose(bench.weights, bin_weights(bins, LAYERS))
+    np.testing.assert_allclose(bench.weights, bin_weights(LAYERS, bins))
 
 
 def test_the_manifest_says_how_the_benchmark_was_made(packed):

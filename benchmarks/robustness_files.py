@@ -13,9 +13,10 @@ from keras_actfn.callbacks.activation_snapshots import Snapshots
 from keras_actfn.expressions import SearchSpace, UniqueFunctions
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
+from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search.bench.build import FILE, read_results
 from keras_actfn.search.bench.packed import read_bench
-from keras_actfn.search.bench.published import FASHION_MNIST, MEASURES, ActBench, bin_weights
+from keras_actfn.search.bench.published import FASHION_MNIST, MEASURES, ActBench
 from keras_actfn.search.bench.run import run_bench
 from keras_actfn.search.chooser import Chooser
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
@@ -57,7 +58,7 @@ def small_bench():
     runs["test_accuracy"] = runs["validation_accuracy"] - 0.01
     cdfs = np.sort(np.random.default_rng(0).random((64, 5)), axis=1).astype("float32")
     equivalents = tuple((f,) for f in functions)
-    return ActBench("made up", functions, equivalents, runs, cdfs, bin_weights((2, 3), SIZES))
+    return ActBench("made up", functions, equivalents, runs, cdfs, bin_weights(SIZES))
 
 
 def search_bench(folder, **options):

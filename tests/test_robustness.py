@@ -58,8 +58,8 @@ def test_a_silent_difference_would_be_found(monkeypatch):
 
 
 def test_killed_works_end_as_others_do():
-    names = ("space, 1 worker", "compare", "bench run")
-    status, output, errors = run("--corruptions", "0", "--kills", "9", "--works", *names)
+    names = ("space, 1 worker", "bench run")
+    status, output, errors = run("--corruptions", "0", "--kills", "6", "--works", *names)
     assert status == 0, output + errors
     kills, ends, faults = map(int, re.search(r"^sum +(.*)$", output, re.M)[1].split())
-    assert kills >= 3 and ends >= 2 and faults == 0
+    assert kills >= 2 and ends >= 2 and faults == 0

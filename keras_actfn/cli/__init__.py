@@ -15,7 +15,6 @@ from .._keras_import import before_keras
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
-from .disks import disk_problem
 from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
@@ -83,8 +82,8 @@ def main(arguments=None):
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    before_keras(choose_backend)
     try:
+        before_keras(choose_backend)
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
@@ -102,7 +101,7 @@ def main(arguments=None):
         if "typer" in locals() and isinstance(error, typer.Abort):
             return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else disk_problem(error, words) or str(error)
+        text = usage() if usage else str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 

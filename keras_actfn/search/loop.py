@@ -312,7 +312,7 @@ class ActivationSearch:
         Args:
             seeds: The seeds, or their number n: then n seeds that follow the search's own, which
                 chose the functions.
-            top: How many of the best functions.
+            top: How many of the best functions besides the best baseline.
 
         Returns:
             A `keras_actfn.training.Comparison`; functions are compared with the best baseline.
@@ -326,9 +326,10 @@ class ActivationSearch:
         if not rows:
             raise ValueError("There is nothing to train again: no function was evaluated yet.")
         baseline = next((row for row in rows if row.baseline), None)
-        chosen = [row.expression for row in rows[:top]]
-        if baseline is not None:
-            chosen = [baseline.expression, *(e for e in chosen if e != baseline.expression)]
+        others = [row.expression for row in rows if row is not baseline]
+        chosen = others[:top]
+        if baseline is not None:  # the table has two rows also where it is the best of all
+            chosen = [baseline.expression, *chosen]
         if isinstance(seeds, int):
             seeds = range(self.seed + 1, self.seed + 1 + seeds)
         return self.objective.retrain(

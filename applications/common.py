@@ -2,7 +2,7 @@
 
 import keras
 
-from ..activation import activation
+from .._activation import activation
 
 
 def activation_slots(spec):

@@ -9,7 +9,7 @@ biases, normalisations, tokens, positions and activations), clip norm 1, a linea
 over the first fifth of the steps from peak / 250, then a cosine to peak / 25. The peak is
 higher than the paper's 2.5e-4, as training is shorter. No augmentation, no dropout.
 
-Needs: pip install keras-actfn[cli]. Every finished run is a file in --runs; the command can
+Needs: pip install "keras-actfn[cli]". Every finished run is a file in --runs; the command can
 be stopped at any time and started again.
 """
 

@@ -9,7 +9,7 @@ not: the paper's experiment, which tunes the pretrained GPT-2 of 124 million par
 the human preferences of SHP and HH. To run that on a machine that has them, see
 docs/transformers.md.
 
-Needs: pip install keras-actfn[chat,cli]. Every finished run is a file in --runs; what is
+Needs: pip install "keras-actfn[chat,cli]". Every finished run is a file in --runs; what is
 there is not run again, so the command can be stopped at any time and started again.
 """
 

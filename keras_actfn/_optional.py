@@ -25,5 +25,5 @@ def require(module: str, *, extra: str) -> ModuleType:
             raise
         raise ImportError(
             f"This part of keras_actfn needs the library '{package}', which is not installed. "
-            f"Install it with: pip install keras-actfn[{extra}]"
+            f'Install it with: pip install "keras-actfn[{extra}]"'
         ) from error

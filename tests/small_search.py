@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_actfn.activation import activation
+from keras_actfn import activation
 from keras_actfn.expressions import parse
 
 #: What the fixture `small_model` writes, for commands: a module with a builder for 8×8 images.

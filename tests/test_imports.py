@@ -13,12 +13,15 @@ pytestmark = pytest.mark.once
 
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
-    ("_version", "_optional", "_files", "_names"),
+    (
+        *("_version", "_optional", "_files", "_names", "_secrets", "_keras_import"),
+        "_keras_activations",
+    ),
     ("_progress",),
     ("backend",),
     ("expressions", "constraints", "datasets"),
     ("layers", "theory"),
-    ("activation",),
+    ("_activation",),
     ("models", "applications"),
     ("initialization", "fisher", "surgery"),
     ("training", "callbacks", "finetuning"),

@@ -7,14 +7,22 @@ imports Keras only inside its functions. To add a command, add its module to `CO
 import _thread
 import contextlib
 import importlib
+import re
 import sys
 import threading
 
+from .._keras_import import before_keras
 from .._optional import require
+from .._secrets import masked
 from .._version import __version__
+from .disks import disk_problem
+from .keras_backend import choose_backend
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
+COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
+
+#: The exit status after Ctrl-C, as shells give it.
+INTERRUPTED = 130
 
 
 def build_app():
@@ -75,23 +83,26 @@ def main(arguments=None):
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    before_keras(choose_backend)
     try:
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
             status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
+        if status == INTERRUPTED:  # typer's answer to Ctrl-C
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if debug:
             import traceback
 
             traceback.print_exc()
         if "typer" in locals() and isinstance(error, typer.Abort):
-            return _fail("interrupted", 130)
+            return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else str(error)
+        text = usage() if usage else disk_problem(error, words) or str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 
@@ -118,7 +129,12 @@ def interrupts_kept():
 
 
 def _fail(text, status):
-    """Print an error in one line; lines that only point at a place above are left out."""
+    """Print an error in one line.
+
+    Lines that only point at a place above are left out, endless words are cut, and passwords of
+    URLs masked.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
-    print(f"keras-actfn: {' '.join(lines)}", file=sys.stderr)
+    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", masked(" ".join(lines)))
+    print(f"keras-actfn: {line}", file=sys.stderr)
     return status

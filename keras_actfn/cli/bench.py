@@ -7,26 +7,25 @@ from typing import Annotated
 
 import typer
 
-from .common import JsonOption, ListCommand, SeedsOption, parse_seeds
+from .common import JsonOption, ListCommand, SeedOption, SeedsOption, WorkersOption, parse_seeds
+from .tables import FEATURE_SETS, REGRESSORS, listed
+
+DEFAULT_SEEDS = ["1"]
 
 BenchOption = Annotated[
     Path | None,
     typer.Option(
         "--bench",
         help="A benchmark file: .npz of `bench build`, or published JSON (.json, .json.gz). "
-        "The one that comes with keras-actfn if left out.",
+        "Default: the one that comes with keras-actfn.",
     ),
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option(help="Processes; one a core if left out.", min=1)
-]
-
 
 #: At most this validation accuracy is a failed training; all benchmarks have ten classes.
 FAILED = 0.11
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     bench = typer.Typer(
         help="Activation functions whose results are all known, to study searches on.",
@@ -41,21 +40,23 @@ def register(app):
 
 def build(
     output: Annotated[
-        Path, typer.Option(help="Folder of the trainings and of the benchmark file.")
+        Path, typer.Option(help="Folder for the trainings and the benchmark file.")
     ] = Path("runs/bench"),
-    seeds: SeedsOption = ("1",),
+    seeds: SeedsOption = DEFAULT_SEEDS,
     best: Annotated[
         int | None,
-        typer.Option(help="Train only so many functions: the best so far.", min=1),
+        typer.Option(help="Train only this many functions: the best so far.", min=1, max=10**9),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Train at most so many now.", min=0)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Train at most this many now.", min=0, max=10**9)
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
-):
+) -> None:
     """Train every three-node function on Fashion-MNIST and pack the results into one file.
 
-    Goes on where it was interrupted. Set KERAS_BACKEND=torch: eager PyTorch trains the small
-    network.
+    After an interruption the same command continues where it stopped. Needs
+    KERAS_BACKEND=torch: eager PyTorch is the quickest for the small network.
     """
     from ..search.bench.build import bench_functions, build_bench, read_results
     from ..search.bench.packed import pack_bench
@@ -86,24 +87,26 @@ def build(
 def run(
     bench: BenchOption = None,
     regressors: Annotated[
-        list[str] | None, typer.Option(help="Names of regressors; all if left out.")
+        list[str] | None, typer.Option(help=f"{listed(REGRESSORS)}. Default: all.")
     ] = None,
     features: Annotated[
-        list[str] | None, typer.Option(help="both, outputs, spectra; all if left out.")
+        list[str] | None, typer.Option(help=f"{listed(FEATURE_SETS)}. Default: all.")
     ] = None,
-    trials: Annotated[int, typer.Option(help="Searches of each.", min=1)] = 100,
-    budget: Annotated[int, typer.Option(help="Evaluations of each search.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of starts, embeddings and regressors.")] = 0,
+    trials: Annotated[int, typer.Option(help="Searches of each kind.", min=1, max=10**6)] = 100,
+    budget: Annotated[
+        int, typer.Option(help="Evaluations in each search.", min=1, max=10**6)
+    ] = 100,
+    seed: SeedOption = 0,
     embedding: Annotated[
-        str, typer.Option(help="umap as in the paper, or pca to do without.")
+        str, typer.Option(help="umap as in the paper, or pca, which needs no UMAP.")
     ] = "umap",
     workers: WorkersOption = None,
-    output: Annotated[Path, typer.Option(help="Folder; goes on with the searches in it.")] = Path(
-        "runs/bench_run"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the results. Finished searches in it are kept.")
+    ] = Path("runs/bench_run"),
     plot: Annotated[bool, typer.Option(help="Draw the curves into the folder.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Search on a benchmark with every regressor and every set of features, many times."""
     from ..search.bench.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
@@ -136,19 +139,23 @@ def run(
 
 def show(
     function: Annotated[
-        str | None, typer.Argument(help="A function of the benchmark; its best if left out.")
+        str | None, typer.Argument(help="A function of the benchmark. Default: its best ones.")
     ] = None,
     bench: BenchOption = None,
-    top: Annotated[int, typer.Option(help="How many of the best to list.", min=1)] = 10,
+    top: Annotated[int, typer.Option(help="How many of the best to list.", min=1, max=10**9)] = 10,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw the accuracies, and the functions' map by PCA, to this .png."),
     ] = None,
     as_json: JsonOption = False,
-):
+) -> None:
     """Show what a benchmark holds, its best functions, or one function."""
     import numpy as np
 
+    if plot is not None:
+        from ..plotting.curves import check_picture
+
+        check_picture(plot)
     found = _open(bench)
     value = found.validation_accuracy
     if function is not None:

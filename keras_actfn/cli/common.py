@@ -4,11 +4,25 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
+
+from .._names import unknown_name
+from .tables import DATASETS, MODELS, listed
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..datasets import Dataset
+
+#: The largest seed that Keras, NumPy and the backends all take.
+LARGEST_SEED = 2**32 - 1
+#: At most this many seeds in one command.
+MOST_SEEDS = 10_000
 
 #: `--json`, for every command.
 JsonOption = Annotated[
@@ -18,36 +32,63 @@ ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A model of keras_actfn.applications in small letters (lenet5, kerasnet), or "
-        "module:function with your own function from an activation to an uncompiled model.",
+        help=f"A model of keras_actfn.applications: {listed(MODELS)}. Or module:function, your "
+        "own function from an activation to an uncompiled model.",
     ),
 ]
 DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="fashion_mnist, digits, or auto: Fashion-MNIST where its files are on this "
-        "machine, the digits otherwise.",
+        help=f"A dataset: {listed(DATASETS)}. Or auto: Fashion-MNIST where its files are on this "
+        "machine, else the digits.",
     ),
 ]
 DataPathOption = Annotated[
     Path | None,
-    typer.Option("--data-path", help="Folder with the data's files; the usual places if left out."),
+    typer.Option("--data-path", help="Folder with the dataset's files. Default: the usual places."),
 ]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option(
         "--image-size",
-        help="Resize images to this height and width. Left out, digits become 28×28 and other "
-        "data keeps its size.",
+        min=1,
+        max=4096,
+        help="Resize images to this height and width. Default: 28 for the digits; other datasets "
+        "keep their size.",
     ),
 ]
 SeedsOption = Annotated[
     list[str],
     typer.Option(
         "--seeds",
-        help="One number n: the seeds 0 to n-1. Several numbers: those seeds. first:end: a range.",
+        help="One number n: the seeds 0 to n-1. Several numbers: these seeds. first:end: a range.",
     ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, max=LARGEST_SEED, help="Seed of everything that the command draws."
+    ),
+]
+EpochsOption = Annotated[
+    int, typer.Option("--epochs", min=1, max=1_000_000, help="Epochs of each training.")
+]
+BatchSizeOption = Annotated[
+    int, typer.Option("--batch-size", min=1, max=1_000_000, help="Images per training step.")
+]
+SubsetOption = Annotated[
+    int | None,
+    typer.Option(
+        "--subset",
+        min=1,
+        max=1_000_000_000,
+        help="Train on this many images, classes in balance. Default: all.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=1024, help="Processes. Default: one per core."),
 ]
 
 
@@ -58,7 +99,7 @@ class ListCommand(typer.core.TyperCommand):
     `--activations relu --activations tanh --epochs 2`. Pass it as `cls` to `app.command`.
     """
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the values, then parse as usual."""
         options = {
             name
@@ -69,7 +110,7 @@ class ListCommand(typer.core.TyperCommand):
         return super().parse_args(ctx, spread_values(args, options))
 
 
-def spread_values(words, options):
+def spread_values(words: Sequence[str], options: Collection[str]) -> list[str]:
     """Repeat each of `options` before every value that follows it.
 
     Values end at the next word that begins with `-`; one that begins so itself is given as
@@ -104,10 +145,19 @@ def spread_values(words, options):
     return result
 
 
-def load_data(name, path=None, image_size=None):
-    """The dataset of `--data`, `--data-path` and `--image-size`."""
+def load_data(name: str, path: Path | None = None, image_size: int | None = None) -> "Dataset":
+    """The dataset of `--data`, `--data-path` and `--image-size`.
+
+    Raises:
+        ValueError: If the name is unknown, or `auto` finds no Fashion-MNIST in the given folder.
+    """
     from .. import datasets
 
+    if name == "auto" and path is not None and not datasets.find_fashion_mnist(path):
+        raise ValueError(
+            f"--data auto reads Fashion-MNIST from --data-path, and its files are not in {path}. "
+            f"Name the dataset, --data {listed(DATASETS)}, or leave --data-path out."
+        )
     if name == "auto":
         name = "fashion_mnist" if datasets.find_fashion_mnist(path) else "digits"
         if name == "digits":
@@ -116,25 +166,28 @@ def load_data(name, path=None, image_size=None):
                 "using scikit-learn's digits.",
                 err=True,
             )
-            path = None
-    if image_size is None and name == "digits":
-        image_size = 28
-    return datasets.load(name, path, image_size=image_size)
+    options = {} if image_size is None else {"image_size": image_size}
+    if name == "digits":
+        options.setdefault("image_size", 28)
+    return datasets.load(name, path, **options)
 
 
-def model_builder(name, data, input_shape=None):
+def model_builder(
+    name: str, data: "Dataset", input_shape: tuple[int, ...] | None = None
+) -> Callable[[Any], "keras.Model"]:
     """The function from an activation to a new model of `--model` for `data`.
 
     Models of keras_actfn take images of `input_shape`, or as large as the data's if None.
+
+    Raises:
+        ValueError: If there is no such model, module or function.
     """
     if ":" in name:
         return _own_builder(name)
     from ..applications import MODELS
 
     if name.lower() not in MODELS:
-        raise ValueError(
-            f"A model is one of {', '.join(MODELS)}, or module:function. Received: '{name}'."
-        )
+        raise unknown_name("A model is module:function, or", name, MODELS)
     build = MODELS[name.lower()]
     return lambda activation: build(
         activation=activation,
@@ -144,24 +197,43 @@ def model_builder(name, data, input_shape=None):
     )
 
 
-def parse_seeds(words):
-    """Seeds from the words after `--seeds`: a count, several numbers, or ranges first:end."""
+def parse_seeds(words: Sequence[str]) -> list[int]:
+    """Seeds from the words after `--seeds`: a count, several numbers, or ranges first:end.
+
+    Raises:
+        ValueError: If a word is none of these, there are more than `MOST_SEEDS` seeds, or one is
+            not from 0 to `LARGEST_SEED`.
+    """
     try:
         if len(words) == 1 and words[0].isdecimal() and int(words[0]) > 0:
-            return list(range(int(words[0])))
-        seeds = []
-        for word in words:
-            first, colon, end = word.partition(":")
-            seeds += range(int(first), int(end)) if colon else [int(first)]
-        return seeds
+            ranges = [range(int(words[0]))]
+        else:
+            ranges = [_seed_range(word) for word in words]
     except ValueError:
         raise ValueError(
             "Seeds are one number (how many), several numbers (which), or a range first:end. "
             f"Received: {' '.join(words)}."
         ) from None
+    count = sum(max(0, r.stop - r.start) for r in ranges)  # `len` overflows
+    if count > MOST_SEEDS:
+        raise ValueError(
+            f"--seeds gives at most {MOST_SEEDS:,} seeds. Received: {' '.join(words)}."
+        )
+    seeds = [seed for r in ranges for seed in r]
+    if not seeds or min(seeds) < 0 or max(seeds) > LARGEST_SEED:
+        raise ValueError(
+            f"--seeds gives one or more seeds from 0 to {LARGEST_SEED}. Received: "
+            f"{' '.join(words)}."
+        )
+    return seeds
 
 
-def _own_builder(name):
+def _seed_range(word: str) -> range:
+    first, colon, end = word.partition(":")
+    return range(int(first), int(end) if colon else int(first) + 1)
+
+
+def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
     """The function that `module:function` names; modules are found in the current folder too."""
     module, _, function = name.partition(":")
     with _importable(os.getcwd()):
@@ -183,7 +255,7 @@ def _own_builder(name):
 
 
 @contextlib.contextmanager
-def _importable(folder):
+def _importable(folder: str) -> Iterator[None]:
     sys.path.insert(0, folder)
     try:
         yield

@@ -7,32 +7,37 @@ from typing import Annotated
 import typer
 
 from .common import (
+    BatchSizeOption,
     DataOption,
     DataPathOption,
+    EpochsOption,
     ImageSizeOption,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedsOption,
+    SubsetOption,
     load_data,
     model_builder,
     parse_seeds,
 )
+from .tables import RECIPES, listed
 
-DEFAULT_ACTIVATIONS = ("relu", "aff(identity,relu,tanh)", "pwl", "crrelu")
+DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
+DEFAULT_SEEDS = ["3"]
 
 ActivationsOption = Annotated[
     list[str],
     typer.Option(
         "--activations",
         "--activation",
-        help="What to compare; the others are compared to the first. Names of Keras, "
-        '"conv(identity,relu)", "aff(identity,relu,tanh)", pwl, crrelu, expressions in x.',
+        help="Activations to train with, each compared with the first: names of Keras, "
+        '"conv(identity,relu)", "aff(identity,relu,tanh)", pwl, crrelu, or expressions in x.',
     ),
 ]
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("compare", cls=ListCommand)(compare)
 
@@ -43,32 +48,30 @@ def compare(
     data: DataOption = "auto",
     data_path: DataPathOption = None,
     image_size: ImageSizeOption = None,
-    epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 1,
-    seeds: SeedsOption = ("3",),
-    batch_size: Annotated[int, typer.Option(help="Images a training step.")] = 128,
+    epochs: EpochsOption = 1,
+    seeds: SeedsOption = DEFAULT_SEEDS,
+    batch_size: BatchSizeOption = 128,
     recipe: Annotated[
-        str,
-        typer.Option(
-            help="adam (1e-3), or a paper's: hull, hull_alexnet, correlation, crrelu_vision, "
-            "aquasurf_cifar, aquasurf_160 and others (keras_actfn.training.RECIPES)."
-        ),
+        str, typer.Option(help=f"adam (rate 1e-3), or a paper's recipe: {listed(RECIPES[1:])}.")
     ] = "adam",
-    subset: Annotated[
-        int | None, typer.Option(help="Train on this many images, classes in balance.")
-    ] = None,
+    subset: SubsetOption = None,
     validation: Annotated[
-        int | None, typer.Option(help="Hold out this many training images and report on them.")
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000_000, help="Hold out this many training images and report on them."
+        ),
     ] = None,
     output: Annotated[
-        Path, typer.Option(help="Folder of results; finished runs in it are not done again.")
+        Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
     plots: Annotated[bool, typer.Option(help="Draw learned and training curves.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Train a model with several activations and seeds, and compare them in pairs.
 
     The runs of one seed start from the same weights and see the same images in the same
-    order. Test accuracy is measured once, at the end. Killed, the same command goes on.
+    order. Test accuracy is measured once, at the end. After an interruption the same command
+    continues where it stopped.
     """
     from ..training import compare as train_and_compare
     from ..training import recipes
@@ -92,8 +95,8 @@ def compare(
         )
     except KeyboardInterrupt:
         typer.echo(
-            f"keras-actfn: interrupted; finished runs are in {output}, and the same command goes "
-            "on from there.",
+            f"keras-actfn: interrupted; finished runs are in {output}, and the same command "
+            "continues from there.",
             err=True,
         )
         raise typer.Exit(130) from None

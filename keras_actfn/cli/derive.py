@@ -1,22 +1,36 @@
 """`keras-actfn derive`: activations from theory, as a table and a figure."""
 
 import json
+import math
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import JsonOption
 
-KnotsOption = Annotated[int, typer.Option(help="Number of knots.")]
-LowOption = Annotated[float, typer.Option(help="Position of the first knot.")]
-HighOption = Annotated[float, typer.Option(help="Position of the last knot.")]
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from ..theory import ShapeComparison
+
+#: Beyond this, sums of squares in float64 lose the density's tails.
+LIMIT = 1e6
+
+KnotsOption = Annotated[int, typer.Option(min=2, max=2000, help="Number of knots.")]
+LowOption = Annotated[
+    float, typer.Option(min=-LIMIT, max=LIMIT, help="Position of the first knot.")
+]
+HighOption = Annotated[
+    float, typer.Option(min=-LIMIT, max=LIMIT, help="Position of the last knot.")
+]
 OutputOption = Annotated[Path, typer.Option(help="Folder for the table and the figure.")]
 PlotOption = Annotated[bool, typer.Option(help="Draw the figure.")]
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add `derive correlation` and `derive eafo` to the app."""
     derive = typer.Typer(
         help="Derive an activation from class statistics or from an input density.",
@@ -29,13 +43,22 @@ def register(app):
 
 
 def correlation(
-    classes: Annotated[int, typer.Option(help="Number of classes, evenly spaced.")] = 20,
-    half: Annotated[float, typer.Option(help="Their means run from -half to half.")] = 3.0,
+    classes: Annotated[
+        int, typer.Option(min=2, max=1000, help="Number of classes, their means evenly spaced.")
+    ] = 20,
+    half: Annotated[
+        float, typer.Option(min=0, max=LIMIT, help="The means run from -half to half.")
+    ] = 3.0,
     means: Annotated[
-        str | None, typer.Option(help="Means, with commas, instead: --means=-2,0,1.5")
+        str | None,
+        typer.Option(help="The means themselves, separated by commas: --means=-2,0,1.5"),
     ] = None,
-    sigma: Annotated[str, typer.Option(help="Standard deviation, or one each with commas.")] = "1",
-    priors: Annotated[str | None, typer.Option(help="Class priors, with commas.")] = None,
+    sigma: Annotated[
+        str, typer.Option(help="Standard deviation, or one per class, separated by commas.")
+    ] = "1",
+    priors: Annotated[
+        str | None, typer.Option(help="Prior of each class, separated by commas.")
+    ] = None,
     extrapolation: Annotated[
         str, typer.Option(help="Beyond the knots: linear or clamp.")
     ] = "linear",
@@ -45,14 +68,16 @@ def correlation(
     certify: Annotated[
         bool, typer.Option(help="Try all sign patterns (up to 10 classes).")
     ] = False,
-    adam: Annotated[int, typer.Option(help="Also train by Adam for so many steps.")] = 0,
+    adam: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Also train by Adam for this many steps.")
+    ] = 0,
     two_class: Annotated[
-        bool, typer.Option("--two-class", help="Maximise rho_2; for two classes.")
+        bool, typer.Option("--two-class", help="Maximise rho_2, for two classes.")
     ] = False,
     output: OutputOption = Path("runs/derive/correlation"),
     plot: PlotOption = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Find the piecewise-linear function that correlates best with Gaussian classes."""
     import numpy as np
 
@@ -108,20 +133,22 @@ def eafo(
     density: Annotated[
         str,
         typer.Option(
-            help="A distribution of scipy.stats, such as norm or 'norm(0, 2)', or a .npy file of "
-            "samples."
+            help="Density of the inputs: a distribution of scipy.stats, such as norm or "
+            "'norm(0, 2)', or a .npy file of samples."
         ),
     ] = "norm",
-    step: Annotated[float | None, typer.Option(help="Step size.")] = None,
+    step: Annotated[float | None, typer.Option(min=0, max=LIMIT, help="Step size.")] = None,
     share: Annotated[
-        float, typer.Option(help="Without --step: share of the largest monotone step.")
+        float,
+        typer.Option(min=0, max=1, help="Without --step: share of the largest monotone step."),
     ] = 0.5,
     region: Annotated[
         str | None,
-        typer.Option(help="Monotone region 'low,high' to act on, such as --region=0,inf for ReLU."),
+        typer.Option(help="Monotone region low,high to act on, such as --region=0,inf for ReLU."),
     ] = None,
     smooth: Annotated[
-        float | None, typer.Option(help="Window to average kinks away with, if there are any.")
+        float | None,
+        typer.Option(min=0, max=LIMIT, help="Width of a window that averages kinks away."),
     ] = None,
     knots: KnotsOption = 33,
     low: LowOption = -3.0,
@@ -129,7 +156,7 @@ def eafo(
     output: OutputOption = Path("runs/derive/eafo"),
     plot: PlotOption = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Take one step that lowers the entropy of an activation's output."""
     import numpy as np
 
@@ -172,15 +199,20 @@ def eafo(
     report(facts, positions, result.table(positions), figure, output, as_json)
 
 
-def numbers(text, option):
-    """Numbers between commas."""
+def numbers(text: str, option: str) -> list[float]:
+    """Numbers between commas; at most a thousand, none of them NaN."""
     try:
-        return [float(word) for word in str(text).split(",")]
+        found = [float(word) for word in text.split(",")]
     except ValueError:
-        raise ValueError(f"{option} is numbers with commas between. Received: {text!r}.") from None
+        found = [math.nan]
+    if len(found) > 1000 or any(math.isnan(value) for value in found):
+        raise ValueError(
+            f"{option} is up to a thousand numbers separated by commas. Received: {text!r}."
+        )
+    return found
 
 
-def read_density(text):
+def read_density(text: str) -> Any:
     """A frozen SciPy distribution from its name and numbers, or samples from a file."""
     import numpy as np
 
@@ -200,7 +232,15 @@ def read_density(text):
     return family(*(numbers(arguments, "--density") if arguments and arguments.strip() else ()))
 
 
-def report(facts, positions, values, figure, output, as_json, shapes=None):
+def report(
+    facts: dict[str, Any],
+    positions: "np.ndarray",
+    values: "np.ndarray",
+    figure: "Figure | None",
+    output: Path,
+    as_json: bool,
+    shapes: "ShapeComparison | None" = None,
+) -> None:
     """Print facts and table; write the table, and the figure if there is one."""
     from .._files import write_file
 

@@ -13,49 +13,58 @@ from .common import (
     JsonOption,
     ListCommand,
     ModelOption,
+    SeedOption,
     load_data,
     model_builder,
 )
+from .tables import ENGINES, listed
 
 _COLUMNS = ("max", "min_positive", "trace", "effective_rank", "log_determinant")
+
+DEFAULT_ACTIVATIONS = ["relu"]
 
 ActivationsOption = Annotated[
     list[str],
     typer.Option(
         "--activations",
         "--activation",
-        help="Activation functions to probe; distances are to the first.",
+        help="Activations to probe; distances are to the first.",
     ),
 ]
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("probe", cls=ListCommand)(probe)
 
 
 def probe(
-    activations: ActivationsOption = ("relu",),
+    activations: ActivationsOption = DEFAULT_ACTIVATIONS,
     model: ModelOption = "lenet5",
     data: DataOption = "auto",
     data_path: DataPathOption = None,
     image_size: ImageSizeOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images to probe with.")] = 128,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Number of images to probe with.")
+    ] = 128,
     mode: Annotated[
-        str, typer.Option(help="exact, ggn, sampled (labels drawn) or empirical (labels given).")
+        str,
+        typer.Option(
+            help="exact, ggn, sampled (labels drawn from the model) or empirical (the data's)."
+        ),
     ] = "exact",
-    engine: Annotated[str, typer.Option(help="native, or kfac_jax.")] = "native",
-    seed: Annotated[int, typer.Option(help="Seed of weights, images and drawn labels.")] = 0,
+    engine: Annotated[str, typer.Option(help=f"Who computes: {listed(ENGINES)}.")] = "native",
+    seed: SeedOption = 0,
     output: Annotated[
-        Path, typer.Option(help="Folder for the spectra (npz) and the picture.")
+        Path, typer.Option(help="Folder for the spectra (.npz) and the picture.")
     ] = Path("runs/probe"),
     plots: Annotated[bool, typer.Option(help="Draw the spectra.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Show the eigenvalues of a model's Fisher information at initialisation.
 
-    Every activation gets the same weights and the same images. The table has one row a layer;
-    spectra and a picture go into the output folder.
+    Every activation gets the same weights and the same images. The table has one row per layer.
+    Spectra and a picture go into the output folder.
     """
     import time
 

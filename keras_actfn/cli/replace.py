@@ -10,7 +10,7 @@ import typer
 from .common import JsonOption, ListCommand
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("replace", cls=ListCommand)(replace)
 
@@ -20,31 +20,31 @@ def replace(
     activation: Annotated[
         str | None,
         typer.Option(
-            help="What to put in: a name of Keras, "
-            '"conv(identity,relu)", "aff(identity,relu,tanh)", pwl, crrelu, an expression in x.'
+            help="The new activation: a name of Keras, "
+            '"conv(identity,relu)", "aff(identity,relu,tanh)", pwl, crrelu, or an expression in x.'
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The new .keras file.")] = None,
     sites: Annotated[
         list[str] | None,
         typer.Option(
-            help="Paths, or patterns such as 'block1_*', of the activations to replace. Left out: "
-            "the hidden ones; gates, softmax and the output's stay."
+            help="Paths, or patterns such as 'block1_*', of the activations to replace. Default: "
+            "the hidden ones, not gates, softmax and the output's."
         ),
     ] = None,
     match: Annotated[
         list[str] | None,
-        typer.Option(help="Replace only activations of these names, such as relu."),
+        typer.Option(help="Replace only activations with these names, such as relu."),
     ] = None,
     list_sites: Annotated[
         bool, typer.Option("--list", help="Show the activations of the model, and write nothing.")
     ] = False,
     as_json: JsonOption = False,
-):
-    """Replace the activations of a saved model; weights and all else stay.
+) -> None:
+    """Replace the activations of a saved model and keep everything else, weights included.
 
-    The result is a .keras file that loads wherever keras_actfn is imported, and can be
-    trained on. The output file appears complete or not at all.
+    The result is a .keras file that loads wherever keras_actfn is imported and can be trained
+    further. The output file appears complete or not at all.
     """
     if not list_sites and (activation is None or output is None):
         raise ValueError("replace takes --activation and --output, or --list to show the sites.")

@@ -8,34 +8,33 @@ from typing import Annotated
 import typer
 
 from .._optional import require
-from .common import JsonOption
+from .common import JsonOption, SeedOption
+from .tables import SPACES, listed
 
 SpaceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SPACE",
-        help="three_node, four_node, coatnet, or a schema such as "
-        '"binary(unary(unary(x)),unary(x))".',
+        help=f'{listed(SPACES)}, or a schema such as "binary(unary(unary(x)),unary(x))".',
     ),
 ]
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        "--output", help="Folder of the space; runs/spaces/NAME if left out. Built if missing."
+        "--output", help="Folder of the space, built if missing. Default: runs/spaces/NAME."
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of the inputs to compare functions on.")]
 MethodOption = Annotated[
     str,
     typer.Option(
-        help="grid: the same counts on every machine; float32: the published definition, "
+        help="grid: the same counts on every machine. float32: the published definition, "
         "on the TensorFlow backend."
     ),
 ]
 SignOption = Annotated[bool, typer.Option("--up-to-sign", help="Count f and -f as one.")]
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     space = typer.Typer(
         help="Search spaces of activation functions and their unique functions.",
@@ -55,7 +54,7 @@ def build(
     method: MethodOption = "grid",
     up_to_sign: SignOption = False,
     as_json: JsonOption = False,
-):
+) -> None:
     """Find the unique functions of a space and write their outputs to a folder."""
     unique = _open(space, output, seed, method, up_to_sign)
     _print_counts(unique, as_json)
@@ -68,8 +67,8 @@ def stats(
     method: MethodOption = "grid",
     up_to_sign: SignOption = False,
     as_json: JsonOption = False,
-):
-    """Count a space's functions: all, finite, unique, and the largest groups of equals."""
+) -> None:
+    """Count a space's functions: all, finite, unique, and the largest groups of equal ones."""
     unique = _open(space, output, seed, method, up_to_sign)
     _print_counts(unique, as_json, groups=5)
 
@@ -87,10 +86,12 @@ def show(
         str, typer.Option("--space", help="Space in which to look for equal functions.")
     ] = "three_node",
     output: OutputOption = None,
-    equivalents: Annotated[int, typer.Option(help="List at most so many equal functions.")] = 10,
-    plot: Annotated[bool, typer.Option(help="Draw the function into the folder.")] = True,
+    equivalents: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="List at most this many equal functions.")
+    ] = 10,
+    plot: Annotated[bool, typer.Option(help="Draw the function next to the folder.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Show a function: its formula, LaTeX, equal functions of the space, and its curve."""
     from ..expressions import Expression, resolve
 

@@ -1,6 +1,8 @@
 """What every dataset of this package is, and how it is split and resized."""
 
 import dataclasses
+import math
+import os
 
 import numpy as np
 
@@ -42,11 +44,11 @@ class Dataset:
                 )
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """Shape of one image, `(height, width, channels)`."""
         return self.x_train.shape[1:]
 
-    def resized(self, image_size):
+    def resized(self, image_size: int) -> "Dataset":
         """This dataset with square images of `image_size` pixels (see `resize_images`)."""
         return dataclasses.replace(
             self,
@@ -55,7 +57,7 @@ class Dataset:
             source=f"{self.source}, resized to {image_size}×{image_size}",
         )
 
-    def subset(self, n, seed=0):
+    def subset(self, n: int, seed: int = 0) -> "Dataset":
         """This dataset with `n` of its training images, classes in balance; all test images."""
         keep = np.sort(balanced_indices(self.y_train, n, seed))
         return dataclasses.replace(
@@ -66,7 +68,7 @@ class Dataset:
         )
 
 
-def balanced_indices(labels, n, seed=0):
+def balanced_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     """`n` distinct positions of `labels`, as many of each class as can be.
 
     Classes are dealt out in rounds, one position each in a round, until `n` are
@@ -100,7 +102,9 @@ def balanced_indices(labels, n, seed=0):
     return rng.permutation(chosen)
 
 
-def train_validation_split(x, y, validation, seed=0):
+def train_validation_split(
+    x: np.ndarray, y: np.ndarray, validation: int, seed: int = 0
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Hold out a balanced part of the training data.
 
     Args:
@@ -132,7 +136,7 @@ def train_validation_split(x, y, validation, seed=0):
     return (x[~held_out], y[~held_out]), (x[held_out], y[held_out])
 
 
-def resize_images(images, image_size):
+def resize_images(images: np.ndarray, image_size: int) -> np.ndarray:
     """Bilinear resize to `image_size` × `image_size`, pixels seen as areas.
 
     Output pixel i reads the input at (i + ½)·n/m − ½, clamped to the border, which is
@@ -147,10 +151,18 @@ def resize_images(images, image_size):
         `(N, image_size, image_size, channels)` of the same dtype.
 
     Raises:
-        ValueError: If `image_size` is not a positive integer.
+        ValueError: If `image_size` is not a positive integer, or the result is larger than this
+            machine's memory.
     """
     if not isinstance(image_size, int | np.integer) or image_size < 1:
         raise ValueError(f"An image size is a positive integer. Received: {image_size!r}.")
+    size = len(images) * int(image_size) ** 2 * images.shape[-1] * images.itemsize
+    if size > machine_memory():
+        raise ValueError(
+            f"Resized images fit into this machine's memory of {machine_memory() / 2**30:,.0f} "
+            f"GiB. Received: image_size={image_size}, which makes {size / 2**30:,.0f} GiB of "
+            f"{len(images):,} images."
+        )
     for axis in (1, 2):
         size = images.shape[axis]
         position = np.clip((np.arange(image_size) + 0.5) * size / image_size - 0.5, 0, size - 1)
@@ -161,3 +173,11 @@ def resize_images(images, image_size):
         weight = (position - low).astype(images.dtype).reshape(shape)
         images = images.take(low, axis) * (1 - weight) + images.take(high, axis) * weight
     return images
+
+
+def machine_memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf

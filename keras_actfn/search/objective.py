@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,14 +22,18 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        value: What the search maximises.
-        diverged: Whether the training failed; `value` is then that of chance.
+        value: What the search maximises; None if the evaluation failed. No number stands for a
+            failure: it ranks behind every evaluation that ended, whatever their scale.
         details: More figures, for the trial's user attributes.
     """
 
-    value: float
-    diverged: bool = False
+    value: float | None
     details: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the evaluation failed."""
+        return self.value is None
 
 
 class TrainingObjective:
@@ -100,6 +105,11 @@ class TrainingObjective:
         self.data = data
 
     @property
+    def measure(self) -> str:
+        """What a value is, for people: more is better."""
+        return f"validation {self.metric}{', negated' if self.metric == 'loss' else ''}"
+
+    @property
     def images(self):
         """The training images, (N, …)."""
         return self.setup.split.x_train
@@ -132,16 +142,13 @@ class TrainingObjective:
             after_epoch=report and report_value,
             validate_every_epoch=report is not None,
         )
+        details = {"seconds": round(run.seconds, 3)}
+        if run.diverged:
+            return Evaluation(None, details)
         measured = {
             name: float(run.arrays[f"validation_{name}"][-1]) for name in ("accuracy", "loss")
         }
-        chance = {"accuracy": 1 / self.classes, "loss": math.log(self.classes)}
-        details = {
-            "accuracy": chance["accuracy"] if run.diverged else measured["accuracy"],
-            "loss": None if run.diverged else measured["loss"],
-            "seconds": round(run.seconds, 3),
-        }
-        return Evaluation(self._value(chance if run.diverged else measured), run.diverged, details)
+        return Evaluation(self._value(measured), details | measured)
 
     def _value(self, measured):
         """The number to maximise of what was measured."""
@@ -189,13 +196,13 @@ class FunctionObjective:
 
     Args:
         function: Called with the text of an expression, and with `report` where there is a
-            pruner; a number that is not finite counts as a failure.
-        failure: The value of a failure.
+            pruner; a number that is not finite says that the evaluation failed.
     """
 
-    def __init__(self, function, failure=0.0):
+    measure = "the objective's value"
+
+    def __init__(self, function: Callable) -> None:
         self.function = function
-        self.failure = float(failure)
 
     def __call__(self, activation, report=None):
         """Call the function; an `Evaluation`."""
@@ -207,17 +214,17 @@ class FunctionObjective:
                 "An objective returns one number, more being better. Received: "
                 f"{value!r} for '{activation}'."
             ) from None
-        if not math.isfinite(value):
-            return Evaluation(self.failure, True)
-        return Evaluation(value)
+        return Evaluation(value if math.isfinite(value) else None)
 
     def settings(self):
         """What decides a value, for JSON; the function is known by its name only."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        return {"objective": name, "failure": self.failure}
+        return {"objective": name}
 
 
-def objective_of(build_model, objective_or_data, seed, failure, training):
+def objective_of(
+    build_model: Callable, objective_or_data, seed: int, training: dict
+) -> "TrainingObjective | FunctionObjective":
     """The objective of a search's arguments; see `ActivationSearch`."""
     if callable(objective_or_data):
         if training:
@@ -225,7 +232,7 @@ def objective_of(build_model, objective_or_data, seed, failure, training):
                 f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
                 "pass data instead of a function, or leave them out."
             )
-        return FunctionObjective(objective_or_data, failure)
+        return FunctionObjective(objective_or_data)
     unknown = set(training) - {
         "epochs",
         "batch_size",

@@ -22,9 +22,9 @@ from ..models.seeds import seeds_drawn_from
 from . import fingerprints
 from .classifier import check_classifier
 from .results import Comparison
+from .run_store import RunStore
 from .setup import Setup
 from .split import check_positive
-from .storage import RunStore
 from .trainer import Trainer
 
 

@@ -2,14 +2,10 @@
 
 import keras
 
-from ..layers.base import LearnableActivation
-from ..models import graph
+from ..models import activations, graph
 from ..models.building import build_late_layers, unbuilt_layers
 from .grouped_optimizer import GroupedOptimizer, VariableGroups
 from .schedules import FrozenUntil
-
-#: Layers whose trainable variables are an activation's parameters.
-_LEARNABLE = (LearnableActivation, keras.layers.PReLU)
 
 
 def activation_variables(model):
@@ -22,11 +18,8 @@ def activation_variables(model):
         List of `keras.Variable`; those of keras_actfn's layers and of `keras.layers.PReLU`.
     """
     found = {}
-    for layer in model._flatten_layers():
-        fused = getattr(layer, "activation", None)
-        for candidate in (layer, fused):
-            if isinstance(candidate, _LEARNABLE):
-                found.update((id(v), v) for v in candidate.trainable_variables)
+    for layer in activations.learned_layers(graph.nested(model)):
+        found.update((id(v), v) for v in layer.trainable_variables)
     return list(found.values())
 
 
@@ -112,7 +105,7 @@ def parameter_groups(
 def _build(model):
     """Create the parameters that the model lacks, or raise."""
     build_late_layers(model)
-    late = [layer.name for layer in unbuilt_layers(model) if isinstance(layer, _LEARNABLE)]
+    late = [layer.name for layer in unbuilt_layers(model) if activations.is_learned(layer)]
     if not model.built or (late and not graph.is_container(model)):
         what = f"the activation '{late[0]}' of " if late else ""
         raise ValueError(

@@ -10,8 +10,8 @@ from ..models.curves import GRID, activation_curves
 from ..models.seeds import batch_order, seeds_drawn_from
 from .monitor import RunMonitor
 from .network import Network, Reference
+from .run_store import RunResult
 from .setup import Setup
-from .storage import RunResult
 
 #: What a diverged run measures: no finished run has a lower accuracy or a higher loss.
 DIVERGED = {"accuracy": 0.0, "loss": math.inf}

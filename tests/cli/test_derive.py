@@ -81,7 +81,7 @@ def test_eafo_reads_samples_regions_and_distributions(capsys, tmp_path):
     "words, text",
     [
         (["correlation", "--classes", "2"], "two_class_optimum"),
-        (["correlation", "--means", "1;2"], "--means is numbers with commas"),
+        (["correlation", "--means", "1;2"], "--means is up to a thousand numbers"),
         (["eafo", "--density", "nonsense"], "continuous distribution of scipy.stats"),
         (["eafo", "--density", "laplace"], "largest valid step is 0"),
         (["eafo", "--activation", "tanhh"], "tanh"),

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_actfn import search
-from keras_actfn.activation import activation
+from keras_actfn import activation, search
 from keras_actfn.expressions import SearchSpace, parse
 from keras_actfn.fisher import fisher_spectrum
 from keras_actfn.models.seeds import seeds_drawn_from
@@ -52,7 +51,6 @@ def open_search(folder, **options):
         probe_data=X,
         embedding="pca",
         storage=folder / "search.db",
-        failure=-10.0,
         **options,
     )
 

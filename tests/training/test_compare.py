@@ -135,7 +135,7 @@ def test_a_changed_setting_is_another_run(data, tmp_path, monkeypatch, change):
         keys.append(key)
         raise Planned
 
-    monkeypatch.setattr("keras_actfn.training.storage.RunStore.load", load)
+    monkeypatch.setattr("keras_actfn.training.run_store.RunStore.load", load)
     for options in ({}, {}, change):
         with pytest.raises(Planned):
             small(data, **{"activations": ["conv(identity,relu)"], **options})

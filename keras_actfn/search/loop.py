@@ -337,7 +337,7 @@ class ActivationSearch:
         Args:
             seeds: The seeds, or their number n: then n seeds that follow the search's own, which
                 chose the functions.
-            top: How many of the best functions.
+            top: How many of the best functions besides the best baseline.
 
         Returns:
             A `keras_actfn.training.Comparison`; functions are compared with the best baseline.
@@ -353,15 +353,14 @@ class ActivationSearch:
                 "There is nothing to train again: no evaluation has ended without a failure."
             )
         baseline = next((row for row in rows if row.baseline), None)
-        chosen = rows[:top]
-        if baseline is not None:
-            chosen = [baseline, *(row for row in chosen if row is not baseline)]
-        if len(chosen) == 1:  # the best is the baseline: it is compared with the next best
-            chosen = [*chosen, *(row for row in rows if row is not baseline)][:2]
+        others = [row.expression for row in rows if row is not baseline]
+        chosen = others[:top]
+        if baseline is not None:  # the table has two rows also where it is the best of all
+            chosen = [baseline.expression, *chosen]
         if isinstance(seeds, int):
             seeds = range(self.seed + 1, self.seed + 1 + seeds)
         return self.objective.retrain(
-            [row.expression for row in chosen],
+            chosen,
             seeds,
             output=self.output / "retrained",
             progress=self.progress,

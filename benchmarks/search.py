@@ -26,7 +26,7 @@ def pool(seed=0):
     """Outputs (5,000, 1,000), spectra (5,000, 13,692) and the spectra's weights (13,692,)."""
     from keras_actfn.expressions import four_node
     from keras_actfn.expressions.unique import sampled_inputs
-    from keras_actfn.search.bench.published import bin_weights
+    from keras_actfn.fisher.spectrum import bin_weights
 
     random, space, inputs = np.random.default_rng(seed), four_node(), sampled_inputs(0)
     rows, seen = [], set()
@@ -47,7 +47,7 @@ def pool(seed=0):
         zeros = random.choice([0.0, 0.3, 0.7], p=[0.6, 0.2, 0.2], size=(CANDIDATES, 1))
         slope = np.clip((edges - place) / width, -50, 50)
         spectra.append((zeros + (1 - zeros) / (1 + np.exp(-slope))).astype("float32"))
-    return outputs, np.concatenate(spectra, axis=1), bin_weights(BINS, np.multiply(100, BINS))
+    return outputs, np.concatenate(spectra, axis=1), bin_weights(np.multiply(100, BINS), BINS)
 
 
 def measure(method):

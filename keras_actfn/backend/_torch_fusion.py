@@ -7,7 +7,6 @@ compile, for want of a C++ compiler or for a function that it does not understan
 `TORCH_COMPILE_DISABLE=1` is set, the function runs as it is.
 """
 
-import contextvars
 import functools
 import logging
 import os
@@ -25,7 +24,6 @@ _SLICE = 1 << 20
 _MOST_COMPILED = 64
 
 _COMPILED = {}
-_TRACING = contextvars.ContextVar("tracing", default=False)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -69,11 +67,6 @@ def into(function):
     return write
 
 
-def tracing():
-    """Whether a function is being read for compilation."""
-    return _TRACING.get()
-
-
 def compiled(function, arrays, parameters):
     """`into(function)` compiled for tensors such as these, or None if that fails.
 
@@ -91,7 +84,6 @@ def compiled(function, arrays, parameters):
     while len(_COMPILED) >= _MOST_COMPILED:
         del _COMPILED[next(iter(_COMPILED))]
     tensors = *arrays, *parameters
-    before = _TRACING.set(True)
     try:
         # Operations alone: torch.compile would read, and watch for changes, Keras's own code.
         operations = make_fx(into(function), tracing_mode="symbolic")(*tensors)
@@ -100,8 +92,6 @@ def compiled(function, arrays, parameters):
     except Exception as error:  # whatever the compiler stumbles over, the function still runs
         _LOGGER.info("%s runs uncompiled: %s", function, error)
         _COMPILED[kind] = None
-    finally:
-        _TRACING.reset(before)
     return _COMPILED[kind]
 
 

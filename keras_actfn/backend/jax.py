@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._jax_linear import with_gradient
 from .folding import folded_gradients
 
 #: The indices that `knot_sums` takes.
@@ -19,38 +20,27 @@ _SLICE = 1 << 17
 _CHUNK = 1 << 16
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None):
-    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
+    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring."""
+    gradients = functools.partial(_gradients, forward, backward, sums)
+    return with_gradient(forward, gradients, x, *parameters)
 
-    Reverse mode only: JAX has no forward mode for a function with its own vector-Jacobian
-    product.
-    """
 
-    @jax.custom_vjp
-    def apply(x, *parameters):
-        return forward(x, *parameters)
-
-    def save(x, *parameters):
-        return forward(x, *parameters), (x, parameters)
-
-    def pull_back(saved, gradient):
-        x, parameters = saved
-        if backward is None:
-            to_x, *rest = vector_jacobian_product(forward, gradient, x, *parameters)
-        else:
-            to_x, *rest = backward(gradient, x, *parameters)
-        if sums is not None:
-            rest = _sums(backward, sums, rest, gradient, x, *parameters)
-        elif parameters and _fuses_on_cpu(x) and all(p.ndim == 0 for p in parameters):
-            # The gradient to x is kept apart: what both share would be kept in memory, which
-            # takes longer than computing it twice.
-            arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
-            folded = folded_gradients(vector_jacobian_product, forward, *arguments)
-            rest = [part.sum() for part in folded]
-        return (to_x, *rest)
-
-    apply.defvjp(save, pull_back)
-    return apply(x, *parameters)
+def _gradients(forward, backward, sums, gradient, x, *parameters):
+    """Gradients to x and the parameters."""
+    if backward is None:
+        to_x, *rest = vector_jacobian_product(forward, gradient, x, *parameters)
+    else:
+        to_x, *rest = backward(gradient, x, *parameters)
+    if sums is not None:
+        rest = _sums(backward, sums, rest, gradient, x, *parameters)
+    elif parameters and _fuses_on_cpu(x) and all(p.ndim == 0 for p in parameters):
+        # The gradient to x is kept apart: what both share would be kept in memory, which
+        # takes longer than computing it twice.
+        arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
+        folded = folded_gradients(vector_jacobian_product, forward, *arguments)
+        rest = [part.sum() for part in folded]
+    return (to_x, *rest)
 
 
 def _sums(backward, sums, rest, gradient, x, *parameters):
@@ -146,6 +136,10 @@ def _value_and_slope(function, x):
 def _kernel(function):
     # One output, and so one loop: two would be compiled as three.
     return jax.jit(lambda x: jnp.stack(_value_and_slope(function, x)))
+
+
+def in_place_interpolation(**grid):
+    """None: no operation here writes in place."""
 
 
 def knot_sums(gradient, right, index, knots, channels):

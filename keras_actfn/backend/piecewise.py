@@ -46,20 +46,20 @@ def piecewise_linear(x, values, low, high, clamp):
     """
     last = values.shape[0] - 1
     bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
-    grid = {
-        "low": low,
-        "scale": last / (high - low),
-        "bounds": bounds,
-        "select": backend.selects(x),
-    }
-    value, gradient = partial(interpolate, **grid), partial(interpolate_gradient, **grid)
-    return backend.custom_gradient(value, gradient, x, values, sums=sums_by_knot)
+    grid = {"low": low, "scale": last / (high - low), "bounds": bounds}
+    select = backend.selects(x)
+    return backend.custom_gradient(
+        partial(interpolate, **grid, select=select),
+        partial(interpolate_gradient, **grid, select=select),
+        x,
+        values,
+        sums=sums_by_knot,
+        in_place=backend.in_place_interpolation(**grid),
+    )
 
 
 def interpolate(x, values, *, low, scale, bounds, select=True):
     """f(x), where `scale` is 1 / h, `bounds` clip the position t, and see `_look_up`."""
-    if _in_place():
-        return backend.interpolate(x, values, low=low, scale=scale, bounds=bounds)
     position, segment = _locate(x, values, low, scale, bounds)
     left, right = _look_up((values[:-1], values[1:]), segment, select)
     offset = position - ops.cast(segment, position.dtype)
@@ -68,9 +68,6 @@ def interpolate(x, values, *, low, scale, bounds, select=True):
 
 def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True):
     """Gradient to x, given the one to f(x), and the arguments of `sums_by_knot`."""
-    if _in_place():
-        grid = {"low": low, "scale": scale, "bounds": bounds}
-        return backend.interpolate_gradient(gradient, x, values, **grid)
     position, segment = _locate(x, values, low, scale, bounds)
     (rise,) = _look_up((values[1:] - values[:-1],), segment, select)
     gradient = ops.cast(gradient, position.dtype)
@@ -104,16 +101,16 @@ def sums_by_knot(gradient, right, index, values):
     return (ops.cast(ops.reshape(sums, values.shape), values.dtype),)
 
 
-def _in_place():
-    """Whether the backend has functions that reuse their temporaries, and no compiler reads on."""
-    return hasattr(backend, "interpolate") and not backend.tracing()
-
-
 def _locate(x, values, low, scale, bounds):
     """Position t of x on the grid, in values' precision, and its segment (0 where t is NaN)."""
     dtype = "float64" if x.dtype == "float64" else values.dtype
     last = values.shape[0] - 1
-    position = ops.clip((ops.cast(x, dtype) - low) * scale, *bounds)
+    position = (ops.cast(x, dtype) - low) * scale
+    if bounds[0] == 0:  # not by `clip`, whose derivative at its ends differs between backends
+        for out, bound in (position < 0, 0), (position >= last, last):
+            position = ops.where(out, ops.full_like(position, bound), position)
+    else:
+        position = ops.clip(position, *bounds)
     # PyTorch's compiler would take the numbers one by one for `isnan`.
     number = ops.where(ops.equal(position, position), position, ops.zeros_like(position))
     return position, ops.cast(ops.clip(number, 0, last - 1), "int32")
@@ -130,7 +127,7 @@ def _look_up(tables, segment, select):
         return [ops.take(ops.reshape(table, (-1,)), index) for table in tables]
     levels, bit = [list(ops.unstack(table)) for table in tables], 1
     while len(levels[0]) > 1:
-        odd = ops.not_equal(ops.bitwise_and(segment, bit), 0)
+        odd = ops.not_equal(segment & bit, 0)  # `bitwise_and` makes a float of a number
         levels, bit = [_halve(level, odd) for level in levels], bit * 2
     return [level[0] for level in levels]
 

@@ -15,7 +15,7 @@ INDEX_DTYPE = "int32"
 _SLICE = 1 << 17
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None):
+def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
     While a graph is traced under a gradient tape, all become XLA kernels inside it:
@@ -89,6 +89,10 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     return tape.gradient(
         output, sources, gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
+
+
+def in_place_interpolation(**grid):
+    """None: no operation here writes in place."""
 
 
 def knot_sums(gradient, right, index, knots, channels):

@@ -4,9 +4,12 @@ import functools
 import itertools
 import math
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
+from torch.autograd import forward_ad
 
 from . import _torch_fusion as fusion
 
@@ -20,23 +23,28 @@ _TILE = 1 << 18
 _PASSES = 2
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None):
+def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
     """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
 
     On a CPU large tensors go through compiled loops (see `_torch_fusion`), others slice by
     slice of the batch. Under `torch.compile` and every export the plain `forward` is traced:
     the compiler fuses and rematerialises by itself.
     """
-    if tracing() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_forward_mode():
         return forward(x, *parameters)
-    if backward is None:
-        backward = functools.partial(vector_jacobian_product, forward)
-    return _Recomputing.apply(forward, backward, sums, x, *parameters)
+    return _Recomputing.apply(_Rules(forward, backward, sums, in_place), x, *parameters)
 
 
-def tracing():
-    """Whether a function is being read for compilation."""
-    return fusion.tracing() or torch.compiler.is_compiling()
+def _in_forward_mode():
+    """Whether directional derivatives are carried along, which no function of our own may lose."""
+    return forward_ad._current_level >= 0
+
+
+def _transformed(tensor):
+    """Whether tensors may stand for batches or carry derivatives, which writing would lose."""
+    if _in_forward_mode() or torch._C._are_functorch_transforms_active():
+        return True
+    return torch._C._functorch.is_legacy_batchedtensor(tensor)  # as `is_grads_batched` makes them
 
 
 def selects(x):
@@ -50,16 +58,16 @@ def knot_sums(gradient, right, index, knots, channels):
 
     def scatter(part):
         sums = torch.zeros(rows, (knots + 1) * channels, dtype=part.dtype, device=part.device)
-        return sums.scatter_add_(1, index.reshape(rows, -1), part.reshape(rows, -1)).sum(0)
+        # In a new tensor: `torch.vmap` puts no batch into one that has none.
+        return sums.scatter_add(1, index.reshape(rows, -1), part.reshape(rows, -1)).sum(0)
 
     if index.device.type == "cpu":  # one scatter of complex numbers is faster than two
         sums = scatter(torch.complex(gradient, right))
         total, right = sums.real, sums.imag
     else:
         total, right = scatter(gradient), scatter(right)
-    total = total - right
-    total[channels:] += right[:-channels]
-    return total[:-channels]
+    shifted = torch.nn.functional.pad(right[: -2 * channels], (channels, 0))
+    return (total - right)[:-channels] + shifted
 
 
 def vector_jacobian_product(function, gradient, x, *parameters):
@@ -68,7 +76,7 @@ def vector_jacobian_product(function, gradient, x, *parameters):
 
 
 def _differentiated(function, gradient, *sources):
-    """`function(*sources)`, and its vector-Jacobian product."""
+    """`function(*sources)`, and its vector-Jacobian product, neither to be differentiated."""
     with torch.enable_grad():
         sources = [source.detach().requires_grad_() for source in sources]
         output = function(*sources)
@@ -81,8 +89,12 @@ def _differentiated(function, gradient, *sources):
     ]
 
 
-def interpolate(x, values, *, low, scale, bounds):
-    """`piecewise.interpolate`, with its temporaries reused in place."""
+def in_place_interpolation(**grid):
+    """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
+    return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
+
+
+def _interpolate(x, values, *, low, scale, bounds):
     values = values.to(torch.promote_types(x.dtype, values.dtype))
     offset, segment = _locate(x, values, low, scale, bounds)
     output = _look_up(_rise(values), segment).mul_(offset)
@@ -90,8 +102,7 @@ def interpolate(x, values, *, low, scale, bounds):
     return output.add_(_look_up(values, segment)).to(x.dtype)
 
 
-def interpolate_gradient(gradient, x, values, *, low, scale, bounds):
-    """`piecewise.interpolate_gradient`, with its temporaries reused in place."""
+def _interpolate_gradient(gradient, x, values, *, low, scale, bounds):
     dtype = values.dtype
     values = values.to(torch.promote_types(x.dtype, dtype))
     gradient = gradient.to(values.dtype)
@@ -130,49 +141,84 @@ def _look_up(table, index):
     return table.reshape(-1).index_select(0, index.reshape(-1)).view(index.shape)
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """The functions given to `custom_gradient`."""
+
+    forward: Callable
+    backward: Callable | None
+    sums: Callable | None
+    in_place: tuple[Callable, Callable] | None
+
+    def gradients(self, gradient, x, *parameters):
+        """Gradients to x and the parameters, in differentiable operations."""
+        if self.backward is None:
+            return torch.func.vjp(self.forward, x, *parameters)[1](gradient)
+        to_x, *rest = self.backward(gradient, x, *parameters)
+        return (to_x, *(rest if self.sums is None else self.sums(*rest, *parameters)))
+
+
 class _Recomputing(torch.autograd.Function):
-    """A function with its own gradient, of which only the arguments are kept."""
+    """A function with its own gradient, of which only the arguments are kept.
+
+    Where a derivative of the gradient may be wanted, and under the transforms of `torch.func`,
+    it runs in differentiable operations, else as fast as it goes.
+    """
 
     @staticmethod
-    def forward(ctx, forward, backward, sums, x, *parameters):
-        ctx.functions = forward, backward, sums
-        ctx.save_for_backward(x, *parameters)
-        (output,) = _evaluate(forward, (x,), parameters)
+    def forward(rules, x, *parameters):
+        run = rules.in_place[0] if rules.in_place else rules.forward
+        (output,) = _evaluate(rules.forward, run, (x,), parameters)
         return output
 
     @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.rules, *arguments = inputs
+        ctx.save_for_backward(*arguments)
+
+    @staticmethod
     def backward(ctx, gradient):
-        forward, backward, sums = ctx.functions
-        x, *parameters = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of this gradient is wanted
-            sources = [s for s in (x, *parameters) if s.requires_grad]
-            output = forward(x, *parameters)
-            found = iter(torch.autograd.grad(output, sources, gradient, create_graph=True))
-            gradients = [next(found) if s.requires_grad else None for s in (x, *parameters)]
-        else:
-            gradients = _evaluate(backward, (gradient, x), parameters, sums)
-        return None, None, None, *gradients
+        rules, (x, *parameters) = ctx.rules, ctx.saved_tensors
+        if torch.is_grad_enabled() or _transformed(gradient):
+            return None, *rules.gradients(gradient, x, *parameters)
+        function = rules.backward or functools.partial(vector_jacobian_product, rules.forward)
+        run = rules.in_place[1] if rules.in_place else function
+        return None, *_evaluate(function, run, (gradient, x), parameters, rules.sums)
+
+    @staticmethod
+    def vmap(info, axes, rules, x, *parameters):
+        if any(axis is not None for axis in axes[2:]):
+            return torch.vmap(rules.forward, axes[1:])(x, *parameters), 0
+        x = x.movedim(axes[1], 0)  # f is elementwise: all batches are one
+        return _Recomputing.apply(rules, x.flatten(0, 1), *parameters).reshape(x.shape), 0
 
 
-def _evaluate(function, arrays, parameters, sums=None):
+def _evaluate(function, run, arrays, parameters, sums=None):
     """`function(*arrays, *parameters)` as a list, slice by slice where that is faster.
 
     What follows the first result is added up over the slices, after `sums` where given.
+
+    Args:
+        function: What is compiled.
+        run: The same function for where nothing is compiled.
+        arrays: Tensors of one shape.
+        parameters: Further arguments.
+        sums: See `custom_gradient`.
     """
     output = torch.empty_like(arrays[-1])
-    tensors, run = (output, *arrays), None
+    tensors, write = (output, *arrays), None
     if fusion.worthwhile(output, parameters):
         slices = fusion.slices(tensors, whole=sums is None)
         first = next(slices)
-        run = fusion.compiled(function, first, parameters)
+        write = fusion.compiled(function, first, parameters)
         slices = itertools.chain([first], slices)
         del first
-    if run is None:
-        run = fusion.into(function)
+    if write is None:
+        write = fusion.into(run)
         slices = ([tensor[tile] for tensor in tensors] for tile in _tiles(output))
     parts = []
     for some in slices:
-        rest = run(*some, *parameters)
+        rest = write(*some, *parameters)
         parts.append(rest if sums is None else sums(*rest, *parameters))
     return [output, *(sum(each) for each in zip(*parts, strict=True))]
 

@@ -4,6 +4,7 @@ from .activation_snapshots import ActivationSnapshots, Snapshots
 from .eafo import EAFO, EafoRecord
 from .fisher_probe import FisherProbe
 from .local_correlation import LocalCorrelation
+from .project_constraints import ProjectConstraints
 
 __all__ = [
     "ActivationSnapshots",
@@ -11,5 +12,6 @@ __all__ = [
     "EafoRecord",
     "FisherProbe",
     "LocalCorrelation",
+    "ProjectConstraints",
     "Snapshots",
 ]

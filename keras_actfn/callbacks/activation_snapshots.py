@@ -14,10 +14,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._files import write_npz
+from .._files import DamagedFile, parse_json, read_npz, write_npz
 from .._optional import require
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory.gaussianity import Gaussianity, gaussianity
+
+_REMEDY = "Pass a file written by ActivationSnapshots or Snapshots.save."
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +85,36 @@ class Snapshots:
 
     @classmethod
     def load(cls, path) -> "Snapshots":
-        """Read a file written by `save`."""
-        with np.load(path, allow_pickle=False) as file:
-            names = json.loads(str(file["layers"]))
-            curves = {name: file[f"curve_{i}"] for i, name in enumerate(names)}
+        """Read a file written by `save`.
+
+        Raises:
+            ValueError: If the file is damaged or holds something else.
+        """
+        arrays = read_npz(path, _REMEDY)
+        try:
+            names = parse_json(str(arrays.pop("layers")))
+            fixed = [arrays.pop(name) for name in ("epochs", "x", "edges")]
+            curves = {name: arrays.pop(f"curve_{i}") for i, name in enumerate(names)}
             histograms = {
-                name: file[f"histogram_{i}"]
+                name: arrays.pop(f"histogram_{i}")
                 for i, name in enumerate(names)
-                if f"histogram_{i}" in file
+                if f"histogram_{i}" in arrays
             }
-            return cls(file["epochs"], file["x"], file["edges"], curves, histograms)
+            _check_shapes(*fixed, curves, histograms, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFile(path, f"it holds no snapshots ({error})", _REMEDY) from error
+        return cls(*fixed, curves, histograms)
+
+
+def _check_shapes(epochs, x, edges, curves, histograms, others):
+    if not epochs.ndim == x.ndim == edges.ndim == 1 or others:
+        raise ValueError("epochs, x and edges are rows of numbers, beside curves and histograms")
+    for curve in curves.values():
+        if curve.ndim != 3 or curve.shape[:2] != (len(epochs), len(x)):
+            raise ValueError(f"a curve is (epochs, x, units). Received: {curve.shape}")
+    for counts in histograms.values():
+        if counts.ndim != 3 or (len(counts), counts.shape[2] + 1) != (len(epochs), len(edges)):
+            raise ValueError(f"a histogram is (epochs, classes, bins). Received: {counts.shape}")
 
 
 class ActivationSnapshots(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from ..layers import PWL
+from ..layers.knots import pwl_slopes, pwl_values
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory import SmoothedPWL, eafo_step
 
@@ -78,26 +79,6 @@ def steepest_region(knots, slopes, samples) -> tuple[float, float] | None:
         if held > most:
             best, most = (low, high), held
     return best
-
-
-def pwl_slopes(knots, values, x, extrapolation: str) -> np.ndarray:
-    """Slope of the piecewise-linear function at each x."""
-    slopes = np.diff(values) / np.diff(knots)
-    index = np.searchsorted(knots, x, side="right") - 1
-    inside = np.clip(index, 0, slopes.size - 1)
-    if extrapolation == "linear":
-        return slopes[inside]
-    return np.where((index >= 0) & (index < slopes.size), slopes[inside], 0.0)
-
-
-def pwl_values(knots, values, x, extrapolation: str) -> np.ndarray:
-    """The piecewise-linear function at each x."""
-    result = np.interp(x, knots, values)
-    if extrapolation == "linear":
-        slopes = np.diff(values) / np.diff(knots)
-        result = result + slopes[0] * np.minimum(x - knots[0], 0)
-        result = result + slopes[-1] * np.maximum(x - knots[-1], 0)
-    return result
 
 
 class EAFO(keras.callbacks.Callback):
@@ -291,10 +272,10 @@ class EAFO(keras.callbacks.Callback):
     @staticmethod
     def _changes(knots, old, new, x, extrapolation):
         """Change of H and of H − log std on samples of the region, from the PWL slopes."""
-        before = pwl_slopes(knots, old, x, extrapolation)
-        after = pwl_slopes(knots, new, x, extrapolation)
+        before = pwl_slopes(x, knots, old, extrapolation)
+        after = pwl_slopes(x, knots, new, extrapolation)
         if (before * after <= 0).any():
             return None
         entropy = float(np.mean(np.log(after / before)))
-        spread = [np.std(pwl_values(knots, y, x, extrapolation)) for y in (old, new)]
+        spread = [np.std(pwl_values(x, knots, y, extrapolation)) for y in (old, new)]
         return entropy, entropy - float(np.log(spread[1] / spread[0]))

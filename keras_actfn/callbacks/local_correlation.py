@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..constraints import anchored_unit_norm
 from ..layers import PWL
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory import ClassStatistics
@@ -103,7 +104,8 @@ class LocalCorrelation(keras.callbacks.Callback):
             taking a gradient step. Mean and standard deviation of each function's output are
             kept, which L leaves free.
         projection: `None`; `"anchored_unit_norm"`, the paper's optional one (leftmost knot zero,
-            L2 norm one); or `"unit_variance"`, leftmost knot zero and Var f = 1 (Section 2.1).
+            L2 norm one; zeros for a constant function); or `"unit_variance"`, leftmost knot zero
+            and Var f = 1 (Section 2.1).
         layers: Names of the PWL layers to train; all when `None`.
         max_positions: At most this many positions of each sample, chosen at random once,
             enter the statistics.
@@ -224,11 +226,9 @@ class LocalCorrelation(keras.callbacks.Callback):
     def _projected(self, statistics, new, old):
         if self.projection is None:
             return new
-        anchored = new - new[:, :1]
         if self.projection == "anchored_unit_norm":
-            scale = np.linalg.norm(anchored, axis=1, keepdims=True)
-            alive = scale > 0
-            return np.where(alive, anchored / np.where(alive, scale, 1.0), old)
+            return anchored_unit_norm(new, axis=1)
+        anchored = new - new[:, :1]
         alive = statistics.varies(new)[:, None]
         scale = np.sqrt(np.where(alive, statistics.variance(new)[:, None], 1.0))
         return np.where(alive, anchored / scale, old)

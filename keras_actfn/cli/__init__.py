@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from .._keras_import import before_keras
 from .._optional import require
+from .._secrets import masked
 from .._version import __version__
+from .disks import disk_problem
 from .keras_backend import choose_backend
 
 if TYPE_CHECKING:
     import typer
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace")
+COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
+
+#: The exit status after Ctrl-C, as shells give it.
+INTERRUPTED = 130
 
 
 def build_app() -> "typer.Typer":
@@ -89,9 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
             status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
+        if status == INTERRUPTED:  # typer's answer to Ctrl-C
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if debug:
             import traceback
@@ -100,9 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "typer" in locals() and isinstance(error, typer.Abort):
             if isinstance(error.__cause__, EOFError):  # typer takes it for an interrupt
                 return _fail(f"a file ends before its content does: {error.__cause__}", 1)
-            return _fail("interrupted", 130)
+            return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else str(error)
+        text = usage() if usage else disk_problem(error, words) or str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 
@@ -131,9 +138,10 @@ def interrupts_kept() -> Iterator[None]:
 def _fail(text: str, status: int) -> int:
     """Print an error in one line.
 
-    Lines that only point at a place above are left out, and endless words are cut.
+    Lines that only point at a place above are left out, endless words are cut, and passwords of
+    URLs masked.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip(" ^~")]
-    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", " ".join(lines))
+    line = re.sub(r"(\S{80})\S{80,}(\S{20})", r"\1…\2", masked(" ".join(lines)))
     print(f"keras-actfn: {line}", file=sys.stderr)
     return status

@@ -155,6 +155,10 @@ def show(
     """Show what a benchmark holds, its best functions, or one function."""
     import numpy as np
 
+    if plot is not None:
+        from ..plotting.curves import check_picture
+
+        check_picture(plot)
     found = _open(bench)
     value = found.validation_accuracy
     if function is not None:

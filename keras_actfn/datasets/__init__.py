@@ -7,6 +7,10 @@ use NumPy only (`digits` also scikit-learn, which ships it, and `imagenette` Ten
 decodes JPEG). `imagenet` does not fit into memory and gives batches instead.
 """
 
+import inspect
+import os
+from collections.abc import Callable
+
 from .._names import unknown_name
 from .base import Dataset, balanced_indices, resize_images, train_validation_split
 from .cifar import cifar10, cifar100
@@ -26,6 +30,7 @@ __all__ = [
     "imagenet",
     "imagenette",
     "load",
+    "register_dataset",
     "resize_images",
     "train_validation_split",
 ]
@@ -40,8 +45,8 @@ DATASETS = {
 }
 
 
-def load(name, path=None, **options):
-    """The dataset called `name`.
+def load(name: str, path: str | os.PathLike | None = None, **options) -> Dataset:
+    """Return the dataset called `name`.
 
     Args:
         name: A key of `DATASETS`.
@@ -63,4 +68,53 @@ def load(name, path=None, **options):
     """
     if name not in DATASETS:
         raise unknown_name("A dataset's name", name, DATASETS)
-    return DATASETS[name](path, **options)
+    data = DATASETS[name](path, **options)
+    if not isinstance(data, Dataset):
+        raise ValueError(
+            f"A dataset's function returns a keras_actfn.datasets.Dataset. Received from that of "
+            f"'{name}': {type(data).__name__}."
+        )
+    return data
+
+
+def register_dataset(name: str, function: Callable[..., Dataset]) -> None:
+    """Add a dataset of your own to `DATASETS`, for `load` and the command line.
+
+    Args:
+        name: Its name: letters, digits and underscores. It is not taken yet.
+        function: `function(path=None, *, image_size=None)` returns a `Dataset`: `path` is where
+            its files are, None for the usual place; `image_size` the height and width that
+            images are resized to, None for their own (`Dataset.resized` does it).
+
+    Raises:
+        ValueError: If the name is no such name or is taken, or the function cannot be called so.
+
+    Example:
+    ```python
+    def squares(path=None, *, image_size=None):
+        x, y = np.zeros((20, 8, 8, 1), "float32"), np.arange(20, dtype="int32") % 2
+        data = Dataset(x, y, x, y, name="squares", classes=2, source="made up")
+        return data if image_size is None else data.resized(image_size)
+
+    register_dataset("squares", squares)
+    load("squares", image_size=16).x_train.shape  # (20, 16, 16, 1)
+    ```
+    """
+    if not isinstance(name, str) or not name.isidentifier() or name == "auto":
+        raise ValueError(
+            "A dataset's name has letters, digits and underscores only, and is not 'auto'. "
+            f"Received: {name!r}."
+        )
+    if name in DATASETS and DATASETS[name] is not function:
+        raise ValueError(
+            f"A dataset's name is new. Received: '{name}', which is taken; the names are "
+            f"{', '.join(DATASETS)}."
+        )
+    try:
+        inspect.signature(function).bind(None, image_size=None)
+    except TypeError as error:
+        raise ValueError(
+            "A dataset's function is called as function(path, image_size=...). Received: "
+            f"{function!r} ({error})."
+        ) from error
+    DATASETS[name] = function

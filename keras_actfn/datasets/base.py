@@ -44,11 +44,11 @@ class Dataset:
                 )
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """Shape of one image, `(height, width, channels)`."""
         return self.x_train.shape[1:]
 
-    def resized(self, image_size):
+    def resized(self, image_size: int) -> "Dataset":
         """This dataset with square images of `image_size` pixels (see `resize_images`)."""
         return dataclasses.replace(
             self,
@@ -57,7 +57,7 @@ class Dataset:
             source=f"{self.source}, resized to {image_size}×{image_size}",
         )
 
-    def subset(self, n, seed=0):
+    def subset(self, n: int, seed: int = 0) -> "Dataset":
         """This dataset with `n` of its training images, classes in balance; all test images."""
         keep = np.sort(balanced_indices(self.y_train, n, seed))
         return dataclasses.replace(
@@ -68,7 +68,7 @@ class Dataset:
         )
 
 
-def balanced_indices(labels, n, seed=0):
+def balanced_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     """`n` distinct positions of `labels`, as many of each class as can be.
 
     Classes are dealt out in rounds, one position each in a round, until `n` are
@@ -102,7 +102,9 @@ def balanced_indices(labels, n, seed=0):
     return rng.permutation(chosen)
 
 
-def train_validation_split(x, y, validation, seed=0):
+def train_validation_split(
+    x: np.ndarray, y: np.ndarray, validation: int, seed: int = 0
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Hold out a balanced part of the training data.
 
     Args:
@@ -134,7 +136,7 @@ def train_validation_split(x, y, validation, seed=0):
     return (x[~held_out], y[~held_out]), (x[held_out], y[held_out])
 
 
-def resize_images(images, image_size):
+def resize_images(images: np.ndarray, image_size: int) -> np.ndarray:
     """Bilinear resize to `image_size` × `image_size`, pixels seen as areas.
 
     Output pixel i reads the input at (i + ½)·n/m − ½, clamped to the border, which is

@@ -4,6 +4,7 @@ The official files are tar archives of Python pickles; they are read with an unp
 knows nothing but arrays (see `restricted_pickle`), from the archive or its extracted folder.
 """
 
+import lzma
 import os
 import tarfile
 import zlib
@@ -35,8 +36,10 @@ FILES = {
     ),
 }
 
+_LARGEST = 200_000_000  # bytes
 
-def cifar10(path=None, *, image_size=None):
+
+def cifar10(path: str | os.PathLike | None = None, *, image_size: int | None = None) -> Dataset:
     """CIFAR-10: 50,000 training and 10,000 test images, 32×32 RGB, 10 classes.
 
     Args:
@@ -61,7 +64,7 @@ def cifar10(path=None, *, image_size=None):
     return _cifar("cifar10", path, image_size)
 
 
-def cifar100(path=None, *, image_size=None):
+def cifar100(path: str | os.PathLike | None = None, *, image_size: int | None = None) -> Dataset:
     """CIFAR-100: as `cifar10`, with its 100 fine classes.
 
     Args:
@@ -125,6 +128,8 @@ def _find(name, path, archive, folder, parts):
 def _contents(source, folder, parts):
     """The bytes of each part, from the folder or the archive, of which nothing is extracted."""
     if source.is_dir():
+        for part in parts:
+            _check_size((source / part).stat().st_size, source / part)
         return {part: (source / part).read_bytes() for part in parts}
     found = {}
     try:
@@ -132,8 +137,16 @@ def _contents(source, folder, parts):
             for member in archive:
                 part = member.name.removeprefix("./").removeprefix(f"{folder}/")
                 if part in parts and member.isfile():
+                    _check_size(member.size, f"{source}: {part}")
                     found[part] = archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        OverflowError,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+    ) as error:
         raise ValueError(
             f"{source} is no tar archive, or is truncated or damaged: {error}. It was left as "
             "it is; get it again."
@@ -144,6 +157,14 @@ def _contents(source, folder, parts):
             f"{source} should hold {folder}/{missing[0]} and does not; it is another archive."
         )
     return found
+
+
+def _check_size(size, what):
+    if size > _LARGEST:
+        raise ValueError(
+            f"{what} has {size:,} bytes; the largest file of CIFAR has less than {_LARGEST:,}. It "
+            "is another file."
+        )
 
 
 def _batch(content, what, key, classes):

@@ -1,5 +1,6 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747)."""
 
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -15,26 +16,26 @@ DATA_VARIABLE = "KERAS_ACTFN_DATA"
 #: Where Debian's package dataset-fashion-mnist puts the files.
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
-#: The four files: part -> (name without .gz, axes, SHA-256 of the uncompressed content).
+#: The four files: part -> (name without .gz, shape, SHA-256 of the uncompressed content).
 FILES = {
     "training images": (
         "train-images-idx3-ubyte",
-        3,
+        (60000, 28, 28),
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     ),
     "training labels": (
         "train-labels-idx1-ubyte",
-        1,
+        (60000,),
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     ),
     "test images": (
         "t10k-images-idx3-ubyte",
-        3,
+        (10000, 28, 28),
         "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     ),
     "test labels": (
         "t10k-labels-idx1-ubyte",
-        1,
+        (10000,),
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
@@ -47,7 +48,9 @@ _HOW_TO_GET = (
 )
 
 
-def fashion_mnist(path=None, *, image_size=None, verify=True):
+def fashion_mnist(
+    path: str | os.PathLike | None = None, *, image_size: int | None = None, verify: bool = True
+) -> Dataset:
     """Fashion-MNIST: 60,000 training and 10,000 test images, 28×28 grey, 10 classes.
 
     The files are looked for in `path` if given, else in the folder that the environment
@@ -83,9 +86,10 @@ def fashion_mnist(path=None, *, image_size=None, verify=True):
             f"were looked for in: {places}{unset}. They are not there. {_HOW_TO_GET}"
         )
     arrays = {}
-    for part, (name, rank, digest) in FILES.items():
+    for part, (name, shape, digest) in FILES.items():
         file = _file(folder, name)
-        arrays[part] = read_idx(file, rank)
+        check = functools.partial(_check_shape, file, part, shape) if verify else None
+        arrays[part] = read_idx(file, len(shape), check)
         if verify:
             _verify(file, part, arrays[part], digest)
     for part in ("training", "test"):
@@ -107,7 +111,7 @@ def fashion_mnist(path=None, *, image_size=None, verify=True):
     return data if image_size is None else data.resized(image_size)
 
 
-def find_fashion_mnist(path=None):
+def find_fashion_mnist(path: str | os.PathLike | None = None) -> Path | None:
     """The first folder that holds all four files, or None. Looks, reads nothing."""
     for _, folder in _places(path):
         if all(_file(folder, name) for name, _, _ in FILES.values()):
@@ -137,15 +141,25 @@ def _file(folder, name):
     return next((file for file in candidates if file.is_file()), None)
 
 
+def _check_shape(file, part, expected, shape):
+    """Raise unless a file announces the official shape, before its content is read."""
+    if shape != expected:
+        raise _another(file, part, shape, f"those have the shape {expected}")
+
+
 def _verify(file, part, array, digest):
     """Raise unless `array`, with its idx header, is the official content."""
     header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">u4").tobytes()
     if hashlib.sha256(header + array.tobytes()).hexdigest() != digest:
-        raise ValueError(
-            f"{file} is a well-formed idx file of shape {array.shape}, but not Fashion-MNIST's "
-            f"{part}: its SHA-256 differs. MNIST's files have the same names, and training and "
-            "test files may be swapped. For your own data in this format pass verify=False."
-        )
+        raise _another(file, part, array.shape, "its SHA-256 differs")
+
+
+def _another(file, part, shape, difference):
+    return ValueError(
+        f"{file} is a well-formed idx file of shape {shape}, but not Fashion-MNIST's {part}: "
+        f"{difference}. MNIST's files have the same names, and training and test files may be "
+        "swapped. For your own data in this format pass verify=False."
+    )
 
 
 def _pixels(images):

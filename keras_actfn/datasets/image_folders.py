@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .._optional import require
-from .base import Dataset
+from .base import Dataset, machine_memory
 from .fashion import DATA_VARIABLE
 
 #: Names under which a root folder may hold each dataset.
@@ -18,10 +18,12 @@ FOLDERS = {
     "imagenette": ("imagenette2-160", "imagenette2-320", "imagenette2", "imagenette"),
     "imagenet": ("imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
 }
+#: Files of a class's folder that `keras.utils.image_dataset_from_directory` reads.
+IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 CLASSES = {"imagenette": 10, "imagenet": 1000}
 
 
-def imagenette(path=None, *, image_size=160):
+def imagenette(path: str | os.PathLike | None = None, *, image_size: int = 160) -> Dataset:
     """Imagenette (Howard, 2019): about 9,500 training and 3,900 test images, 10 classes.
 
     Args:
@@ -35,7 +37,8 @@ def imagenette(path=None, *, image_size=160):
 
     Raises:
         FileNotFoundError: If the folders are not there.
-        ValueError: If the classes are not the expected number, or differ between the parts.
+        ValueError: If the classes are not the expected number, differ between the parts, or one
+            has no images; or if a file is no image, which it names.
         ImportError: If TensorFlow is missing.
 
     Example:
@@ -49,7 +52,13 @@ def imagenette(path=None, *, image_size=160):
     return Dataset(x_train, y_train, x_test, y_test, "imagenette", len(classes), str(root))
 
 
-def imagenet(path=None, *, image_size=160, batch_size=256, seed=0):
+def imagenet(
+    path: str | os.PathLike | None = None,
+    *,
+    image_size: int = 160,
+    batch_size: int = 256,
+    seed: int = 0,
+) -> tuple:
     """ImageNet (ILSVRC-2012), 1,000 classes, as batches: it does not fit into memory.
 
     Args:
@@ -65,12 +74,13 @@ def imagenet(path=None, *, image_size=160, batch_size=256, seed=0):
 
     Raises:
         FileNotFoundError: If the folders are not there.
-        ValueError: If the classes are not the expected number, or differ between the parts.
+        ValueError: If the classes are not the expected number, differ between the parts, or one
+            has no images. That an image is damaged is found when its batch is read.
         ImportError: If TensorFlow is missing.
     """
     root, classes = _check("imagenet", path)
     return tuple(
-        _batches(root / part, classes, image_size, batch_size, seed if part == "train" else None)
+        _batches(root / part, classes, image_size, batch_size, seed if part == "train" else None)[0]
         for part in ("train", "val")
     )
 
@@ -94,7 +104,8 @@ def _check(name, path):
             f"was looked for in: {where}. Pass its path. Nothing is downloaded here."
         )
     train, val = (
-        sorted(p.name for p in (root / part).iterdir() if p.is_dir()) for part in ("train", "val")
+        sorted(p.name for p in (root / part).iterdir() if p.is_dir() and not _hidden(p))
+        for part in ("train", "val")
     )
     if train != val:
         differing = sorted(set(train) ^ set(val))
@@ -107,13 +118,38 @@ def _check(name, path):
             f"{name} has {CLASSES[name]} classes, each a folder in 'train'. Received: "
             f"{len(train)} in {root}."
         )
+    for part in ("train", "val"):
+        for class_name in train:
+            _check_class(root / part / class_name)
     return root, train
 
 
+def _check_class(folder):
+    """Raise unless a class's folder has images, and nothing that Keras would take for one."""
+    images = 0
+    for path in folder.iterdir():
+        if _hidden(path) and (path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS):
+            raise ValueError(
+                f"A class's folder holds images and no hidden files or folders, such as those that "
+                f"macOS and Jupyter leave behind. Received: {path}. Delete it."
+            )
+        images += path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS
+    if not images:
+        raise ValueError(
+            f"Each class has images ({', '.join(IMAGE_ENDINGS)}). Received: none in {folder}."
+        )
+
+
+def _hidden(path):
+    return path.name.startswith(".")
+
+
 def _batches(folder, classes, image_size, batch_size, seed):
+    """Batches of (images in [0, 1], labels), and the files in the order in which they come."""
     require("tensorflow", extra="tensorflow")
     import keras
 
+    _check_size(image_size, batch_size)
     try:
         data = keras.utils.image_dataset_from_directory(
             folder,
@@ -127,21 +163,48 @@ def _batches(folder, classes, image_size, batch_size, seed):
         )
     except ValueError as error:
         raise ValueError(f"{folder}: no images could be read. {error}") from error
-    return data.map(lambda images, labels: (images / 255.0, labels))
+    return data.map(lambda images, labels: (images / 255.0, labels)), data.file_paths
+
+
+def _check_size(image_size, count):
+    size = 12 * count * int(image_size) ** 2
+    if size > machine_memory():
+        raise ValueError(
+            f"Images fit into this machine's memory of {machine_memory() / 2**30:,.0f} GiB. "
+            f"Received: image_size={image_size}, which makes {size / 2**30:,.0f} GiB of {count:,} "
+            "images."
+        )
 
 
 def _array(folder, classes, image_size):
     """All images and labels of a folder in memory, in the order of the files' names."""
     images, labels = [], []
+    batches, files = _batches(folder, classes, image_size, 64, None)
+    _check_size(image_size, len(files))
     try:
-        for x, y in _batches(folder, classes, image_size, 64, None):
+        for x, y in batches:
             images.append(np.asarray(x, "float32"))
             labels.append(np.asarray(y, "int32"))
     except Exception as error:
         # TensorFlow's errors cannot be named without importing it.
         if type(error).__module__.startswith("tensorflow"):
-            raise ValueError(
-                f"{folder}: a file is no image, or is truncated: {str(error).splitlines()[0]}"
-            ) from error
+            raise _damaged(files, folder, error) from error
         raise
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _damaged(files, folder, error):
+    """The error that names the first file that is no image."""
+    import tensorflow as tf
+
+    for file in files:
+        try:
+            tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+        except (tf.errors.OpError, ValueError) as found:
+            reason = str(found).splitlines()[0]
+            return ValueError(
+                f"{file} is no image, or is truncated: {reason} Delete or replace it."
+            )
+    return ValueError(
+        f"{folder}: a file is no image, or is truncated: {str(error).splitlines()[0]}"
+    )

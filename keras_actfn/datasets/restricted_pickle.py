@@ -12,7 +12,7 @@ import struct
 import numpy as np
 
 
-def load_pickle(content, what):
+def load_pickle(content: bytes, what: str) -> object:
     """The object in a pickle of built-in types and NumPy arrays.
 
     Args:
@@ -41,6 +41,7 @@ def load_pickle(content, what):
         KeyError,
         MemoryError,
         OverflowError,
+        RecursionError,
         TypeError,
         UnicodeDecodeError,
         ValueError,

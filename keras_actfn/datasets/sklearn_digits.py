@@ -6,7 +6,7 @@ from .._optional import require
 from .base import Dataset
 
 
-def digits(path=None, *, image_size=None):
+def digits(path: None = None, *, image_size: int | None = None) -> Dataset:
     """scikit-learn's digits: 1,797 images, 8×8 grey, 10 classes (UCI, Alpaydin and Kaynak).
 
     The split is fixed and stratified: every fifth image of each class, in the order of

@@ -65,6 +65,13 @@ class Expression:
         """Length of the longest path from the outermost operator to a leaf, in nodes."""
         return self._depth
 
+    @cached_property
+    def tame(self) -> bool:
+        """Whether every operator in it is finite, with a bounded slope, for every finite input."""
+        return all(
+            find_operator(node._head).tame for node in self.subexpressions() if node._arguments
+        )
+
     @property
     def name(self) -> str:
         """The canonical text: what is saved, and what `resolve` reads back."""

@@ -41,6 +41,8 @@ class Operator:
         function: Function of tensors.
         latex: How a term is typeset.
         note: The derivative at singularities, where it needs saying.
+        tame: Whether value and slope are finite for every finite argument. Where it is
+            False, layers look for infinite values before they differentiate.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Operator:
     function: Callable
     latex: Latex
     note: str = ""
+    tame: bool = False
 
     def accepts(self, count: int) -> bool:
         """Whether `count` arguments are a right number."""
@@ -69,10 +72,14 @@ class Operator:
         return ops.convert_to_numpy(self.function(*tensors)).astype(np.result_type(*arrays))
 
 
+#: The unary operators that have a pole or grow faster than any multiple of x.
+_WILD = ("reciprocal", "square", "exp", "sinh", "cosh", "expm1")
+
+
 def _unary(name, formula, on_arrays, on_tensors, latex=None, note=""):
-    return Operator(
-        name, 1, formula, on_arrays, on_tensors, latex or named_latex(rf"\mathrm{{{name}}}"), note
-    )
+    latex = latex or named_latex(rf"\mathrm{{{name}}}")
+    tame = name not in _WILD
+    return Operator(name, 1, formula, on_arrays, on_tensors, latex, note, tame)
 
 
 def _fold(function, *arguments):

@@ -1,29 +1,42 @@
 """Unique functions in a folder: outputs memory-mapped, written whole or not at all.
 
-    manifest.json   version, space and its hash, method, counts, versions of the libraries
+    manifest.json   version, space and its hash, method, counts, versions of the libraries,
+                    checksums of the other files
     outputs.npy     float32 (unique functions, inputs): the first function of each class
     classes.npy     int32 (functions of the space,): class of every function
     first.npy       int32 (unique functions,): index in the space of each class's first
     valid.npy       bool (unique functions,): whether all outputs are finite
     inputs.npy      float64 (inputs,)
 
-A folder appears under its name by one rename, when it is complete.
+A folder appears under its name by one rename, when it is complete. Its files are compared with
+their checksums when it is opened, each once in a process.
 """
 
-import json
+import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from .._drafts import Draft
+from .._files import (
+    DamagedFile,
+    array_checksum,
+    check_files,
+    file_checksums,
+    read_json,
+    warn_made_again,
+    write_json,
+)
 from .._version import __version__
 from .expression import Expression
 from .spaces import SearchSpace
 
 FORMAT = 1
+_FILES = ("inputs.npy", "outputs.npy", "classes.npy", "first.npy", "valid.npy")
+_REMEDY = "Delete the folder and build the space again."
 
 
 class LazyExpressions(Sequence):
@@ -65,23 +78,43 @@ class UniqueFunctions:
         """Open a folder; `folder` keeps a temporary one alive. Users call `load`."""
         self.path = Path(path)
         self._folder = folder
-        self.manifest = _manifest(self.path)
-        self.space = SearchSpace(**self.manifest["space"])
-        if self.space.hash != self.manifest["space_hash"]:
-            raise ValueError(
-                f"The operators of the space in {self.path} have other formulas than when it was "
-                "written. Build it again."
-            )
+        self.manifest, self.space = _manifest(self.path)
+        check_files(self.path, self.manifest["files"], _REMEDY)
         self.method = self.manifest["method"]
         self.up_to_sign = self.manifest["up_to_sign"]
-        self.inputs = np.load(self.path / "inputs.npy")
-        self.outputs = np.load(self.path / "outputs.npy", mmap_mode="r")
-        self.classes = np.load(self.path / "classes.npy", mmap_mode="r")
-        self.first = np.load(self.path / "first.npy")
-        self.valid = np.load(self.path / "valid.npy")
-        shapes = {len(self.outputs), len(self.first), len(self.valid), self.manifest["unique"]}
-        if len(shapes) != 1 or len(self.classes) != len(self.space):
-            raise ValueError(f"The files in {self.path} do not belong together. Build it again.")
+        try:
+            self.inputs = np.load(self.path / "inputs.npy")
+            self.outputs = np.load(self.path / "outputs.npy", mmap_mode="r")
+            self.classes = np.load(self.path / "classes.npy", mmap_mode="r")
+            self.first = np.load(self.path / "first.npy")
+            self.valid = np.load(self.path / "valid.npy")
+            self._check()
+        except (EOFError, ValueError) as error:
+            raise DamagedFile(self.path, error, _REMEDY) from error
+
+    def _check(self):
+        """Raise unless the arrays are of one space."""
+        count = self.manifest["unique"]
+        wanted = {
+            "inputs": ((len(self.inputs),), "float64"),
+            "outputs": ((count, len(self.inputs)), "float32"),
+            "classes": ((len(self.space),), "int32"),
+            "first": ((count,), "int32"),
+            "valid": ((count,), "bool"),
+        }
+        for name, (shape, dtype) in wanted.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise ValueError(
+                    f"{name} has the shape {shape} and the type {dtype}. Received: {array.shape} "
+                    f"and {array.dtype}"
+                )
+        if (
+            not 0 <= self.classes.min() <= self.classes.max() < count
+            or not 0 <= self.first.min() <= self.first.max() < len(self.space)
+            or not np.array_equal(self.classes[self.first], np.arange(count))
+        ):
+            raise ValueError("its classes do not belong to its functions")
 
     def __len__(self) -> int:
         return len(self.first)
@@ -114,18 +147,19 @@ class UniqueFunctions:
         """Write a copy to a new folder, whole or not at all."""
         path = Path(path).absolute()
         _refuse(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=".unique-", dir=path.parent)
-        try:
-            shutil.copytree(self.path, folder, dirs_exist_ok=True)
-            os.replace(folder, path)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with new_draft(path) as draft:
+            for name in (*self.manifest["files"], "manifest.json"):
+                shutil.copy2(self.path / name, draft.name)
+            Path(draft.name).chmod(0o755)
+            os.replace(draft.name, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "UniqueFunctions":
-        """Open a folder that `save` or `unique(path=...)` wrote."""
+        """Open a folder that `save` or `unique(path=...)` wrote.
+
+        Raises:
+            ValueError: If there is none, a file is damaged, or the space's operators have changed.
+        """
         return cls(path)
 
     def __repr__(self) -> str:
@@ -171,7 +205,10 @@ class OutputWriter:
 
 
 def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> UniqueFunctions:
-    """Complete the files in a temporary folder, rename it to `path`, and open it."""
+    """Complete the files in a temporary folder, rename it to `path`, and open it.
+
+    Of several processes that publish at once one succeeds; the others open what it published.
+    """
     temporary = Path(folder.name)
     _, first = np.unique(classes, return_index=True)
     np.save(temporary / "inputs.npy", inputs)
@@ -184,18 +221,28 @@ def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> Uniq
         "space": space.get_config(),
         "space_hash": space.hash,
         "inputs": len(inputs),
+        "inputs_checksum": array_checksum(inputs),
         "method": method,
         "up_to_sign": up_to_sign,
         "functions": len(space),
         "unique": len(first),
+        "files": file_checksums(temporary, _FILES),
     }
-    (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    write_json(temporary / "manifest.json", manifest, checked=True)
     if path is None:
         return UniqueFunctions(temporary, folder)
     temporary.chmod(0o755)
-    os.replace(temporary, Path(path).absolute())
+    question = {"space": space, "inputs": inputs, "method": method, "up_to_sign": up_to_sign}
+    try:
+        os.replace(temporary, Path(path).absolute())
+        found = UniqueFunctions(path)
+    except OSError:
+        # Another process that started at the same moment has published its own: the same.
+        found = open_or_none(Path(path), **question)
+        if found is None:
+            raise
     folder.cleanup()
-    return UniqueFunctions(path)
+    return found
 
 
 def open_or_none(path: Path, *, space, inputs, method, up_to_sign) -> UniqueFunctions | None:
@@ -204,18 +251,30 @@ def open_or_none(path: Path, *, space, inputs, method, up_to_sign) -> UniqueFunc
         return None
     if not (path / "manifest.json").exists():
         _refuse(path)
-    found = UniqueFunctions(path)
+    manifest, found = _manifest(path)
     same = (
-        found.space.hash == space.hash
-        and (found.method, found.up_to_sign) == (method, up_to_sign)
-        and np.array_equal(found.inputs, inputs)
+        found.hash == space.hash
+        and (manifest["method"], manifest["up_to_sign"]) == (method, up_to_sign)
+        and manifest["inputs_checksum"] == array_checksum(inputs)
     )
     if not same:
         raise ValueError(
             f"The folder {path} holds the unique functions of another space, method or inputs. "
             "Choose another folder, or delete this one."
         )
-    return found
+    try:
+        return UniqueFunctions(path)
+    except DamagedFile as error:
+        warn_made_again(error, stacklevel=4)
+    # Moved first, as other processes may have its files open; then it is a dead draft.
+    with contextlib.suppress(FileNotFoundError), new_draft(path) as draft:
+        os.rename(path, Path(draft.name) / "damaged")
+    return None
+
+
+def new_draft(path: str | Path | None) -> Draft:
+    """Return a new folder to fill and to move to `path`, or to use as it is if that is None."""
+    return Draft(None if path is None else Path(path).absolute().parent, prefix=".unique-")
 
 
 def _refuse(path):
@@ -226,13 +285,36 @@ def _refuse(path):
 
 
 def _manifest(path):
+    """The manifest of a folder, and the space that it describes."""
     file = path / "manifest.json"
     if not file.exists():
         raise ValueError(f"There are no unique functions in {path}: it has no manifest.json.")
-    manifest = json.loads(file.read_text())
+    manifest = read_json(file, _REMEDY)
     if manifest.get("format") != FORMAT:
         raise ValueError(
             f"{file} has format {manifest.get('format')}; this version reads {FORMAT}. "
             "Build it again."
         )
-    return manifest
+    try:
+        if set(manifest["files"]) != set(_FILES):
+            raise ValueError(f"its files are {', '.join(_FILES)}")
+        space = SearchSpace(**manifest["space"])
+        for name in ("method", "up_to_sign", "unique", "inputs_checksum"):
+            manifest[name]
+        space_hash = manifest["space_hash"]
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        problem = f"it describes no unique functions ({type(error).__name__}: {error})"
+        raise DamagedFile(file, problem, _REMEDY) from error
+    if space.hash != space_hash:
+        raise ValueError(
+            f"The operators of the space in {path} have other formulas than when it was "
+            "written. Build it again."
+        )
+    return manifest, space

@@ -1,6 +1,5 @@
 """The functions of a space that differ on sampled inputs, with their outputs on disk."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from .arithmetic import METHODS
 from .enumeration import Enumeration, in_order
 from .spaces import SearchSpace
-from .store import OutputWriter, UniqueFunctions, open_or_none, publish
+from .store import OutputWriter, UniqueFunctions, new_draft, open_or_none, publish
 
 
 def sampled_inputs(seed: int = 0, count: int = 1000) -> np.ndarray:
@@ -67,10 +66,7 @@ def unique_functions(
         found = open_or_none(Path(path), **question)
         if found is not None:
             return found
-    parent = Path(path).absolute().parent if path is not None else None
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.TemporaryDirectory(prefix=".unique-", dir=parent)
+    folder = new_draft(path)
     try:
         with OutputWriter(Path(folder.name), len(inputs)) as writer:
             classes = _classify(space, inputs, arithmetic, up_to_sign, writer, progress)

@@ -8,14 +8,16 @@ turn begins with "\n\nHuman:" or "\n\nAssistant:".
 """
 
 import dataclasses
-import gzip
-import json
+import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+from .._files import parse_json, text_lines
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 
@@ -52,7 +54,7 @@ class Preference:
             )
 
 
-def read_hh(path, invalid="raise"):
+def read_hh(path: str | os.PathLike, invalid: str = "raise") -> Iterator[Preference]:
     r"""Read HH: lines `{"chosen": dialogue, "rejected": dialogue}`.
 
     The prompt is what both dialogues begin with, up to their last common "\n\nAssistant:".
@@ -66,7 +68,7 @@ def read_hh(path, invalid="raise"):
         `Preference`.
 
     Raises:
-        ValueError: If a line is not of this form.
+        ValueError: If a line is not of this form, or the file is damaged or cut off.
 
     Example:
     ```python
@@ -77,7 +79,9 @@ def read_hh(path, invalid="raise"):
     return _read(path, _from_hh, invalid)
 
 
-def read_shp(path, min_score_ratio=1.0, invalid="raise"):
+def read_shp(
+    path: str | os.PathLike, min_score_ratio: float = 1.0, invalid: str = "raise"
+) -> Iterator[Preference]:
     r"""Read SHP: lines with `history`, `human_ref_A`, `human_ref_B` and `labels`.
 
     A is the chosen answer if `labels` is 1. The prompt becomes "\n\nHuman: history
@@ -93,7 +97,7 @@ def read_shp(path, min_score_ratio=1.0, invalid="raise"):
         `Preference`.
 
     Raises:
-        ValueError: If a line is not of this form.
+        ValueError: If a line is not of this form, or the file is damaged or cut off.
     """
 
     def convert(record):
@@ -110,7 +114,9 @@ def read_shp(path, min_score_ratio=1.0, invalid="raise"):
     return _read(path, convert, invalid)
 
 
-def encode(pairs, tokenizer, max_length=512, max_prompt=256):
+def encode(
+    pairs: Iterable[Preference], tokenizer: object, max_length: int = 512, max_prompt: int = 256
+) -> dict[str, np.ndarray]:
     """Preferences as the arrays that `keras_actfn.finetuning.preference` trains on.
 
     A sequence is prompt, answer and the tokeniser's end token, padded with end tokens at
@@ -177,18 +183,18 @@ class WordTokenizer:
     end = 0
     _PIECES = re.compile(r"\n|\w+(?:'\w+)?|[^\w\s]")
 
-    def __init__(self, texts, size):
+    def __init__(self, texts: Iterable[str], size: int) -> None:
         counts = Counter(word for text in texts for word in self._split(text))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         self._words = ["<end>", "<unknown>", *(word for word, _ in ranked[: size - 2])]
         self._numbers = {word: number for number, word in enumerate(self._words)}
         self.size = len(self._words)
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """A list of token numbers."""
         return [self._numbers.get(word, 1) for word in self._split(text)]
 
-    def decode(self, tokens):
+    def decode(self, tokens: Iterable[int]) -> str:
         """Words with spaces between them."""
         return " ".join(self._words[token] for token in tokens if token != self.end)
 
@@ -236,24 +242,22 @@ def _read(path, convert, invalid):
 
 def _lines(path, convert, skip):
     skipped = 0
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                preference = convert(_record(line))
-            except (ValueError, KeyError, TypeError) as error:
-                if not skip:
-                    reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-                    raise ValueError(
-                        f"{path}, line {number}, is not a preference: {reason} Use "
-                        "invalid='skip' to leave such lines out."
-                    ) from error
-                skipped += 1
-                continue
-            if preference is not None:
-                yield preference
+    for number, line in enumerate(text_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            preference = convert(_record(line))
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            if not skip:
+                reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+                raise ValueError(
+                    f"{path}, line {number}, is not a preference: {reason} Use "
+                    "invalid='skip' to leave such lines out."
+                ) from error
+            skipped += 1
+            continue
+        if preference is not None:
+            yield preference
     if skipped:
         warnings.warn(
             f"{path}: {skipped} lines hold no preference and were left out.", stacklevel=2
@@ -261,7 +265,7 @@ def _lines(path, convert, skip):
 
 
 def _record(line):
-    record = json.loads(line)
+    record = parse_json(line)
     if not isinstance(record, dict):
         raise ValueError(f"a line is a JSON object. Received: {_short(line.strip())}.")
     return record

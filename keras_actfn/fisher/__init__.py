@@ -2,10 +2,11 @@
 
 Conventions, fixed here for the whole package:
 
-* **Fisher information.** F = E_x E_{y ~ R(·|x)} [∇θ L ∇θ Lᵀ], L the negative log-likelihood of
-  the model's predictive distribution R (AQuaSurF, Eq. 1). The expectation over x is the mean
-  over the N examples of the batch. Gradients are those of one example's L: the loss is *summed*
-  over the batch before it is differentiated, and the mean is taken in the factors. For outputs
+* **Fisher information.** F = E_x E_{y ~ R(·|x)} [∇θ L ∇θ Lᵀ], L the loss and R the model's
+  predictive distribution (AQuaSurF, Eq. 1): L is −log R(y|x), but for the options of a loss. The
+  expectation over x is the mean over the N examples of the batch. Gradients are those of one
+  example's L: the loss is *summed* over the batch before it is differentiated, and the mean is
+  taken in the factors. For outputs
   with several positions, L of an example is the sum over positions.
 * **Blocks.** One per weighted layer; correlations between layers are dropped. A layer with
   weights W and bias b is F_l ≈ Ω ⊗ Γ, with the bias as the first input: ā = (1, a).
@@ -29,19 +30,30 @@ Conventions, fixed here for the whole package:
 * **Eigenvalues.** Those of Ω ⊗ Γ are all products of the factors' eigenvalues. Logarithms are
   natural. Zeros have log −∞ and are counted in the first bin.
 
-Nothing here changes a model or a global setting. While a spectrum is computed the `call` of
-the model's layers is replaced and put back: do not run the same model in another thread.
+Nothing here changes a model or a global setting, but that layers which exist only after a first
+call, such as a PWL inside a Dense layer, are built. Other threads may run the same model, or
+compute its spectrum, meanwhile.
 """
 
 from .engines import ENGINES, fisher_spectrum
 from .exact import ExactFisher, exact_fisher
+from .factors import LinearBlock
+from .parameters import ParameterTreatment
+from .registry import TREATMENTS, register_treatment
 from .spectrum import BlockSpectrum, FisherSpectrum
+from .treatments import NotTreated, Treatment
 
 __all__ = [
     "ENGINES",
+    "TREATMENTS",
     "BlockSpectrum",
     "ExactFisher",
     "FisherSpectrum",
+    "LinearBlock",
+    "NotTreated",
+    "ParameterTreatment",
+    "Treatment",
     "exact_fisher",
     "fisher_spectrum",
+    "register_treatment",
 ]

@@ -1,11 +1,13 @@
 """The engines by name, and `fisher_spectrum`, which checks its arguments and calls one."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-from . import distributions
+from .distributions import MODES
 from .native import Request, native_spectrum
 from .spectrum import FisherSpectrum
 
@@ -21,18 +23,20 @@ ENGINES = {"native": native_spectrum, "kfac_jax": _kfac_jax}
 
 
 def fisher_spectrum(
-    model,
-    x,
-    y=None,
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
     *,
     mode: str = "exact",
     engine: str = "native",
     seed: int | None = None,
-    loss=None,
+    loss: Any = None,
     training: bool = False,
     batch_size: int | None = None,
     include_normalization: bool = False,
     include_activations: bool = False,
+    sample_weight: np.ndarray | None = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> FisherSpectrum:
     """Compute the eigenvalue spectrum of a model's Fisher information, layer by layer.
 
@@ -41,11 +45,16 @@ def fisher_spectrum(
     F_l ≈ Ω_{l−1} ⊗ Γ_l; `keras_actfn.fisher` states the scaling. The model is not changed:
     not its weights, seeds, moving statistics nor metrics.
 
+    L is the loss itself, of one example: a sum over outputs and positions. Masks, label smoothing,
+    ignored classes and loss weights are honoured, other options refused; `fisher.losses` has the
+    table. What Keras divides by (outputs, positions, examples) does not enter, nor do
+    regularisers.
+
     Modes, for N examples with logits z_n (softmax or sigmoid cross-entropy, or ½‖y − z‖²):
 
-    * `"exact"`: Γ sums p_c · Ds_c Ds_cᵀ over all labels c, by one backward pass a column of
-      the root of the Hessian of L in z: classes − 1 for the softmax;
-    * `"ggn"`: the generalized Gauss-Newton matrix, for these losses equal to `"exact"`;
+    * `"exact"`: Γ sums p_c · Ds_c Ds_cᵀ over all labels c, by one backward pass per column of
+      a root of E[∇z L ∇z Lᵀ]: classes − 1 for the softmax;
+    * `"ggn"`: the generalized Gauss-Newton matrix; equal to `"exact"` for a loss without options;
     * `"sampled"`: one label per example drawn from R with `seed`;
     * `"empirical"`: the labels `y`. This is not the Fisher information, but often called so.
 
@@ -67,6 +76,10 @@ def fisher_spectrum(
         include_normalization: Also treat scale and shift of normalisation layers (the paper
             excludes them), exactly, by per-example gradients.
         include_activations: Also treat the parameters of learnable activations, likewise.
+        sample_weight: Factors of the loss, one for each example or for each position, as in
+            `Model.fit`. Where they are zero, labels do not matter.
+        class_weight: Factors of the loss by the label's number, as in `Model.fit`; 1 for labels
+            that are left out.
 
     Returns:
         The spectrum. Exploding or vanishing activations make it invalid (`.valid`), they do not
@@ -74,8 +87,8 @@ def fisher_spectrum(
 
     Raises:
         ValueError: If the model is not built or has more than one output, if there are no
-            examples, if no Fisher information is defined for the loss, or if labels are
-            missing or out of range.
+            examples, if no Fisher information is defined for the loss or for one of its options,
+            or if labels or weights are missing, of another shape or out of range.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
@@ -84,18 +97,19 @@ def fisher_spectrum(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}; received {engine!r}.")
-    if mode not in distributions.MODES:
-        raise ValueError(
-            f"mode must be one of {', '.join(distributions.MODES)}; received {mode!r}."
-        )
-    x, y = check_batch(model, x, y)
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}; received {mode!r}.")
+    x, y, sample_weight = check_batch(model, x, y, sample_weight)
     if mode == "empirical" and y is None:
         raise ValueError("mode='empirical' needs the labels: pass y.")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be a positive number; received {batch_size}.")
-    request = Request(
-        mode, loss, seed, training, batch_size, include_normalization, include_activations
-    )
+    chosen = {
+        "include_normalization": include_normalization,
+        "include_activations": include_activations,
+    }
+    options = frozenset(name for name, value in chosen.items() if value)
+    request = Request(mode, loss, seed, training, batch_size, sample_weight, class_weight, options)
     spectrum = ENGINES[engine](model, x, y, request)
     if spectrum.uncovered:
         reasons = "; ".join(f"{name}: {why}" for name, why in spectrum.uncovered.items())
@@ -107,8 +121,10 @@ def fisher_spectrum(
     return spectrum
 
 
-def check_batch(model, x, y=None):
-    """Return the inputs and labels as NumPy arrays.
+def check_batch(
+    model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None
+) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
+    """Return the inputs, labels and weights of samples as NumPy arrays.
 
     Raises:
         ValueError: If the model is not built, or the batch is empty or of unequal lengths.
@@ -121,17 +137,17 @@ def check_batch(model, x, y=None):
             "give it an Input."
         )
     x = keras.tree.map_structure(_array, x)
-    lengths = {len(a) for a in keras.tree.flatten(x)}
-    y = None if y is None else _array(y)
-    if y is not None:
-        lengths.add(len(y))
+    y, sample_weight = (None if a is None else _array(a) for a in (y, sample_weight))
+    arrays = [*keras.tree.flatten(x), *(a for a in (y, sample_weight) if a is not None)]
+    lengths = {len(a) for a in arrays}
     if len(lengths) != 1:
         raise ValueError(
-            f"Inputs and labels must have the same number of examples; received {sorted(lengths)}."
+            "Inputs, labels and weights must have the same number of examples; received "
+            f"{sorted(lengths)}."
         )
     if lengths == {0}:
         raise ValueError("A Fisher spectrum needs at least one example; received an empty batch.")
-    return x, y
+    return x, y, sample_weight
 
 
 def _array(value):

@@ -6,15 +6,18 @@ gradient at a sampled or given label). Its cost is one backward pass per example
 a matrix of all parameters squared: use it for models of at most some thousand weights.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from ..backend import vector_jacobian_product
-from . import distributions
-from .tapping import Plan
+from ..models.objective import mask_of
+from .losses import distribution_of, position_weights
+from .tapping import TappedLayers, build_late_layers
 
 
 @dataclass
@@ -46,7 +49,15 @@ class ExactFisher:
 
 
 def exact_fisher(
-    model, x, y=None, *, mode: str = "exact", loss=None, seed: int | None = None
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray | None = None,
+    *,
+    mode: str = "exact",
+    loss: Any = None,
+    seed: int | None = None,
+    sample_weight: np.ndarray | None = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> ExactFisher:
     """Compute the dense Fisher information of a tiny model.
 
@@ -57,25 +68,30 @@ def exact_fisher(
         mode: As in `fisher_spectrum`; `"sampled"` draws the same labels for the same seed.
         loss: As in `fisher_spectrum`.
         seed: Seed of `mode="sampled"`.
+        sample_weight: As in `fisher_spectrum`.
+        class_weight: As in `fisher_spectrum`.
 
     Returns:
         The matrix and the positions of each variable in it.
     """
+    build_late_layers(model, x)
     variables = model.trainable_variables
     values = [keras.ops.convert_to_tensor(v.value) for v in variables]
-    plan = Plan(model)
-    known = {}
+    tapped = TappedLayers(model)
+    seen = {}
 
     def logits(x, *values):
         state = zip(variables, values, strict=True)
-        output, recorder = plan.run(model, x, state=state)
-        kind, found = recorder.final(output)
-        family, from_logits = distributions.resolve_loss(model, loss, kind)
-        known["family"] = family
-        return distributions.find_logits(output, family, from_logits, kind, found)
+        output, recorder = tapped.run(model, x, state=state)
+        final = recorder.final(output)
+        distribution = distribution_of(model, loss, final, class_weight)
+        seen.update(distribution=distribution, mask=mask_of(output))
+        return distribution.logits_of(output, final)
 
     z = keras.ops.convert_to_numpy(logits(keras.ops.convert_to_tensor(x), *values))
-    columns = distributions.cotangents(z, known["family"], mode, y, seed)
+    mask = None if seen["mask"] is None else keras.ops.convert_to_numpy(seen["mask"])
+    factors = position_weights(z.shape, mask, sample_weight)
+    columns = seen["distribution"].cotangents(z, mode, y, seed, factors)
     size = sum(int(np.prod(v.shape)) for v in variables)
     matrix = np.zeros((size, size))
     for n in range(len(x)):

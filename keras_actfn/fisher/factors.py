@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import Diagonal, SecondMoment
 from .patches import Window, extract, patch_second_moment, patch_sum
+from .second_moments import Diagonal, SecondMoment
 
 
 class Pair(NamedTuple):

@@ -22,13 +22,22 @@ import keras
 import numpy as np
 
 from .._optional import require
-from . import distributions
+from ..models.objective import mask_of
+from .distributions import Bernoulli, Categorical, Normal
 from .factors import Pair
+from .losses import distribution_of
 from .spectrum import BlockSpectrum, FisherSpectrum
-from .tapping import Plan
+from .tapping import TappedLayers, build_late_layers
 from .treatments import ConvolutionTreatment, DenseTreatment
 
 _USE_NATIVE = "Use engine='native'."
+
+#: How each distribution is told to kfac-jax.
+_REGISTER = {
+    Categorical: lambda kfac_jax, z, y: kfac_jax.register_softmax_cross_entropy_loss(z, y),
+    Bernoulli: lambda kfac_jax, z, y: kfac_jax.register_sigmoid_cross_entropy_loss(z, y),
+    Normal: lambda kfac_jax, z, y: kfac_jax.register_squared_error_loss(z, y, weight=0.5),
+}
 
 
 def kfac_jax_spectrum(model, x, y, request) -> FisherSpectrum:
@@ -62,14 +71,17 @@ class KfacJax:
         kfac_jax = require_kfac_jax()
         import jax
 
-        if request.include_normalization or request.include_activations or request.training:
+        if request.options or request.training:
             raise ValueError(
                 "engine='kfac_jax' has no blocks for normalisation or activation parameters and "
                 f"no training mode. {_USE_NATIVE}"
             )
+        if request.sample_weight is not None or request.class_weight is not None:
+            raise ValueError(f"engine='kfac_jax' takes no weights. {_USE_NATIVE}")
         self._request, self._samples = request, len(x)
-        self._plan = Plan(model)
-        treatments = accepted(self._plan)
+        build_late_layers(model, x)
+        self._tapped = TappedLayers(model)
+        treatments = accepted(self._tapped)
         self._values = {
             treatment.name: [w.value for w in (layer.kernel, layer.bias) if w is not None]
             for layer, treatment in treatments
@@ -86,15 +98,21 @@ class KfacJax:
                 for name, own in values.items()
                 for pair in zip(variables[name], own, strict=True)
             ]
-            output, recorder = self._plan.run(model, x, state=state)
-            kind, found = recorder.final(output)
-            family, from_logits = distributions.resolve_loss(model, request.loss, kind)
-            seen.update(uses=recorder.uses, family=family)
-            return distributions.find_logits(output, family, from_logits, kind, found)
+            output, recorder = self._tapped.run(model, x, state=state)
+            final = recorder.final(output)
+            distribution = distribution_of(model, request.loss, final)
+            seen.update(uses=recorder.uses, distribution=distribution, mask=mask_of(output))
+            return distribution.logits_of(output, final)
 
         x = jax.numpy.asarray(x)
         z = np.asarray(logits(self._values, x))
-        self.family = family = seen["family"]
+        self.distribution = distribution = seen["distribution"]
+        if distribution.options or seen["mask"] is not None:
+            raise ValueError(
+                "engine='kfac_jax' takes losses without options and outputs without a mask. "
+                f"Received: {distribution.options or 'a mask'}. {_USE_NATIVE}"
+            )
+        register = _REGISTER[type(distribution)]
         self._blocks = [block for blocks, _ in seen["uses"] for block in blocks]
         if len({id(b) for b in self._blocks}) < len(self._blocks):
             raise ValueError(f"kfac-jax has no Kronecker block for a shared layer. {_USE_NATIVE}")
@@ -107,11 +125,11 @@ class KfacJax:
         if z.ndim != 2:
             raise ValueError(f"engine='kfac_jax' needs an output of shape (N, C). {_USE_NATIVE}")
         if request.mode == "empirical":
-            labels = distributions.targets(y, z.shape, family)
+            labels = distribution.labels(y, z.shape)
         else:
             generator = np.random.default_rng(request.seed)
-            labels = distributions.draw(distributions.probabilities(z, family), family, generator)
-        if family == distributions.SOFTMAX:
+            labels = distribution.draw(distribution.mean(z), generator)
+        if isinstance(distribution, Categorical):
             if not np.isin(labels, (0.0, 1.0)).all():
                 raise ValueError(f"kfac-jax takes whole labels, not shares. {_USE_NATIVE}")
             labels = labels.argmax(axis=-1)
@@ -121,12 +139,7 @@ class KfacJax:
         def loss(values, batch):
             inputs, labels = batch
             z = logits(values, inputs)
-            if family == distributions.SOFTMAX:
-                kfac_jax.register_softmax_cross_entropy_loss(z, labels)
-            elif family == distributions.SIGMOID:
-                kfac_jax.register_sigmoid_cross_entropy_loss(z, labels)
-            else:
-                kfac_jax.register_squared_error_loss(z, labels, weight=0.5)
+            register(kfac_jax, z, labels)
             return z.sum()
 
         modes = {"exact": "fisher_exact", "ggn": "ggn_exact"}
@@ -190,15 +203,8 @@ class KfacJax:
                 )
             )
             blocks.append(BlockSpectrum.from_raw(block.name, block.parameters, [pair]))
-        settings = {
-            "engine": "kfac_jax",
-            "mode": self._request.mode,
-            "loss": self.family,
-            "examples": self._samples,
-            "seed": self._request.seed,
-            "training": False,
-        }
-        return FisherSpectrum(blocks, {}, self._plan.excluded, settings)
+        settings = self._request.settings("kfac_jax", self.distribution, self._samples)
+        return FisherSpectrum(blocks, {}, self._tapped.excluded, settings)
 
 
 def require_kfac_jax():
@@ -242,14 +248,14 @@ def _without_tensorflow():
         sys.modules["tensorflow"] = loaded
 
 
-def accepted(plan: Plan) -> list:
-    """Return the plan's weighted layers, if kfac-jax is right about all of them.
+def accepted(tapped: TappedLayers) -> list:
+    """Return the weighted layers, if kfac-jax is right about all of them.
 
     Raises:
         ValueError: If it is not, with every layer and the reason.
     """
-    problems, treatments = dict(plan.uncovered), []
-    for layer, treatment in plan.treatments:
+    problems, treatments = dict(tapped.uncovered), []
+    for layer, treatment in tapped.treatments:
         if not treatment.blocks:
             continue
         if isinstance(treatment, ConvolutionTreatment):

@@ -6,15 +6,18 @@ compiled; on JAX a new activation function is, once.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from ..backend import GradientTaps
-from . import distributions
+from ..models.objective import mask_of
+from .distributions import Distribution
+from .losses import distribution_of, position_weights
 from .spectrum import BlockSpectrum, FisherSpectrum
-from .tapping import Plan
+from .tapping import TappedLayers, build_late_layers
 from .threads import numpy_pool
 
 
@@ -22,18 +25,36 @@ from .threads import numpy_pool
 class Request:
     """What to compute: the arguments of `fisher_spectrum` after its checks."""
 
-    mode: str
-    loss: object
-    seed: int | None
-    training: bool
-    batch_size: int | None
-    include_normalization: bool
-    include_activations: bool
+    mode: str = "exact"
+    loss: object = None
+    seed: int | None = None
+    training: bool = False
+    batch_size: int | None = None
+    sample_weight: np.ndarray | None = None
+    class_weight: Mapping[int, float] | None = None
+    options: frozenset[str] = frozenset()
+
+    def settings(self, engine: str, distribution: Distribution, samples: int) -> dict:
+        """Return what a spectrum says about how it was computed."""
+        settings = {
+            "engine": engine,
+            "mode": self.mode,
+            "loss": distribution.name,
+            "examples": samples,
+            "seed": self.seed,
+            "training": self.training,
+        }
+        options = distribution.options
+        if "class_weight" in options:
+            options["class_weight"] = {str(k): float(v) for k, v in self.class_weight.items()}
+        if self.sample_weight is not None:
+            options["sample_weight"] = True
+        return settings | ({"options": options} if options else {})
 
 
 def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
     """Compute the spectrum with the native engine; see `fisher_spectrum`."""
-    plan, blocks, samples, timings, family = compute_blocks(model, x, y, request)
+    tapped, blocks, samples, timings, distribution = compute_blocks(model, x, y, request)
     start = time.perf_counter()
     with numpy_pool() as submit:
         largest_first = sorted(
@@ -45,80 +66,73 @@ def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
             for block in blocks
         ]
     timings["eigenvalues"] = time.perf_counter() - start
-    settings = {
-        "engine": "native",
-        "mode": request.mode,
-        "loss": family,
-        "examples": samples,
-        "seed": request.seed,
-        "training": request.training,
-    }
-    return FisherSpectrum(spectra, plan.uncovered, plan.excluded, settings, timings)
+    settings = request.settings("native", distribution, samples)
+    return FisherSpectrum(spectra, tapped.uncovered, tapped.excluded, settings, timings)
 
 
 def compute_blocks(model, x, y, request: Request):
     """Accumulate all blocks.
 
     Returns:
-        The plan, the blocks in order of first use, the number of examples, the seconds per
-        stage, and the loss family.
+        The tapped layers, the blocks in order of first use, the number of examples, the seconds
+        per stage, and the distribution.
     """
-    plan = Plan(
-        model,
-        normalization=request.include_normalization,
-        activations=request.include_activations,
-        training=request.training,
-    )
     generator = np.random.default_rng(request.seed)
     samples = len(keras.tree.flatten(x)[0])
     step = request.batch_size or samples
+    first = keras.tree.map_structure(lambda a: a[:step], x)
+    build_late_layers(model, first)
+    tapped = TappedLayers(model, request.options, request.training)
     timings = {"forward and backward": 0.0, "factors": 0.0}
     blocks: dict[int, object] = {}
-    family = None
+    distribution = None
     with numpy_pool() as submit:
         for start in range(0, samples, step):
             part = slice(start, min(start + step, samples))
-            x_part = keras.tree.map_structure(lambda a, part=part: a[part], x)
-            y_part = None if y is None else y[part]
-            family, used = _accumulate(
-                model, x_part, y_part, plan, request, generator, submit, timings
+            batch = (
+                keras.tree.map_structure(lambda a, part=part: a[part], x),
+                *(None if a is None else a[part] for a in (y, request.sample_weight)),
+            )
+            distribution, used = _accumulate(
+                model, batch, tapped, request, generator, submit, timings
             )
             blocks.update({id(block): block for block in used})
-    for _, treatment in plan.treatments:
-        for block in treatment.blocks:
-            if id(block) not in blocks:
-                plan.uncovered[block.name] = "the forward pass does not use it"
-    return plan, list(blocks.values()), samples, timings, family
+    tapped.add_unused(set(blocks))
+    return tapped, list(blocks.values()), samples, timings, distribution
 
 
-def _accumulate(model, x, y, plan, request, generator, submit, timings):
-    """Add one batch to the blocks; return the loss family and the blocks used, in order."""
+def _accumulate(model, batch, tapped, request, generator, submit, timings):
+    """Add one batch to the blocks; return the distribution and the blocks used, in order."""
+    x, y, sample_weight = batch
     start = time.perf_counter()
     seen = {}
 
     def forward(tap):
         # Weights as constants: nothing is kept for gradients to them.
         weights = [(w, keras.ops.stop_gradient(w.value)) for w in model.trainable_variables]
-        output, recorder = plan.run(model, x, tap, request.training, weights)
+        output, recorder = tapped.run(model, x, tap, request.training, weights)
         if not keras.ops.is_tensor(output) or len(output.shape) < 2:
             raise ValueError(
                 "A Fisher spectrum needs a model with one output of shape (batch, …, outputs); "
                 f"received {_describe(output)}. Build a keras.Model with the output of interest."
             )
-        kind, logits = recorder.final(output)
-        family, from_logits = distributions.resolve_loss(model, request.loss, kind)
-        seen.update(recorder=recorder, family=family, from_logits=from_logits)
-        found = distributions.find_logits(output, family, from_logits, kind, logits)
+        final = recorder.final(output)
+        distribution = distribution_of(model, request.loss, final, request.class_weight)
+        seen.update(recorder=recorder, distribution=distribution, mask=mask_of(output))
+        found = distribution.logits_of(output, final)
         # A model may end before its last treated layer's gradient: the logits may be that
         # layer's own output, so they pass through one more operation.
         return keras.ops.reshape(found, found.shape), [*recorder.inputs, output]
 
     taps = GradientTaps(forward)
-    recorder, family = seen["recorder"], seen["family"]
+    recorder, distribution = seen["recorder"], seen["distribution"]
     *inputs, output = taps.tensors
-    distributions.check_probabilities(_numpy(output), family, seen["from_logits"])
+    distribution.check_output(_numpy(output))
+    logits = _numpy(taps.output)
+    mask = None if seen["mask"] is None else keras.ops.convert_to_numpy(seen["mask"])
+    factors = position_weights(logits.shape, mask, sample_weight)
     with np.errstate(all="ignore"):
-        columns = distributions.cotangents(_numpy(taps.output), family, request.mode, y, generator)
+        columns = distribution.cotangents(logits, request.mode, y, generator, factors)
     timings["forward and backward"] += time.perf_counter() - start
 
     by_block: dict[int, tuple[object, list[int]]] = {}
@@ -133,7 +147,7 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
 
     jobs = []
     start = time.perf_counter()
-    for gradients in taps.pullback(columns):
+    for gradients in taps.pullback(columns) if recorder.uses else ():
         timings["forward and backward"] += time.perf_counter() - start
         start = time.perf_counter()
         for job in jobs:
@@ -147,7 +161,7 @@ def _accumulate(model, x, y, plan, request, generator, submit, timings):
     for job in [*omegas.values(), *jobs]:
         job.result()
     timings["factors"] += time.perf_counter() - start
-    return family, [block for block, _ in by_block.values()]
+    return distribution, [block for block, _ in by_block.values()]
 
 
 def _add_inputs(block, uses):

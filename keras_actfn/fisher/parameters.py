@@ -1,9 +1,9 @@
-"""Normalisation parameters and learnable activations: exact blocks by per-example gradients.
+"""Normalisation parameters, learnable activations and users' layers: exact blocks.
 
 These vectors are short and have no Kronecker structure. For each example n and cotangent k
 the layer is run again on that example alone, and g_nk is the gradient of its parameters;
 the block is F = (1/N) Σ_n Σ_k g_nk g_nkᵀ. The cost is one small gradient per example and
-cotangent, so these blocks are optional.
+cotangent.
 """
 
 from functools import partial
@@ -13,44 +13,45 @@ import numpy as np
 
 from ..backend import vector_jacobian_product
 from .factors import VectorBlock
-from .treatments import NotTreated, Treatment
-
-_NORMALIZATION = (
-    keras.layers.BatchNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.RMSNormalization,
-)
-
-
-def parameter_option(layer) -> str | None:
-    """Return the option that covers a layer: normalisation, learnable activation, or none."""
-    if isinstance(layer, _NORMALIZATION):
-        return "include_normalization"
-    module = type(layer).__module__
-    if isinstance(layer, keras.layers.PReLU) or module.startswith("keras_actfn.layers"):
-        return "include_activations"
-    return None
+from .treatments import NotTreated, Treatment, first_argument, own_weights
 
 
 class ParameterTreatment(Treatment):
-    """Taps a layer's output and keeps its input, to differentiate example by example."""
+    """One exact block for all trainable weights of a layer, by per-example gradients.
 
-    def __init__(self, layer, name, variables, training):
-        if training and isinstance(layer, keras.layers.BatchNormalization):
+    Fits any layer of one input whose output for one example depends on that example only.
+    """
+
+    @classmethod
+    def covers(cls, layer, registered):  # noqa: D102
+        return True
+
+    def make_blocks(self):  # noqa: D102
+        variables = [w for w in own_weights(self.layer) if w.trainable]
+        return [ParameterBlock(self.name, self.layer, variables)]
+
+    def run(self, call, recorder, *args, **kwargs):  # noqa: D102
+        return recorder.tap(self.blocks, first_argument(args, kwargs), call(*args, **kwargs))
+
+
+class NormalizationTreatment(ParameterTreatment):
+    """Scale and shift of a normalisation layer."""
+
+    option = "include_normalization"
+
+    def make_blocks(self):  # noqa: D102
+        if self.training and isinstance(self.layer, keras.layers.BatchNormalization):
             raise NotTreated(
                 "in training mode its output mixes the examples, so that there are no "
                 "per-example gradients; use training=False"
             )
-        self._variables = variables
-        super().__init__(layer, name)
+        return super().make_blocks()
 
-    def make_blocks(self):  # noqa: D102
-        return [ParameterBlock(self.name, self.layer, self._variables)]
 
-    def run(self, call, recorder, *args, **kwargs):  # noqa: D102
-        inputs = args[0] if args else kwargs["inputs"]
-        return recorder.tap(self.blocks, inputs, call(*args, **kwargs))
+class LearnedActivationTreatment(ParameterTreatment):
+    """Parameters of a learnable activation."""
+
+    option = "include_activations"
 
 
 class ParameterBlock(VectorBlock):

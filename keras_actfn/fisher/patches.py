@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .moments import row_blocks
+from .second_moments import row_blocks
 
 _FFT_BYTES = 48 << 20
 _SPECTRUM_BYTES = 4 << 20

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from ..backend import compiled, keeping
+from .treatments import first_argument
 
 ops = keras.ops
 
@@ -86,4 +87,4 @@ class PoolTreatment:
 
     def run(self, call, recorder, *args, **kwargs):
         """Return the layer's output."""
-        return disjoint_max_pool(args[0] if args else kwargs["inputs"], self._pool_size)
+        return disjoint_max_pool(first_argument(args, kwargs), self._pool_size)

@@ -9,12 +9,14 @@ anything below e^−100; anything above e^100 is counted in the last. Eigenvalue
 rounding of zero, |λ| ≤ d·ε·λ_max for a factor of dimension d and float64's ε, are zeros.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from . import storage
+from . import spectrum_file
 from .factors import Pair
 
 LOW, HIGH = -100.0, 100.0
@@ -56,9 +58,14 @@ class BlockSpectrum:
         return cls(name, parameters, cleaned, negative / total if total > 0 else 0.0)
 
     @property
+    def finite(self) -> bool:
+        """Whether no factor has an eigenvalue that is NaN or infinite."""
+        return all(np.isfinite(v).all() for pair in self.pairs for v in pair)
+
+    @property
     def problem(self) -> str | None:
         """Why the block is not a usable spectrum: not finite, or all zero; else `None`."""
-        if not all(np.isfinite(v).all() for pair in self.pairs for v in pair):
+        if not self.finite:
             return "its factors are not finite"
         if not any(o[-1] > 0 and g[-1] > 0 for o, g in self.pairs):
             return "all its eigenvalues are zero"
@@ -71,7 +78,7 @@ class BlockSpectrum:
 
     def log_eigenvalues(self) -> np.ndarray:
         """Return all |θ_l| log-eigenvalues, ascending; zeros give −inf."""
-        if not all(np.isfinite(v).all() for pair in self.pairs for v in pair):
+        if not self.finite:
             return np.full(self.parameters, np.nan)
         sums = [np.add.outer(a, b).ravel() for a, b in self.positive_logs()]
         sums = np.sort(np.concatenate(sums)) if sums else np.zeros(0)
@@ -101,7 +108,7 @@ class BlockSpectrum:
 
     def summary(self) -> dict[str, float]:
         """Return the block's figures; see `FisherSpectrum.summary`."""
-        if self.problem == "its factors are not finite":
+        if not self.finite:
             return dict.fromkeys(_FIGURES, float("nan")) | {"parameters": self.parameters}
         traces = np.array([o.sum() * g.sum() for o, g in self.pairs])
         trace = float(traces.sum())
@@ -235,7 +242,7 @@ class FisherSpectrum:
             NaN where the block is not finite.
         """
         block = self[layer]
-        if block.problem == "its factors are not finite":
+        if not block.finite:
             return np.full(_bins(block, bins), np.nan)
         return np.cumsum(block.histogram(_bins(block, bins))) / block.parameters
 
@@ -258,10 +265,9 @@ class FisherSpectrum:
             raise ValueError("weighted=True scales CDFs; it needs kind='cdf'.")
         parts = []
         for i, block in enumerate(self.blocks):
-            bins = _bins(block, None)
             part = self.cdf(i) if kind == "cdf" else self.histogram(i)
-            if weighted and bins:
-                part = part * ((HIGH - LOW) / bins / block.parameters)
+            if weighted:
+                part = part * bin_weights([block.parameters])
             parts.append(part.astype(np.float32))
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
@@ -290,11 +296,10 @@ class FisherSpectrum:
             if bins is None:
                 a = np.clip(self.log_eigenvalues(i), LOW, HIGH)
                 b = np.clip(other.log_eigenvalues(i), LOW, HIGH)
-                wasserstein = float(np.abs(a - b).mean())
+                total += float(np.abs(a - b).mean()) / block.parameters
             else:
-                gap = np.abs(self.cdf(i, bins) - other.cdf(i, bins)).sum()
-                wasserstein = float(gap) * (HIGH - LOW) / bins
-            total += wasserstein / block.parameters
+                gap = np.abs(self.cdf(i, bins) - other.cdf(i, bins))
+                total += float(gap @ bin_weights([block.parameters], [bins]))
         if not np.isfinite(total):
             raise ValueError(
                 "The distance needs finite spectra; these layers are not: "
@@ -322,25 +327,25 @@ class FisherSpectrum:
         """Largest share of negative eigenvalues set to zero in a block's factors."""
         return max((block.clipped for block in self.blocks), default=0.0)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the factor eigenvalues and a manifest to an npz file, atomically."""
-        storage.save(self, path)
+        spectrum_file.save(self, path)
 
     @classmethod
-    def load(cls, path) -> "FisherSpectrum":
+    def load(cls, path: str | os.PathLike) -> "FisherSpectrum":
         """Read a file written by `save`.
 
         Raises:
             ValueError: If the file is not a spectrum, or of a newer format.
         """
-        manifest, pairs = storage.load(path)
+        manifest, pairs = spectrum_file.load(path)
         blocks = [
             BlockSpectrum(entry["name"], entry["parameters"], part, entry["clipped"])
             for entry, part in zip(manifest["blocks"], pairs, strict=True)
         ]
         return cls(blocks, manifest["uncovered"], manifest["excluded"], manifest["settings"])
 
-    def plot(self, layers=None):
+    def plot(self, layers: Sequence[str | int] | None = None) -> Any:
         """Draw the distribution of log-eigenvalues per layer; returns a Matplotlib figure."""
         from ..plotting.spectra import spectrum_figure
 
@@ -351,6 +356,27 @@ class FisherSpectrum:
         extra = f", {len(self.uncovered)} uncovered" if self.uncovered else ""
         size = f"{len(self.blocks)} layers, {self.parameters} weights"
         return f"<FisherSpectrum: {size}, {state}{extra}>"
+
+
+def bin_weights(
+    parameters: Sequence[int] | np.ndarray, bins: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
+    """Return the weight of each bin in the paper's Eq. 2: a layer's bin width over |θ_l|.
+
+    The Manhattan distance of two networks' CDFs, with these weights, is Eq. 2 on binned
+    eigenvalues.
+
+    Args:
+        parameters: Number of weights |θ_l| of each layer.
+        bins: Number of bins from −100 to 100 of each layer; by default ⌊|θ_l| / 100⌋.
+
+    Returns:
+        Float64 array of shape (sum of bins,).
+    """
+    parameters = np.asarray(parameters, np.int64)
+    bins = parameters // PARAMETERS_PER_BIN if bins is None else np.asarray(bins, np.int64)
+    widths = (HIGH - LOW) / np.maximum(bins, 1)
+    return np.repeat(widths / parameters, bins)
 
 
 def _bins(block, bins):

@@ -1,17 +1,22 @@
-"""How each kind of layer is tapped: a table from Keras layer classes to treatments.
+"""How each kind of layer is tapped: treatments of Keras's weighted layers.
 
 A treatment owns the blocks of one layer and runs the layer so that every weighted product
 is seen by the recorder *before* the layer's fused activation. Layers that no treatment
-covers are listed with the reason; nothing is skipped in silence.
+covers are listed with the reason; nothing is skipped in silence. `registry` has the table of
+layer classes and treatments.
 """
 
-import contextlib
 import string
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
+from ..models.graph import nested
+from ..models.taps import call_with, is_replaced
 from .factors import (
+    Block,
     Convolution,
     ConvolutionBlock,
     DepthwiseBlock,
@@ -19,7 +24,7 @@ from .factors import (
     LinearBlock,
     SharedBiasBlock,
 )
-from .pointwise import apply, elementwise_function
+from .pointwise import apply
 
 layers = keras.layers
 
@@ -31,34 +36,78 @@ class NotTreated(Exception):
 class Treatment:
     """Runs one layer with its activation split off and taps its output.
 
+    Subclasses write `make_blocks`. The default `run` fits layers whose call is a weighted
+    product of their first argument, followed by the function in the attribute `activation`, if
+    there is one.
+
     Args:
         layer: The built Keras layer.
         name: Prefix of the names of its blocks.
+        training: Whether the model will run in training mode.
 
     Attributes:
+        option: The argument of `fisher_spectrum` that must be true for the treatment, or `None`.
         blocks: The layer's blocks, filled by `make_blocks`.
+
+    Raises:
+        NotTreated: If the layer cannot be treated; the text is the reason.
     """
 
-    def __init__(self, layer, name: str):
+    option: str | None = None
+
+    def __init__(self, layer: keras.layers.Layer, name: str, training: bool = False):
         if getattr(layer, "lora_enabled", False):
             raise NotTreated("LoRA splits its kernel into factors")
         if getattr(layer, "quantization_mode", None) is not None:
             raise NotTreated("its weights are quantized")
-        self.layer, self.name = layer, name
+        if is_replaced(layer):
+            raise NotTreated("its `call` is replaced on the instance")
+        self.layer, self.name, self.training = layer, name, training
         self.blocks = self.make_blocks()
 
-    def make_blocks(self) -> list:
+    @classmethod
+    def covers(cls, layer: keras.layers.Layer, registered: type) -> bool:
+        """Whether the treatment fits a layer.
+
+        Args:
+            layer: The layer.
+            registered: The class that the treatment is registered for; `layer` is an instance of
+                it or of a subclass. By default subclasses with a `call` of their own do not fit.
+        """
+        return type(layer).call is registered.call
+
+    def make_blocks(self) -> list[Block]:
         """Return the layer's blocks."""
         raise NotImplementedError
 
-    def run(self, call, recorder, *args, **kwargs):
-        """Call the layer, recording its inputs and tapping its pre-activation output."""
-        inputs = args[0] if args else kwargs["inputs"]
+    def run(self, call: Callable, recorder: Any, *args, **kwargs):
+        """Call the layer, recording its inputs and tapping its pre-activation output.
+
+        Args:
+            call: The layer's `call`.
+            recorder: A `tapping.Recorder`.
+            *args: Arguments of the call.
+            **kwargs: Arguments of the call by name.
+        """
         activation = getattr(self.layer, "activation", None)
-        with hidden(self.layer, "activation", None):
-            outputs = call(*args, **kwargs)
-        outputs = recorder.tap(self.blocks, inputs, outputs)
+        if activation is not None:
+            call = call_with(self.layer, activation=None)
+        outputs = call(*args, **kwargs)
+        outputs = recorder.tap(self.blocks, first_argument(args, kwargs), outputs)
         return activate(activation, outputs, recorder)
+
+
+def first_argument(args: tuple, kwargs: dict) -> Any:
+    """Return a layer's input: its first argument, by position or by name."""
+    return args[0] if args else next(iter(kwargs.values()))
+
+
+def own_weights(layer: keras.layers.Layer) -> list:
+    """Return a layer's own weights, without those of the layers inside it."""
+    parts = [part for part in nested(layer) if part is not layer]
+    inner = {id(w) for part in parts for w in part.weights}
+    seeds = {id(w) for w in layer.weights if w.path.endswith("seed_generator_state")}
+    return [w for w in layer.weights if id(w) not in inner | seeds]
 
 
 def activate(activation, outputs, recorder):
@@ -66,37 +115,8 @@ def activate(activation, outputs, recorder):
     if activation is None:
         return outputs
     result = apply(activation, outputs)
-    recorder.head(final_kind(activation), outputs, result)
+    recorder.head(activation, outputs, result)
     return result
-
-
-def final_kind(activation) -> str | None:
-    """Return `"softmax"` or `"sigmoid"` for such a function or layer (over the last axis)."""
-    if isinstance(activation, layers.Softmax):
-        return "softmax" if activation.axis == -1 else None
-    if isinstance(activation, layers.Activation):
-        activation = activation.activation
-    if activation in (keras.activations.softmax, keras.ops.softmax):
-        return "softmax"
-    if activation in (keras.activations.sigmoid, keras.ops.sigmoid):
-        return "sigmoid"
-    return None
-
-
-@contextlib.contextmanager
-def hidden(instance, name: str, value):
-    """Let `instance.name` be `value` for a while, past Keras's and PyTorch's tracking."""
-    own = vars(instance)
-    missing = object()
-    before = own.get(name, missing)
-    object.__setattr__(instance, name, value)
-    try:
-        yield
-    finally:
-        if before is missing:
-            object.__delattr__(instance, name)
-        else:
-            object.__setattr__(instance, name, before)
 
 
 def _bias(layer) -> bool:
@@ -257,7 +277,7 @@ class SeparableTreatment(Treatment):
 
     def run(self, call, recorder, *args, **kwargs):  # noqa: D102
         layer = self.layer
-        inputs = args[0] if args else kwargs["inputs"]
+        inputs = first_argument(args, kwargs)
         padding, x = layer.padding, inputs
         if padding == "causal":
             reach = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
@@ -289,52 +309,3 @@ class EmbeddingTreatment(Treatment):
 
     def make_blocks(self):  # noqa: D102
         return [EmbeddingBlock(self.name, *self.layer.embeddings.shape)]
-
-
-class ActivationTreatment:
-    """A layer that is an activation function without weights.
-
-    A softmax or sigmoid tells the recorder its input and output: it may end the model.
-    """
-
-    def __init__(self, layer):
-        self.blocks = []
-        self._layer = layer
-
-    @staticmethod
-    def takes(layer) -> bool:
-        """Whether there is anything to do at this layer."""
-        return final_kind(layer) is not None or elementwise_function(layer) is not None
-
-    def run(self, call, recorder, *args, **kwargs):
-        """Return the layer's output."""
-        inputs = args[0] if args else kwargs["inputs"]
-        outputs = apply(self._layer, inputs, call)
-        recorder.head(final_kind(self._layer), inputs, outputs)
-        return outputs
-
-
-#: Layer classes and their treatments. A subclass with its own `call` is not covered.
-TREATMENTS = {
-    layers.Dense: DenseTreatment,
-    layers.EinsumDense: EinsumDenseTreatment,
-    layers.Conv1D: ConvolutionTreatment,
-    layers.Conv2D: ConvolutionTreatment,
-    layers.Conv3D: ConvolutionTreatment,
-    layers.Conv1DTranspose: TransposeTreatment,
-    layers.Conv2DTranspose: TransposeTreatment,
-    layers.Conv3DTranspose: TransposeTreatment,
-    layers.DepthwiseConv1D: DepthwiseTreatment,
-    layers.DepthwiseConv2D: DepthwiseTreatment,
-    layers.SeparableConv1D: SeparableTreatment,
-    layers.SeparableConv2D: SeparableTreatment,
-    layers.Embedding: EmbeddingTreatment,
-}
-
-
-def treatment_class(layer):
-    """Return the treatment of a layer's class, or `None`."""
-    for kind, treatment in TREATMENTS.items():
-        if isinstance(layer, kind) and type(layer).call is kind.call:
-            return treatment
-    return None

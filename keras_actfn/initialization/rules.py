@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ..models import activations
 from .kernels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED, windows
 from .signal_moments import Signal, mixture_of, product_of, sum_of
 
@@ -32,13 +33,15 @@ def propagate(operation, signals, tensors):
             return rule(operation, signals, tensors)
     name = type(operation).__name__
     if not isinstance(operation, keras.Layer):
-        if name in ELEMENTWISE and len(signals) == 1:
+        if len(signals) == 1 and (name in ARITHMETIC or activations.is_elementwise(operation)):
             return _elementwise(operation, signals, tensors)
         if name in OPERATIONS and len(signals) == len(tensors):
             return OPERATIONS[name](operation, signals, tensors)
+        if activations.is_elementwise(operation) is False:
+            raise Unknown(f"{name} is not a function of one value")
         raise Unknown(f"there is no rule for the operation {name}")
-    if hasattr(operation, "evaluate") and len(signals) == 1:
-        return signals[0].map(operation.evaluate)
+    if activations.is_activation_layer(operation) and len(signals) == 1:
+        return _activation_layer(operation, signals, tensors)
     weights = "the weights of " if operation.weights else ""
     raise Unknown(f"there is no rule for {weights}a {name}")
 
@@ -67,9 +70,19 @@ def _own_activation(layer, signals, tensors):
         return signals[0]
     if isinstance(function, keras.Layer):
         return propagate(function, signals, tensors)
-    if function in _NOT_ELEMENTWISE:
-        raise Unknown(f"{function.__name__} is not a function of one value")
+    if activations.is_elementwise(function) is False:
+        raise Unknown(f"{activations.function_name(function)} is not a function of one value")
     return _elementwise(function, signals, tensors)
+
+
+def _activation_layer(layer, signals, tensors):
+    if hasattr(layer, "evaluate"):
+        return signals[0].map(layer.evaluate)
+    if isinstance(layer, keras.layers.Activation):
+        return _own_activation(layer, signals, tensors)
+    if activations.is_elementwise(layer) is False:
+        raise Unknown(f"{activations.layer_name(layer)} is not a function of one value")
+    return _elementwise(layer, signals, tensors)
 
 
 def _elementwise(function, signals, tensors):
@@ -160,17 +173,9 @@ def _concatenation(operation, signals, tensors):
     return mixture_of(signals, sizes)
 
 
-_NOT_ELEMENTWISE = (
-    keras.activations.softmax,
-    keras.activations.log_softmax,
-    keras.activations.glu,
-)
-
 #: (classes, rule), the first that fits counts; a rule takes (layer, signals, input tensors).
 RULES = (
     ((layers.Dense, *CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *TRANSPOSED), _own_activation),
-    (layers.Activation, _own_activation),
-    ((layers.ReLU, layers.LeakyReLU, layers.ELU), _elementwise),
     (layers.PReLU, _prelu),
     (layers.BatchNormalization, _normalised),
     ((layers.LayerNormalization, layers.GroupNormalization), _normalised),
@@ -213,10 +218,9 @@ OPERATIONS = {
     "Transpose": _moved,
     "GetItem": _moved,
 }
-ELEMENTWISE = frozenset(
-    "Relu Relu6 LeakyRelu Elu Selu Celu Gelu Silu Mish Tanh Sigmoid Softplus Softsign "  # noqa: SIM905
-    "HardSigmoid HardSilu HardTanh LogSigmoid SquarePlus SparsePlus TanhShrink SoftShrink "
-    "HardShrink Exp Negative Square Absolute Sin Cos Erf Arctan Arcsinh".split()
+#: Functions of one number that are no activations, by class name.
+ARITHMETIC = frozenset(
+    ("Absolute", "Arcsinh", "Arctan", "Cos", "Erf", "Exp", "Negative", "Sin", "Square")
 )
 
 

@@ -5,6 +5,7 @@ from .crrelu import CRReLU
 from .expression import ExpressionActivation
 from .hull import AffineHullActivation, ConvexHullActivation
 from .piecewise_linear import PWL
+from .segmented_linear import SegmentedLinear
 
 __all__ = [
     "AffineHullActivation",
@@ -13,4 +14,5 @@ __all__ = [
     "ExpressionActivation",
     "LearnableActivation",
     "PWL",
+    "SegmentedLinear",
 ]

@@ -1,5 +1,7 @@
 """What the learnable activation layers share: axes, parameters, evaluation."""
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -135,6 +137,20 @@ class LearnableActivation(keras.layers.Layer):
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
 
+    def save_own_variables(self, store):
+        """Save the parameters, with a warning about those that do not meet their constraint."""
+        super().save_own_variables(store)
+        for name in self._parameter_names:
+            parameter = getattr(self, name)
+            if parameter.constraint is not None and _moves(parameter.constraint, parameter):
+                warnings.warn(
+                    f"{self._title()} is saved with {name} whose value does not meet its "
+                    "constraint. An optimizer with use_ema=True writes averages that no "
+                    "constraint was applied to: add keras_actfn.callbacks.ProjectConstraints() "
+                    "to `fit`, or assign the projection of the value.",
+                    stacklevel=2,
+                )
+
     def _aligned_parameters(self, shape):
         """The weights as tensors whose trailing axes are `shape`."""
         parameters = [getattr(self, name) for name in self._parameter_names]
@@ -175,6 +191,13 @@ class LearnableActivation(keras.layers.Layer):
 
     def _title(self):
         return f"{type(self).__name__} '{self.name}'"
+
+
+def _moves(constraint, parameter):
+    """Whether a constraint changes the parameter by more than rounding."""
+    value = ops.convert_to_numpy(parameter)
+    moved = np.abs(ops.convert_to_numpy(constraint(parameter)) - value)
+    return not moved.max(initial=0) <= 1e-4 * max(1, np.abs(value).max(initial=0))
 
 
 def _axis_argument(axis):

@@ -82,6 +82,8 @@ class ConvexHullActivation(_HullActivation):
             The outcome is projected by `constraint`.
         constraint: Applied by the optimizer after every step: a name, a
             `keras.constraints.Constraint`, or None for a free linear combination.
+            Averages of `use_ema=True` are written without it: see
+            `keras_actfn.callbacks.ProjectConstraints`.
         axis: None for one mix for the layer, or the axis or axes that keep their own.
         **kwargs: `keras.layers.Layer`'s.
 
@@ -92,7 +94,10 @@ class ConvexHullActivation(_HullActivation):
         The input's.
 
     Weights:
-        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`.
+        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`. A coefficient
+        of exactly 0 takes its term away: where $f_i(x)$ is infinite or undefined, the output
+        is the sum of the other terms. The gradient to such a coefficient is that of the
+        formula, $f_i(x)$, summed over the entries where $f_i(x)$ is finite.
 
     Raises:
         ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
@@ -135,6 +140,8 @@ class AffineHullActivation(_HullActivation):
             The outcome is projected by `constraint`.
         constraint: Applied by the optimizer after every step: a name, a
             `keras.constraints.Constraint`, or None for a free linear combination.
+            Averages of `use_ema=True` are written without it: see
+            `keras_actfn.callbacks.ProjectConstraints`.
         axis: None for one mix for the layer, or the axis or axes that keep their own.
         **kwargs: `keras.layers.Layer`'s.
 
@@ -145,7 +152,10 @@ class AffineHullActivation(_HullActivation):
         The input's.
 
     Weights:
-        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`.
+        `coefficients`, float32, of shape (N,) followed by the sizes of `axis`. A coefficient
+        of exactly 0 takes its term away: where $f_i(x)$ is infinite or undefined, the output
+        is the sum of the other terms. The gradient to such a coefficient is that of the
+        formula, $f_i(x)$, summed over the entries where $f_i(x)$ is finite.
 
     Raises:
         ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
@@ -171,8 +181,28 @@ class AffineHullActivation(_HullActivation):
 
 def _combine(functions, x, *coefficients):
     wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients[0].dtype))
-    terms = [c * function(wide) for c, function in zip(coefficients, functions, strict=True)]
+    terms = [_term(f, wide, c) for f, c in zip(functions, coefficients, strict=True)]
     return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
+
+
+def _term(function, x, coefficient):
+    """`coefficient * function(x)`, which is 0 where the coefficient is, even times infinity.
+
+    There the term gives no gradient to x and none to the coefficient. A gradient is cut off at
+    x, before it is multiplied by an infinite slope; to find out where, a function that is not
+    `tame` is evaluated once more, without derivatives.
+    """
+    off = ops.equal(coefficient, 0)
+    if getattr(function, "tame", False):
+        value = function(x)
+        lost = ops.logical_and(off, ops.equal(ops.absolute(value), float("inf")))
+    else:
+        fixed = ops.stop_gradient(x)
+        value = function(fixed)
+        lost = ops.logical_not(ops.logical_or(ops.isfinite(value), ops.not_equal(fixed, fixed)))
+        lost = ops.logical_and(off, lost)
+        value = function(ops.where(lost, fixed, x))
+    return coefficient * ops.where(lost, ops.zeros_like(value), value)
 
 
 def _base_function_argument(base_functions, owner):

@@ -1,13 +1,25 @@
 """The learnable piecewise-linear activation."""
 
+import contextvars
+import math
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
 
 from .. import backend, constraints, expressions
 from .base import LearnableActivation
+from .knots import DEFAULT, EXTRAPOLATIONS, TOLERANCE, KnotRange, knot_range
 
-EXTRAPOLATIONS = ("linear", "clamp")
+#: Beyond this float32 resolves the position within a segment to less than a part in 256.
+MOST_KNOTS = 1 << 16
+
+#: Values of all knots and channels together: what a 32-bit index reaches.
+MOST_VALUES = 1 << 31
+
+#: Whether a layer is made from its configuration, whose start has been judged before.
+_AGAIN = contextvars.ContextVar("again", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_actfn")
@@ -27,10 +39,16 @@ class PWL(LearnableActivation):
     Source: Learning Activation Functions via Correlation Objectives, sections 2.2 and 3.2
     (33 knots on [−3, 3], from ReLU). The paper leaves the function outside the knots open.
 
+    The start interpolates `initial`. The knots lie on [−3, 3] where that function goes on in
+    straight lines outside; where it does not, and `low` or `high` is not given, they reach out
+    until the start agrees with it: |start − f| ≤ 0.02 (1 + |f|) on [−20, 20] (33 knots for
+    swish lie on [−9, 6], for tanh on [−4, 4], for relu6 on [−3, 9]; see
+    `keras_actfn.layers.knots.knot_range`). A start that does not agree warns and says where.
+
     Args:
-        knots: Number of knots K, at least 2.
-        low: Position of the first knot.
-        high: Position of the last knot.
+        knots: Number of knots K, from 2 to 65,536.
+        low: Position of the first knot; −3 or as above if None.
+        high: Position of the last knot; 3 or as above if None.
         initial: The function to start from: an operator name, an expression in x, a callable,
             or a list of K values.
         extrapolation: `"linear"` or `"clamp"`.
@@ -49,8 +67,8 @@ class PWL(LearnableActivation):
         `values`, float32, of shape (K,) followed by the sizes of `axis`.
 
     Raises:
-        ValueError: If there are fewer than two knots, `low` is not below `high`, `initial` is
-            unknown or not finite at a knot, or `axis` does not fit the input.
+        ValueError: If there are fewer than two knots or too many, `low` is not below `high`,
+            `initial` is unknown or not finite at a knot, or `axis` does not fit the input.
 
     Example:
     ```python
@@ -62,8 +80,8 @@ class PWL(LearnableActivation):
     def __init__(
         self,
         knots=33,
-        low=-3.0,
-        high=3.0,
+        low=None,
+        high=None,
         initial="relu",
         extrapolation="linear",
         constraint=None,
@@ -71,7 +89,7 @@ class PWL(LearnableActivation):
         **kwargs,
     ):
         super().__init__(axis=axis, **kwargs)
-        self.knots, self.low, self.high = _grid_argument(knots, low, high)
+        self.knots = _knots_argument(knots)
         if extrapolation not in EXTRAPOLATIONS:
             raise ValueError(
                 f"PWL's extrapolation is one of {', '.join(map(repr, EXTRAPOLATIONS))}. "
@@ -79,8 +97,47 @@ class PWL(LearnableActivation):
             )
         self.extrapolation = extrapolation
         self.constraint = constraints.get(constraint)
+        self.low, self.high = _ends_argument(low, high)
         self.initial, self._initial_values = self._initial_argument(initial)
         self.create_shared_parameters()
+
+    @classmethod
+    def from_config(cls, config):
+        """A layer of a configuration, without a warning about its start."""
+        token = _AGAIN.set(True)
+        try:
+            return super().from_config(config)
+        finally:
+            _AGAIN.reset(token)
+
+    @staticmethod
+    def range_for(initial, inputs, knots=33, extrapolation="linear") -> KnotRange:
+        """Where the knots of a start should lie for what an activation is applied to.
+
+        Args:
+            initial: As in the constructor, but not a list.
+            inputs: Samples of the pre-activations, any shape; NaN and infinity are left out.
+            knots: Number of knots.
+            extrapolation: As in the constructor.
+
+        Returns:
+            A `keras_actfn.layers.knots.KnotRange`, whose `low` and `high` are the
+            constructor's, and whose `error` and `agrees` say how well the start fits. The
+            constructor compares on [−20, 20] and may warn; `from_config` does not.
+
+        Raises:
+            ValueError: If the inputs hold fewer than two different finite numbers.
+
+        Example:
+        ```python
+        found = PWL.range_for("swish", keras.random.normal((1000,)))
+        layer = PWL(initial="swish", low=found.low, high=found.high)
+        ```
+        """
+        function = expressions.resolve(initial)
+        return knot_range(
+            function, _knots_argument(knots), inputs=inputs, extrapolation=extrapolation
+        )
 
     @property
     def knot_positions(self):
@@ -90,6 +147,12 @@ class PWL(LearnableActivation):
     def build(self, input_shape):
         """Create `values`, of shape (K, …)."""
         super().build(input_shape)
+        if self.knots * math.prod(self._own_sizes) >= MOST_VALUES:
+            raise ValueError(
+                f"{self._title()}: a PWL layer has fewer than {MOST_VALUES:,} values. Received: "
+                f"{self.knots} knots for each of {self._own_sizes}. Take fewer knots, or leave "
+                "an axis out of `axis`."
+            )
         self.add_parameter("values", self.knots, self._initialize, constraint=self.constraint)
 
     def activate(self, x, values):
@@ -119,11 +182,33 @@ class PWL(LearnableActivation):
             return self.initial
         return expressions.serialize(expressions.resolve(self.initial))
 
+    def _choose_range(self, initial, function):
+        """Set the ends left open, and warn where the start is not the function."""
+        both = self.low is not None and self.high is not None
+        if both and (_AGAIN.get() or self.extrapolation == "clamp"):
+            return
+        found = knot_range(
+            function, self.knots, self.low, self.high, extrapolation=self.extrapolation
+        )
+        self.low, self.high = found.low, found.high
+        if not found.fits and np.isfinite(found.error):
+            warnings.warn(
+                f"PWL starts from {_short(initial)} interpolated at {self.knots} knots on "
+                f"[{found.low:g}, {found.high:g}], which differs from it by {found.difference:.3g} "
+                f"at x = {found.at:.4g}. The two agree to {TOLERANCE} (1 + |f|) on "
+                f"[{found.agrees[0]:.4g}, {found.agrees[1]:.4g}]. Where inputs lie outside, give "
+                "`low`, `high` or more `knots`.",
+                stacklevel=4,
+            )
+
     def _initial_argument(self, initial):
-        """`initial` without arrays, and its values at the knots."""
+        """`initial` without arrays, and its values at the knots; sets the ends left open."""
         if isinstance(initial, (list, tuple, np.ndarray)):
             values = np.asarray(initial, dtype="float64")
             initial = values.tolist()
+            self.low = -DEFAULT if self.low is None else self.low
+            self.high = DEFAULT if self.high is None else self.high
+            _check_order(self.low, self.high)
             if values.shape != (self.knots,):
                 raise ValueError(
                     f"As a list, `initial` gives one value per knot, {self.knots} here. "
@@ -131,6 +216,7 @@ class PWL(LearnableActivation):
                 )
         else:
             function = expressions.resolve(initial)
+            self._choose_range(initial, function)
             with np.errstate(all="ignore"):
                 values = np.asarray(function(self.knot_positions), dtype="float64")
         if not np.isfinite(values).all():
@@ -143,16 +229,52 @@ class PWL(LearnableActivation):
         return initial, values
 
 
-def _grid_argument(knots, low, high):
+def _knots_argument(knots):
     if isinstance(knots, bool) or not isinstance(knots, (int, np.integer)) or knots < 2:
         raise ValueError(
             f"PWL needs an integer number of knots, at least 2. Received: knots={knots!r}. The "
             "paper uses 33."
         )
-    low, high = float(low), float(high)
-    if not (np.isfinite([low, high]).all() and low < high):
+    if knots > MOST_KNOTS:
+        raise ValueError(
+            f"PWL takes at most {MOST_KNOTS:,} knots; beyond, float32 does not resolve them. "
+            f"Received: knots={_short(knots)}. The paper uses 33."
+        )
+    return int(knots)
+
+
+def _ends_argument(low, high):
+    """`low` and `high` as numbers, None where they are left open."""
+    ends = []
+    for name, end in (("low", low), ("high", high)):
+        try:
+            ends.append(None if end is None else float(end))
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(
+                f"PWL's first and last knot are numbers. Received: {name}={_short(end)}. The "
+                "paper uses -3 and 3."
+            ) from None
+    given = [end for end in ends if end is not None]
+    if len(given) < 2 and np.isfinite(given).all():
+        return tuple(ends)
+    _check_order(*ends)
+    return tuple(ends)
+
+
+def _check_order(low, high):
+    # The scale 1 / h of float32 positions has to be a finite number, too.
+    open_ends = low is None or high is None
+    if open_ends or not (np.isfinite([low, high, high - low]).all() and low < high):
         raise ValueError(
             "PWL's first knot lies below its last, both finite. Received: "
             f"low={low}, high={high}. Swap or separate them; the paper uses -3 and 3."
         )
-    return int(knots), low, high
+
+
+def _short(value):
+    """The value in a message, which a number of many digits must not fill."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
+        return "an integer of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"

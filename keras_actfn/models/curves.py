@@ -3,14 +3,13 @@
 import keras
 import numpy as np
 
+from . import activations, graph
+
 #: Where activations are evaluated for pictures: 401 points on [−4, 4].
 GRID = np.linspace(-4.0, 4.0, 401)
 
-#: Keras activations that are not elementwise non-linearities of a hidden layer.
-_NOT_SLOTS = ("linear", "softmax", "log_softmax", "sparsemax")
 
-
-def activation_curves(model):
+def activation_curves(model: keras.Model) -> list[np.ndarray]:
     """Present values of every activation layer of a model on `GRID`.
 
     Those are the layers that can `evaluate` themselves (all of `keras_actfn.layers`) and
@@ -25,9 +24,12 @@ def activation_curves(model):
         (401, channels, …) for layers with parameters of their own for each channel.
     """
     curves = []
-    for layer in model._flatten_layers(include_self=False):
+    for layer in graph.nested(model)[1:]:
         if isinstance(layer, keras.layers.Activation):
-            if getattr(layer.activation, "__name__", "") in _NOT_SLOTS:
+            if (
+                activations.is_elementwise(layer) is False
+                or activations.layer_name(layer) == "linear"
+            ):
                 continue
             values = keras.ops.convert_to_numpy(layer(keras.ops.convert_to_tensor(GRID, "float32")))
         elif callable(getattr(layer, "evaluate", None)) and not isinstance(layer, keras.Model):

@@ -6,10 +6,10 @@ operation (a layer, a model, or a bare `keras.ops` function) on symbolic tensors
 """
 
 import keras
-from keras.src.models.functional import Functional, functional_like_constructor
-from keras.src.models.sequential import Sequential
 
-__all__ = ["Functional", "Sequential", "functional_like_constructor"]
+from ._keras import Functional
+
+Sequential = keras.Sequential
 
 
 def is_container(operation):
@@ -37,6 +37,16 @@ def nodes(container):
         return []
     by_depth = graph._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def operation_of(tensor):
+    """The operation that gives a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def calls_of(operation):
+    """The nodes of an operation, those of other models included."""
+    return list(operation._inbound_nodes)
 
 
 def sublayers(layer):

@@ -16,6 +16,7 @@ from keras import ops
 
 from .. import backend
 from ..layers import LearnableActivation
+from .taps import intercepted
 
 
 def find_layers(model, kind=LearnableActivation, layers=None) -> list:
@@ -58,22 +59,16 @@ def label_names(layers) -> list[str]:
 def _recorded(layers):
     """Within this context, the inputs of every call of each layer are kept in lists."""
     records = [[] for _ in layers]
-    originals = [layer.call for layer in layers]
 
-    def tapped(call, record):
-        def recording_call(inputs, *args, **kwargs):
+    def recording(record):
+        def function(call, inputs, *args, **kwargs):
             record.append(inputs)
             return call(inputs, *args, **kwargs)
 
-        return recording_call
+        return function
 
-    try:
-        for layer, call, record in zip(layers, originals, records, strict=True):
-            object.__setattr__(layer, "call", tapped(call, record))
+    with intercepted((layer, recording(r)) for layer, r in zip(layers, records, strict=True)):
         yield records
-    finally:
-        for layer in layers:
-            object.__delattr__(layer, "call")
 
 
 def unit_view(layer, x):

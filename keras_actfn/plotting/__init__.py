@@ -1,5 +1,6 @@
 """Figures: typed data first (`data`), drawing second. Drawing needs matplotlib."""
 
+from .compiled import draw_compiled_site
 from .curves import draw_learned_curves, draw_training_curves, save_figure
 from .data import LearnedCurve, TrainingCurve, learned_curves, training_curves
 from .functions import FunctionCurve, draw_function, function_curve
@@ -22,6 +23,7 @@ __all__ = [
     "spectrum_figure",
     "LearnedCurve",
     "TrainingCurve",
+    "draw_compiled_site",
     "draw_function",
     "draw_learned_curves",
     "draw_training_curves",

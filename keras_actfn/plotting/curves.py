@@ -1,8 +1,16 @@
 """Figures of a comparison: the activations it learned and the course of its training."""
 
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from .._files import replacing
 from .._optional import require
 from .data import QUANTITIES, learned_curves, training_curves
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 _PANEL = 3.2  # inches
 
@@ -66,8 +74,50 @@ def draw_training_curves(comparison):
     return figure
 
 
-def save_figure(figure, path):
-    """Write a figure as PNG, all or nothing; returns `path`."""
+#: Endings of the pictures that `save_figure` writes, and what such a file begins with.
+PICTURES = {
+    ".png": (b"\x89PNG",),
+    ".pdf": (b"%PDF",),
+    ".svg": (b"<?xml", b"<svg"),
+    ".jpg": (b"\xff\xd8",),
+    ".jpeg": (b"\xff\xd8",),
+}
+
+
+def check_picture(path: str | os.PathLike) -> Path:
+    """Return the path of a picture to write, which replaces nothing but a picture.
+
+    Raises:
+        ValueError: If its ending is not in `PICTURES`, or a file is there that is no picture.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(
+            f"A picture's file ends in {', '.join(PICTURES)}. Received: {path}. Choose such a name."
+        )
+    if path.exists():
+        with contextlib.suppress(IsADirectoryError), open(path, "rb") as file:
+            start = file.read(8)
+            if not start or start.startswith(PICTURES[path.suffix.lower()]):
+                return path
+        raise ValueError(
+            f"A picture replaces nothing but a picture. Received: {path}, which holds something "
+            "else. Choose another name."
+        )
+    return path
+
+
+def save_figure(figure: "matplotlib.figure.Figure", path: str | os.PathLike) -> Path:
+    """Write a figure, all or nothing, and return its path.
+
+    Args:
+        figure: A Matplotlib figure.
+        path: The file; its ending, one of `PICTURES`, is the format.
+
+    Raises:
+        ValueError: See `check_picture`.
+    """
+    path = check_picture(path)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
     return path

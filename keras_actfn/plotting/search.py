@@ -14,8 +14,8 @@ class SearchProgress:
     """Values in the order of evaluation.
 
     Attributes:
-        values: Value of each evaluation, `(evaluations,)`.
-        best: The best so far, `(evaluations,)`.
+        values: Value of each evaluation, `(evaluations,)`; NaN for those that failed.
+        best: The best so far of those that ended, `(evaluations,)`; NaN before the first.
         baseline: Whether each is one of the functions that the search began with.
     """
 
@@ -31,7 +31,7 @@ class SearchMap:
     Attributes:
         coordinates: All candidates, `(candidates, 2)`.
         evaluated: Rows of those evaluated.
-        values: Their values.
+        values: Their values; NaN for those that failed.
         labels: Their expressions.
     """
 
@@ -45,16 +45,17 @@ def search_progress(rows):
     """A `SearchProgress` of the rows of `ActivationSearch.table()`, by number of the trial."""
     rows = sorted(rows, key=lambda row: row.number)
     values = np.array([row.value for row in rows], float)
-    best = np.maximum.accumulate(values) if len(values) else values
+    ended = np.where([row.pruned for row in rows], np.nan, values) if rows else values
+    best = np.fmax.accumulate(ended)
     return SearchProgress(values, best, np.array([row.baseline for row in rows], bool))
 
 
 def search_map(search):
     """A `SearchMap` of an `ActivationSearch`; evaluated functions without a place are left out."""
-    ids = {int(number): row for row, number in enumerate(search.candidates.ids)}
+    ids = {int(number): row for row, number in enumerate(search.chooser.ids)}
     rows = [row for row in search.table() if row.candidate in ids]
     return SearchMap(
-        search.candidates.features.coordinates,
+        search.chooser.features.places(),
         np.array([ids[row.candidate] for row in rows], int),
         np.array([row.value for row in rows], float),
         tuple(row.expression for row in rows),
@@ -80,7 +81,7 @@ def search_figures(search, top=9):
         "functions": draw_functions(
             [
                 (function_curve(function), row.value)
-                for row in rows[:top]
+                for row in [row for row in rows if not row.diverged][:top]
                 for function in functions_of(row.expression)
             ]
         ),
@@ -95,6 +96,18 @@ def draw_search_progress(progress):
     for flag, marker, label in ((True, "s", "baselines"), (False, "o", "suggested")):
         chosen = progress.baseline == flag
         axes.plot(number[chosen], progress.values[chosen], marker, markersize=4, label=label)
+    failed = np.isnan(progress.values)
+    if failed.any():
+        bottom = np.full(failed.sum(), 0.02)
+        axes.plot(
+            number[failed],
+            bottom,
+            "x",
+            color="0.5",
+            markersize=4,
+            label="failed",
+            transform=axes.get_xaxis_transform(),
+        )
     axes.step(number, progress.best, where="post", color="0.3", linewidth=1, label="best so far")
     axes.set_xlabel("evaluation")
     axes.set_ylabel("validation metric")
@@ -110,14 +123,17 @@ def draw_search_map(placed, labelled=3):
     axes.scatter(*placed.coordinates.T, s=5, color="0.8", linewidths=0)
     if len(placed.evaluated):
         x, y = placed.coordinates[placed.evaluated].T
+        failed = np.isnan(placed.values)
+        axes.scatter(x[failed], y[failed], s=20, marker="x", color="0.4", lw=0.8)
         drawn = axes.scatter(x, y, c=placed.values, s=28, cmap="viridis", edgecolors="0.3", lw=0.4)
         figure.colorbar(drawn, ax=axes, label="validation metric")
-        best = np.argsort(-placed.values, kind="stable")[:labelled]
+        best = np.argsort(-placed.values, kind="stable")[: min(labelled, np.sum(~failed))]
         for rank, i in enumerate(best, start=1):
             # The best often lie together: a number beside each, their formulas below.
             axes.annotate(str(rank), (x[i], y[i]), xytext=(4, 4), textcoords="offset points")
             axes.plot([], [], " ", marker=f"${rank}$", color="0.2", label=placed.labels[i])
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8)
+        if len(best):
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     return figure
@@ -130,8 +146,8 @@ def draw_functions(curves, extent=6.0):
         curves: Pairs of a `FunctionCurve` and a value.
         extent: Function values beyond ± this are cut off.
     """
-    columns = min(3, len(curves))
-    rows = -(-len(curves) // columns)
+    columns = max(1, min(3, len(curves)))
+    rows = max(1, -(-len(curves) // columns))
     figure = _figure(2.3 * columns, 2.0 * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, (curve, value) in zip(grid.flat, curves, strict=False):

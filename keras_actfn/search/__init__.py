@@ -5,9 +5,9 @@
 
 from .bench.published import ActBench, fashion_mnist_bench, load_act_bench
 from .embedding import EMBEDDINGS
-from .evaluating import PRUNERS
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
+from .pruning import PRUNERS
 from .results import BestActivation, SearchRow
 from .surrogate import REGRESSORS
 

@@ -23,7 +23,13 @@ import os
 import socket
 import threading
 import time
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
 
 #: Seconds for which a lease is valid; it is renewed three times in this period. Clocks of
 #: machines that share a storage must agree to within a part of it.
@@ -32,8 +38,12 @@ LEASE_SECONDS = 120.0
 #: Name of the trials' parameter, an integer.
 CANDIDATE = "candidate"
 
+#: User attribute of a trial: true if its function was evaluated and failed. Such a trial has
+#: Optuna's state FAIL and no value, so that no number stands for a failure.
+DIVERGED = "diverged"
 
-def identity():
+
+def identity() -> dict[str, str | int]:
     """What tells this process from others: the machine's boot, the process space, the number."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):  # Linux
@@ -42,7 +52,7 @@ def identity():
     return {"machine": "/".join(parts), "process": os.getpid()}
 
 
-def is_alive(trial, now=None):
+def is_alive(trial: "optuna.trial.FrozenTrial", now: float | None = None) -> bool:
     """Whether the worker of a running trial can still be at work.
 
     Args:
@@ -51,7 +61,7 @@ def is_alive(trial, now=None):
     """
     now = time.time() if now is None else now
     lease = trial.user_attrs.get("lease")
-    if lease is None:  # killed between the trial's making and its lease, or not yet there
+    if lease is None:  # enqueued by another program and taken just now, or its worker was killed
         return now - trial.datetime_start.timestamp() < LEASE_SECONDS
     here = identity()
     if lease["machine"] == here["machine"] and not _process_exists(lease["process"]):
@@ -60,16 +70,39 @@ def is_alive(trial, now=None):
 
 
 def _process_exists(number):
+    """Whether a process runs; one that has ended does not, though its parent has not yet looked."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
     except OSError:
         pass
+    with contextlib.suppress(OSError, IndexError):  # Linux: "number (name) state …"
+        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        return text.rpartition(")")[2].split()[0] not in ("Z", "X")
     return True
 
 
-def release_expired(study):
+def ask(study: "optuna.Study") -> "optuna.Trial":
+    """Begin a trial that has its lease from the start, whenever this process is killed.
+
+    A trial that waits in the study's queue (`study.enqueue_trial`) is taken first.
+    """
+    import optuna
+
+    states = optuna.trial.TrialState
+    if study.get_trials(deepcopy=False, states=(states.WAITING,)):
+        return study.ask()
+    token = uuid.uuid4().hex
+    lease = {**identity(), "until": time.time() + LEASE_SECONDS, "token": token}
+    study.add_trial(optuna.create_trial(state=states.RUNNING, user_attrs={"lease": lease}))
+    for trial in reversed(study.get_trials(deepcopy=False, states=(states.RUNNING,))):
+        if trial.user_attrs.get("lease", {}).get("token") == token:
+            return optuna.Trial(study, trial._trial_id)
+    raise RuntimeError("A trial that was just begun is not in the study: another program ended it.")
+
+
+def release_expired(study: "optuna.Study") -> int:
     """Fail the running trials whose worker is gone; their functions are free again.
 
     Returns:
@@ -89,31 +122,45 @@ def release_expired(study):
     return count
 
 
-def evaluated():
-    """The states of a trial whose function was evaluated: to the end, or until a pruner's stop."""
+def is_evaluated(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Whether a trial's function was evaluated: to the end, until a pruner's stop, or in vain."""
     from optuna.trial import TrialState
 
-    return TrialState.COMPLETE, TrialState.PRUNED
+    if trial.state == TrialState.FAIL:
+        return has_failed(trial)
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def in_use(trials):
+def has_failed(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Whether the evaluation of a trial's function failed; it is not made again."""
+    from optuna.trial import TrialState
+
+    return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(DIVERGED))
+
+
+def in_use(trials: Iterable["optuna.trial.FrozenTrial"]) -> list["optuna.trial.FrozenTrial"]:
     """The trials that hold a function: evaluated ones, and running ones whose worker lives."""
     from optuna.trial import TrialState
 
     return [
         trial
         for trial in trials
-        if trial.state in evaluated() or (trial.state == TrialState.RUNNING and is_alive(trial))
+        if is_evaluated(trial) or (trial.state == TrialState.RUNNING and is_alive(trial))
     ]
 
 
-def confirm(study, trial, evaluations=None, wait=0.05):
+def confirm(
+    study: "optuna.Study",
+    trial: "optuna.Trial",
+    evaluations: int | None = None,
+    wait: float = 0.05,
+) -> bool:
     """Confirm an announced trial, or tell that it must yield.
 
     Args:
         study: The study.
         trial: An `optuna.Trial` whose parameter `candidate` is set.
-        evaluations: How many evaluations the study shall have: a trial with so many others
+        evaluations: How many evaluations the study has in the end: a trial with this many others
             of lower number before it yields. None for any number.
         wait: Seconds between two looks at an undecided rival.
 
@@ -132,9 +179,7 @@ def confirm(study, trial, evaluations=None, wait=0.05):
             return False
         rivals = [other for other in others if other.params.get(CANDIDATE) == candidate]
         if any(
-            other.state in evaluated()
-            or other.user_attrs.get("confirmed")
-            or other.number < trial.number
+            is_evaluated(other) or other.user_attrs.get("confirmed") or other.number < trial.number
             for other in rivals
         ):
             return False
@@ -158,7 +203,7 @@ class Lease:
     ```
     """
 
-    def __init__(self, trial, seconds=LEASE_SECONDS):
+    def __init__(self, trial: "optuna.Trial", seconds: float = LEASE_SECONDS) -> None:
         self._trial = trial
         self._seconds = seconds
         self._stop = threading.Event()

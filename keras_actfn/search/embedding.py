@@ -18,10 +18,12 @@ Accuracies do not enter, so an embedding lasts until features of new candidates 
 The same seed gives the same coordinates on one machine, not across machines.
 """
 
+import os
 import warnings
 
 import numpy as np
 
+from .._files import DamagedFile, read_npz, warn_made_again
 from .._optional import require
 
 #: Neighbours of each candidate in the graph of outputs and in that of spectra, and UMAP's
@@ -89,6 +91,29 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
             f"{int((~np.isfinite(coordinates).all(1)).sum())} candidates. Use method='pca'."
         )
     return np.asarray(coordinates, "float64")
+
+
+def read_coordinates(path: str | os.PathLike, candidates: int) -> np.ndarray | None:
+    """Read the coordinates of an embedding that was kept as the array `coordinates` of an npz file.
+
+    Args:
+        path: The file.
+        candidates: Number of rows that they have.
+
+    Returns:
+        (candidates, 2). None, so that they are made again, if there is no file, or with a
+        warning if it is damaged.
+    """
+    try:
+        arrays = read_npz(path, "Delete it.")
+        if [array.shape for array in arrays.values()] != [(candidates, 2)]:
+            raise DamagedFile(path, f"it holds no coordinates of {candidates} candidates", "")
+    except FileNotFoundError:
+        return None
+    except DamagedFile as error:
+        warn_made_again(error)
+        return None
+    return arrays["coordinates"]
 
 
 def prepare_outputs(outputs):

@@ -2,65 +2,33 @@
 
 import contextlib
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .._optional import require
-from ..expressions import nearest
+from .._secrets import masked
 from . import claims
 
-#: Optuna's pruners by name. They stop a training that is behind others after the same epoch: worse
-#: than the median of those that ended (five at least), or not in the best quarter of all after
-#: epochs 1, 4, 16, …
-PRUNERS = {
-    "median": lambda pruners: pruners.MedianPruner(),
-    "halving": lambda pruners: pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4),
-}
+if TYPE_CHECKING:
+    import optuna
 
 
-def get_pruner(spec, epochs=None):
-    """A pruner from its name, an Optuna pruner, or None.
-
-    Args:
-        spec: A name in `PRUNERS`, an `optuna.pruners.BasePruner`, or None.
-        epochs: Epochs of a training, or None if that is not known.
-
-    Raises:
-        ValueError: If no pruner has the name, it is none, or there is one epoch only.
-    """
-    if spec is None:
-        return None
-    pruners = require("optuna", extra="search").pruners
-    if epochs == 1:
-        raise ValueError(
-            "A pruner stops trainings after an epoch that is not the last. Received: epochs=1. "
-            "Use more epochs, or no pruner."
-        )
-    if isinstance(spec, pruners.BasePruner):
-        return spec
-    if spec not in PRUNERS:
-        hint = nearest(str(spec), PRUNERS)
-        raise ValueError(
-            f"A pruner is one of {', '.join(PRUNERS)}, or an Optuna pruner. Received: "
-            f"{spec!r}. {hint}".rstrip()
-        )
-    return PRUNERS[spec](pruners)
-
-
-def evaluate_next(study, pool, objective, evaluations):
+def evaluate_next(study: "optuna.Study", pool, objective: Callable, evaluations: int) -> None:
     """Claim the function that the study's sampler chooses and evaluate it, or yield to a worker.
 
     An evaluation that the study's pruner stops counts, with the last value that was reported.
+    One that fails counts without a value: its trial has the state FAIL and `claims.DIVERGED`.
 
     Args:
         study: An Optuna study.
         pool: A `Pool`.
         objective: Function of an expression's text that returns an `Evaluation`; of `report` as
             well, if the study has a pruner.
-        evaluations: How many evaluations the study shall have.
+        evaluations: How many evaluations the study has in the end.
     """
     import optuna
 
     states = optuna.trial.TrialState
-    trial = study.ask()
+    trial = claims.ask(study)
     try:
         with claims.Lease(trial):
             number = trial.suggest_int(claims.CANDIDATE, 0, len(pool) - 1)
@@ -72,18 +40,20 @@ def evaluate_next(study, pool, objective, evaluations):
                 return
             evaluation = _evaluate(objective, expression, trial)
             if evaluation is not None:
-                details = {**evaluation.details, "diverged": evaluation.diverged}
+                details = {**evaluation.details, claims.DIVERGED: evaluation.diverged}
                 for name, value in details.items():
                     trial.set_user_attr(name, value)
         if evaluation is None:
             _record(study, trial, state=states.PRUNED)
+        elif evaluation.diverged:
+            _record(study, trial, state=states.FAIL)
         else:
             _record(study, trial, evaluation.value)
     except optuna.exceptions.UpdateFinishedTrialError:
         return  # the lease had expired and another worker ended the trial
     except BaseException as error:
         with contextlib.suppress(Exception):
-            trial.set_user_attr("ended", f"{type(error).__name__}: {error}"[:500])
+            trial.set_user_attr("ended", masked(f"{type(error).__name__}: {error}")[:500])
             study.tell(trial, state=states.FAIL)
         raise
 

@@ -9,25 +9,33 @@
         reasons        text (invalid functions,)
 
 A shard appears under its name by one rename. What a killed process leaves under another name
-is ignored. Of two results for one function, the first in the order of the names counts.
+is ignored. Of two results for one function, the first in the order of the names counts. A shard
+whose checksums differ is left out, so that its functions are probed again.
 """
 
 import dataclasses
-import io
 import json
+import os
 import uuid
-import warnings
-import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from .._files import write_file, write_json
-from ..fisher.spectrum import HIGH, LOW, PARAMETERS_PER_BIN
+from .._files import (
+    DamagedFile,
+    read_json,
+    read_npz,
+    warn_made_again,
+    write_json,
+    write_npz,
+)
+from ..fisher.spectrum import PARAMETERS_PER_BIN, bin_weights
 
 FORMAT = "keras-actfn features"
 VERSION = 1
+_REMEDY = "Delete it."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,24 +72,19 @@ class Features:
     invalid: dict[int, str]
 
     @property
-    def weights(self):
+    def weights(self) -> np.ndarray:
         """Factors that make the Manhattan distance of two rows the paper's Eq. 2, (bins,).
 
         A layer of |θ| weights has ⌊|θ| / 100⌋ bins of equal width from −100 to 100; each counts
         with the width over |θ|.
         """
-        bins = [parameters // PARAMETERS_PER_BIN for parameters in self.parameters]
-        widths = [
-            (HIGH - LOW) / count / parameters if count else 0.0
-            for count, parameters in zip(bins, self.parameters, strict=True)
-        ]
-        return np.repeat(widths, bins).astype(np.float64)
+        return bin_weights(self.parameters)
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Numbers of functions: `probed`, `valid`, `invalid`."""
         return _counts(len(self.ids), len(self.invalid))
 
-    def reasons(self):
+    def reasons(self) -> dict[str, int]:
         """Numbers of invalid functions by the reason, the most frequent first."""
         return dict(Counter(self.invalid.values()).most_common())
 
@@ -104,17 +107,18 @@ class FeatureStore:
     ```
     """
 
-    def __init__(self, folder, key):
+    def __init__(self, folder: str | os.PathLike, key: dict) -> None:
         self.folder = Path(folder)
         self.key = json.loads(json.dumps(key))
         self._shards = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "manifest.json"
         if not path.exists():
-            write_json(path, {"format": FORMAT, "version": VERSION, "key": self.key})
+            manifest = {"format": FORMAT, "version": VERSION, "key": self.key}
+            write_json(path, manifest, checked=True)
         self._check(path)
 
-    def append(self, results):
+    def append(self, results: Iterable[ProbeResult]) -> None:
         """Write results as one shard, whole or not at all.
 
         Args:
@@ -131,28 +135,26 @@ class FeatureStore:
         self._refresh()
         self._sizes(*(tuple(result.parameters) for result in valid))
         cdfs = [result.cdf for result in valid]
-        content = io.BytesIO()
-        np.savez_compressed(
-            content,
+        write_npz(
+            self.folder / f"shard-{uuid.uuid4().hex}.npz",
             ids=np.array([result.id for result in valid], np.int64),
             cdfs=np.array(cdfs, np.float32) if cdfs else np.zeros((0, 0), np.float32),
             parameters=np.array(valid[0].parameters if valid else (), np.int64),
             invalid=np.array([result.id for result in invalid], np.int64),
             reasons=np.array([result.reason for result in invalid], str),
         )
-        write_file(self.folder / f"shard-{uuid.uuid4().hex}.npz", content.getvalue())
 
-    def ids(self):
+    def ids(self) -> set[int]:
         """The set of the numbers of all probed functions, valid or not."""
         valid, invalid = self._merged()
         return {*valid, *invalid}
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Numbers of functions: `probed`, `valid`, `invalid`."""
         valid, invalid = self._merged()
         return _counts(len(valid), len(invalid))
 
-    def load(self):
+    def load(self) -> Features:
         """Read everything, as `Features`.
 
         Raises:
@@ -169,8 +171,7 @@ class FeatureStore:
             rows_of.setdefault(path, []).append((target, row))
         for path, pairs in rows_of.items():
             targets, rows = np.array(pairs).T
-            with np.load(path, allow_pickle=False) as file:
-                cdfs[targets] = file["cdfs"][rows]
+            cdfs[targets] = read_npz(path, _REMEDY)["cdfs"][rows]
         return Features(ids, cdfs, parameters, invalid)
 
     def _merged(self):
@@ -200,15 +201,16 @@ class FeatureStore:
         return next(iter(sizes), ())
 
     def _check(self, path):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest.get("format") != FORMAT or manifest["version"] > VERSION:
+        manifest = read_json(path, "Delete the folder to compute the spectra again.")
+        if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
             raise ValueError(
                 "A folder of features has a manifest of this format and version "
-                f"{VERSION} or earlier. Received: {path}, {manifest.get('format')!r} of version "
+                f"{VERSION}. Received: {path}, {manifest.get('format')!r} of version "
                 f"{manifest.get('version')}. Choose another folder, or install a newer keras-actfn."
             )
-        found = manifest["key"]
+        found = manifest.get("key")
         if found != self.key:
+            found = found if isinstance(found, dict) else {}
             names = [n for n in {**found, **self.key} if found.get(n) != self.key.get(n)]
             differences = "; ".join(
                 f"{n}={self.key.get(n)!r} where the folder has {found.get(n)!r}" for n in names
@@ -237,18 +239,26 @@ class _Shard:
 
     @classmethod
     def read(cls, path):
+        """The shard, all of it checked; an empty one, with a warning, if it is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                ids, invalid, reasons = file["ids"], file["invalid"], file["reasons"]
-                return cls(ids, tuple(file["parameters"].tolist()), invalid, reasons)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            warnings.warn(
-                f"{path} cannot be read ({error}) and is left out; its functions are probed again. "
-                "Delete it.",
-                stacklevel=4,
-            )
-            none = np.zeros(0, np.int64)
-            return cls(none, (), none, none)
+            return cls._checked(read_npz(path, _REMEDY))
+        except DamagedFile as error:
+            damaged = error
+        except (KeyError, TypeError, ValueError) as error:
+            damaged = DamagedFile(path, f"it is not a shard ({error})", _REMEDY)
+        warn_made_again(damaged, _REMEDY, stacklevel=5)
+        none = np.zeros(0, np.int64)
+        return cls(none, (), none, none)
+
+    @classmethod
+    def _checked(cls, arrays):
+        ids, invalid, reasons = arrays["ids"], arrays["invalid"], arrays["reasons"]
+        parameters = tuple(arrays["parameters"].tolist())
+        bins = sum(count // PARAMETERS_PER_BIN for count in parameters)
+        expected = (len(ids), bins) if len(ids) else (0, 0)
+        if arrays["cdfs"].shape != expected or len(invalid) != len(reasons):
+            raise ValueError("its arrays do not belong together")
+        return cls(ids, parameters, invalid, reasons)
 
 
 def _counts(valid, invalid):

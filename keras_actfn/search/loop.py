@@ -17,20 +17,29 @@ from pathlib import Path
 
 from .._progress import Progress
 from ..models.seeds import seeds_drawn_from
-from ..training.fingerprints import data_fingerprint, model_fingerprint
-from . import claims
-from .candidates import Candidates
-from .evaluating import evaluate_next, get_pruner
+from ..training.fingerprints import model_fingerprint
+from . import claims, disk
+from .chooser import Chooser
+from .evaluating import evaluate_next
 from .feature_store import FeatureStore
 from .objective import TrainingObjective, images_to_probe, objective_of
 from .pool import Pool
-from .probing import check_builder, probe_many
+from .probe import Probe
+from .probing import probe_many
+from .pruning import get_pruner
+from .record import about, default_mode, study_name
 from .results import BestActivation, SearchRow
-from .storage import folder_of, open_storage, open_study
+from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import TandemBuilder, TandemPool
 
 #: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
 BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
+
+#: How many functions are probed where nobody asked for a number.
+DEFAULT_PROBES = 200
+
+#: Key of the study's user attribute with the number of functions that `probe` was asked for.
+PROBES = "probes"
 
 
 class ActivationSearch:
@@ -45,21 +54,25 @@ class ActivationSearch:
         space: A `keras_actfn.expressions.SearchSpace`, or its `UniqueFunctions`.
         storage: A file `….db` (SQLite) or `….log` (journal), an Optuna URL or storage; None
             for a file in `runs/search`.
-        study: Name of the Optuna study.
+        study: Name of the Optuna study. None: of the model, the data, the space, and a key of all
+            that decides a value, so that searches that differ in anything do not meet.
         output: Folder of what is not in the storage: spectra, embedding, pictures. None: next
             to the storage's file. Workers of one study need the same folder.
         probe_data: Images to compute spectra on, if an objective is given; else the first
             `probe_images` of a balanced draw from the training images.
         probe_images: Number of images a spectrum is computed on.
-        probes: How many functions `run` probes first if `probe` was not called.
+        probes: How many functions `run` probes first, at least. None: as many as `probe` was asked
+            for in this study, or 200 if it was not called.
+        mode: How spectra are computed, a mode of `keras_actfn.fisher.fisher_spectrum`. None:
+            `"sampled"` for a model whose output has positions, (batch, positions, classes), since
+            exact ones would take minutes a function there; `"exact"` for all others.
         regressor: A name of `keras_actfn.search.REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `keras_actfn.search.EMBEDDINGS`.
         baselines: Functions to evaluate first.
         groups: Number of groups of places in the model that get a function each. With two or
-            more, `build_model` takes so many activations, and a candidate is a tuple of functions.
+            more, `build_model` takes as many activations, and a candidate is a tuple of functions.
         seed: Seed of initial weights, of which functions are probed, of the embedding and of
             the regressor.
-        failure: The value of a failed evaluation where an objective is given.
         pruner: What stops a training early that is behind others: a name of
             `keras_actfn.search.PRUNERS`, an Optuna pruner, or None. With one, an objective is
             called with `report` as well, a function of a step and the value after it.
@@ -95,17 +108,17 @@ class ActivationSearch:
         space,
         *,
         storage=None,
-        study="activation-search",
+        study=None,
         output=None,
         probe_data=None,
         probe_images=128,
-        probes=200,
+        probes=None,
+        mode=None,
         regressor="knr",
         embedding="union",
         baselines=BASELINES,
         groups=1,
         seed=0,
-        failure=0.0,
         pruner=None,
         progress=False,
         **training,
@@ -116,60 +129,66 @@ class ActivationSearch:
             )
         if groups != 1:
             build_model = TandemBuilder(build_model, groups)
-        self.build_model = build_model
-        self.objective = objective_of(build_model, objective_or_data, seed, failure, training)
+        self.objective = objective_of(build_model, objective_or_data, seed, training)
         self.seed = seed
         self.probes = probes
         self.baselines = tuple(baselines)
         self.progress = progress
-        if storage is None:
-            storage = Path("runs/search") / f"{study}.db"
-        self.output = Path(output) if output is not None else folder_of(storage, study)
-        self.output.mkdir(parents=True, exist_ok=True)
-        unique = space
-        if hasattr(space, "unique"):
-            unique = space.unique(path=self.output / "functions")
-        self.pool = Pool(unique, extra=self.baselines)
-        if groups != 1:
-            self.pool = TandemPool(self.pool, groups)
-        self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
-        self._probe_x, self._probe_y = images_to_probe(
-            self.objective, probe_data, probe_images, seed
-        )
-        # Spectra are those of the network that is trained: as the recipe starts it.
-        trained = isinstance(self.objective, TrainingObjective)
-        self._autoinit = trained and self.objective.training["recipe"].autoinit
         with seeds_drawn_from(seed):
-            model = model_fingerprint(build_model("relu"))[:20]
+            model = build_model("relu")
+        of_space = space if hasattr(space, "unique") else space.space
         record = {
-            "space": unique.space.hash[:20],
+            "space": of_space.hash[:20],
             "baselines": list(self.baselines),
-            "model": model,
+            "model": model_fingerprint(model)[:20],
             "seed": seed,
             "groups": groups,
             "pruner": pruner if isinstance(pruner, str | None) else type(pruner).__name__,
             **self.objective.settings(),
         }
         stops = get_pruner(pruner, record.get("epochs"))
-        probed_with = {
-            "space": record["space"],
-            "baselines": record["baselines"],
-            "model": model,
-            "seed": seed,
-            "batch": data_fingerprint(self._probe_x)[:20],
-            "groups": groups,
-            "mode": "exact",
-            "autoinit": self._autoinit,
-        }
-        self.store = FeatureStore(self.output / "features", probed_with)
-        self.candidates = Candidates(
+        x, y = images_to_probe(self.objective, probe_data, probe_images, seed)
+        # Spectra are those of the network that is trained: as the recipe starts it.
+        trained = isinstance(self.objective, TrainingObjective)
+        self._probe = Probe(
+            build_model,
+            x,
+            y,
+            seed=seed,
+            mode=default_mode(model) if mode is None else mode,
+            autoinit=trained and self.objective.setup.recipe.autoinit,
+        )
+        self.about = about(model, objective_or_data, self.objective, of_space, self._probe.mode)
+        key = self._probe.key(record)
+        study = study_name(self.about, {**record, **key}) if study is None else study
+        #: The storage as it was given, or the file that was chosen.
+        self.storage = Path("runs/search") / f"{study}.db" if storage is None else storage
+        self.output = Path(output) if output is not None else folder_of(self.storage, study)
+        with disk.named(self._place()):
+            self.study = open_study(
+                open_storage(self.storage), study, record, pruner=stops, about=self.about
+            )
+        with disk.named(self.output):
+            self.output.mkdir(parents=True, exist_ok=True)
+            unique = (
+                space if of_space is not space else space.unique(path=self.output / "functions")
+            )
+            self.pool = Pool(unique, extra=self.baselines)
+            if groups != 1:
+                self.pool = TandemPool(self.pool, groups)
+            self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
+            self.store = FeatureStore(self.output / "features", key)
+        self.chooser = Chooser(
             self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
         )
-        self.study = open_study(
-            open_storage(storage), study, record, self.candidates.sampler(), stops
-        )
+        self.study.sampler = self.chooser.sampler()
 
-    def probe(self, n, workers=1):
+    def _place(self):
+        """A place on the disk that evaluations are written to."""
+        local = isinstance(self.storage, Path | str) and not is_url(self.storage)
+        return self.storage if local else self.output
+
+    def probe(self, n: int, workers: int = 1) -> dict[str, int]:
         """Compute the Fisher spectra of functions at initialisation, so that they can be found.
 
         Functions are drawn from all valid ones of the space, always in the same order; those
@@ -186,37 +205,45 @@ class ActivationSearch:
             ValueError: If the space has no function with finite outputs, or `build_model`
                 gives the same network for different activations.
         """
-        drawn = self.pool.draw(n, self.seed, without=self.baseline_ids)
-        if n and not drawn:
+        with disk.named(self.output):
+            if n > self._asked():
+                # Written first: after a kill it is known what was asked for.
+                self.study.set_user_attr(PROBES, n)
+            return self._probe_functions(n, workers)
+
+    def _asked(self):
+        """How many functions `probe` was asked for so far, in this process or another."""
+        return self.study.user_attrs.get(PROBES, -1)
+
+    def unprobed(self) -> list[int]:
+        """Numbers of the functions that were to be probed and are not yet."""
+        present = self.store.ids()
+        return [i for i in self._wanted(max(self._asked(), 0)) if i not in present]
+
+    def _wanted(self, n):
+        return [*self.baseline_ids, *self.pool.draw(n, self.seed, without=self.baseline_ids)]
+
+    def _probe_functions(self, n, workers):
+        wanted = self._wanted(n)
+        if n and len(wanted) == len(self.baseline_ids):
             raise ValueError(
                 "A search needs functions with finite outputs. The space has none: use another."
             )
-        wanted = [*self.baseline_ids, *drawn]
         present = self.store.ids()
         missing = [i for i in wanted if i not in present]
         if missing and not present:
-            check_builder(
-                self.build_model,
-                self._probe_x,
-                self._probe_y,
-                seed=self.seed,
-                autoinit=self._autoinit,
-            )
+            self._probe.check()
         if missing:
             with Progress(len(missing), self.progress, title="Fisher spectra") as bar:
                 probe_many(
-                    self.build_model,
+                    self._probe,
                     self.pool,
                     missing,
-                    self._probe_x,
-                    self._probe_y,
                     self.store,
-                    seed=self.seed,
-                    autoinit=self._autoinit,
                     workers=workers,
                     progress=lambda *_: bar.advance(),
                 )
-            self.candidates.refresh()
+            self.chooser.refresh()
         return self.store.counts()
 
     def suggest(self):
@@ -225,17 +252,18 @@ class ActivationSearch:
         Raises:
             ValueError: If no candidate is left.
         """
-        return self.pool.expression(self.candidates.choose_for(self.study))
+        return self.pool.expression(self.chooser.choose_for(self.study))
 
-    def run(self, evaluations, workers=1):
-        """Evaluate functions until the study has so many evaluations.
+    def run(self, evaluations: int, workers: int = 1) -> BestActivation | None:
+        """Evaluate functions until the study has this many evaluations.
 
-        Evaluations of other processes on the same study count. Interrupted or killed, a later
-        call goes on; a function whose evaluation was cut off is evaluated again.
+        Spectra that were asked for and are not there yet are computed first. Evaluations of other
+        processes on the same study count. Interrupted or killed, a later call goes on; a function
+        whose evaluation was cut off is evaluated again.
 
         Args:
             evaluations: Number of evaluations that the study has in the end, baselines included.
-            workers: Processes for the spectra, where `probe` was not called.
+            workers: Processes for the spectra that are not there yet.
 
         Returns:
             `best`.
@@ -245,9 +273,12 @@ class ActivationSearch:
         """
         if evaluations < 1:
             raise ValueError(f"evaluations is a positive number. Received: {evaluations}.")
-        if not set(self.baseline_ids) <= self.store.ids():
-            self.probe(self.probes, workers)
-        with Progress(evaluations, self.progress, title="evaluations") as bar:
+        asked = max(self._asked(), -1 if self.probes is None else self.probes)
+        self.probe(asked if asked >= 0 else DEFAULT_PROBES, workers)
+        with (
+            disk.named(self._place()),
+            Progress(evaluations, self.progress, title="evaluations") as bar,
+        ):
             while True:
                 claims.release_expired(self.study)
                 finished = len(self._finished())
@@ -257,18 +288,21 @@ class ActivationSearch:
                 if len(claims.in_use(self.study.get_trials(deepcopy=False))) >= evaluations:
                     time.sleep(0.5)  # others are evaluating the last ones
                     continue
-                if not self.candidates.left(self.study):
+                if not self.chooser.left(self.study):
                     raise ValueError(self._nothing_left(finished, evaluations))
                 evaluate_next(self.study, self.pool, self.objective, evaluations)
         return self.best
 
     def _finished(self):
-        trials = self.study.get_trials(deepcopy=False, states=claims.evaluated())
-        return [trial for trial in trials if claims.CANDIDATE in trial.params]
+        return [
+            trial
+            for trial in self.study.get_trials(deepcopy=False)
+            if claims.is_evaluated(trial) and claims.CANDIDATE in trial.params
+        ]
 
     def _best_text(self):
-        rows = self.table()
-        return f"best: {rows[0].expression}  {rows[0].value:.4f}" if rows else ""
+        best = self.best
+        return "" if best is None else f"best: {best.expression}  {best.value:.4f}"
 
     def _nothing_left(self, finished, evaluations):
         counts = self.store.counts()
@@ -279,15 +313,17 @@ class ActivationSearch:
         )
 
     @property
-    def best(self):
-        """The best function found, a `BestActivation`, or None before the first evaluation."""
-        rows = self.table()
-        return BestActivation(rows[0].expression, rows[0].value) if rows else None
+    def best(self) -> BestActivation | None:
+        """The best function found, or None before the first evaluation that did not fail."""
+        for row in self.table():
+            return None if row.diverged else BestActivation(row.expression, row.value)
+        return None
 
     def table(self):
         """Every evaluation as a `SearchRow`, the best first; of equals, the earliest.
 
-        Those that a pruner stopped come last: their values are of fewer epochs.
+        Those that a pruner stopped come behind all that ended, since their values are of fewer
+        epochs; evaluations that failed come last, whatever the scale of the values.
         """
         rows = [
             SearchRow(
@@ -295,14 +331,14 @@ class ActivationSearch:
                 candidate=trial.params[claims.CANDIDATE],
                 expression=trial.user_attrs["expression"],
                 value=trial.value,
-                diverged=bool(trial.user_attrs.get("diverged", False)),
+                diverged=claims.has_failed(trial),
                 baseline=trial.params[claims.CANDIDATE] in self.baseline_ids,
                 seconds=trial.user_attrs.get("seconds"),
                 pruned=trial.state.name == "PRUNED",
             )
             for trial in self._finished()
         ]
-        return sorted(rows, key=lambda row: (row.pruned, -row.value, row.number))
+        return sorted(rows, key=lambda row: row.rank)
 
     def retrain(self, seeds=3, top=1):
         """Train the best functions and the best baseline anew with several seeds, and test them.
@@ -322,9 +358,11 @@ class ActivationSearch:
                 "The search trains again only what it trained itself. It was given an objective: "
                 "train search.best.layer() with your own code."
             )
-        rows = self.table()
+        rows = [row for row in self.table() if not row.diverged]
         if not rows:
-            raise ValueError("There is nothing to train again: no function was evaluated yet.")
+            raise ValueError(
+                "There is nothing to train again: no evaluation has ended without a failure."
+            )
         baseline = next((row for row in rows if row.baseline), None)
         chosen = [row.expression for row in rows[:top]]
         if baseline is not None:

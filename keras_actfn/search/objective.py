@@ -2,18 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from .._progress import Progress
-from ..datasets import Dataset, balanced_indices, train_validation_split
-from ..models.seeds import seeds_drawn_from
+from ..datasets import balanced_indices
 from ..training import compare
-from ..training.compare import train_network
 from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
-from ..training.network import Network, Plan, Reference, as_the_model_sees
-from ..training.recipes import get as get_recipe
+from ..training.setup import Setup
 from ..training.split import Split
+from ..training.trainer import Trainer
 
 #: What a training can be judged by; a smaller loss is better.
 METRICS = ("accuracy", "loss")
@@ -24,14 +22,18 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        value: What the search maximises.
-        diverged: Whether the training failed; `value` is then that of chance.
+        value: What the search maximises; None if the evaluation failed. No number stands for a
+            failure: it ranks behind every evaluation that ended, whatever their scale.
         details: More figures, for the trial's user attributes.
     """
 
-    value: float
-    diverged: bool = False
+    value: float | None
     details: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the evaluation failed."""
+        return self.value is None
 
 
 class TrainingObjective:
@@ -76,38 +78,50 @@ class TrainingObjective:
     ):
         if metric not in METRICS:
             raise ValueError(f"A metric is one of {', '.join(METRICS)}. Received: {metric!r}.")
-        self.build_model = build_model
-        self.data = data
         self.metric = metric
         self.seed = seed
-        self.training = {"epochs": epochs, "batch_size": batch_size, "recipe": get_recipe(recipe)}
-        if isinstance(data, Dataset):
-            data = (data.x_train, data.y_train), (data.x_test, data.y_test)
-        whole = Split.of(data, None, None, 1)
         if validation is None:
-            validation = max(1, len(whole.x_train) // 10)
-        rest, held_out = train_validation_split(whole.x_train, whole.y_train, validation)
-        part = Split.of((rest, held_out), subset, None, batch_size)
-        self.subset = subset
-        self.validation = validation
-        self._split = part
-        self._data = (part.x_train, part.y_train), (part.x_test, part.y_test)
-        self.classes = int(whole.y_train.max()) + 1
+            validation = max(1, len(Split.of(data).x_train) // 10)
+        setup = Setup.of(
+            build_model,
+            data,
+            epochs=epochs,
+            batch_size=batch_size,
+            recipe=recipe,
+            subset=subset,
+            validation=validation,
+        )
+        #: What is trained, without the test images.
+        self.setup = dataclasses.replace(setup, split=setup.split.without_test())
+        self.classes = setup.classes
+        self._compare = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "recipe": setup.recipe,
+            "subset": subset,
+            "validation": validation,
+        }
+        self.build_model = build_model
+        self.data = data
+
+    @property
+    def measure(self) -> str:
+        """What a value is, for people: more is better."""
+        return f"validation {self.metric}{', negated' if self.metric == 'loss' else ''}"
 
     @property
     def images(self):
         """The training images, (N, …)."""
-        return self._data[0][0]
+        return self.setup.split.x_train
 
     @property
     def labels(self):
         """Their labels, (N,)."""
-        return self._data[0][1]
+        return self.setup.split.y_train
 
     def as_the_model_sees(self, images):
         """Images after what the recipe puts in front of the model, outside training."""
-        plan = Plan.of(self._split, self.training["batch_size"], self.training["epochs"])
-        return as_the_model_sees(images, self.training["recipe"], plan)
+        return self.setup.as_the_model_sees(images)
 
     def __call__(self, activation, report=None):
         """Train with an activation; an `Evaluation`.
@@ -117,54 +131,28 @@ class TrainingObjective:
             report: Function of an epoch's number, from 1, and the value after it, which is called
                 after each epoch but the last. It may raise, which ends the training.
         """
-        if report is None:
-            run = compare(
-                self.build_model, self._data, [activation], seeds=[self.seed], **self.training
-            ).runs[0]
-        else:
-            run = self._reporting(activation, report)
-        finite = math.isfinite(run.test_loss)
-        diverged = bool(run.diverged) or not finite
-        chance = 1 / self.classes
-        details = {
-            "accuracy": chance if diverged else run.test_accuracy,
-            "loss": run.test_loss if finite else None,
-            "seconds": round(run.seconds, 3),
-        }
-        if self.metric == "loss":
-            # A network that knows nothing has a cross-entropy of log(classes).
-            value = -math.log(self.classes) if diverged else -run.test_loss
-        else:
-            value = details["accuracy"]
-        return Evaluation(float(value), diverged, details)
-
-    def _reporting(self, activation, report):
-        """The run that `compare` makes, with the held-out images measured after each epoch."""
-        epochs, batch_size = self.training["epochs"], self.training["batch_size"]
-        recipe = self.training["recipe"]
-        plan = Plan.of(self._split, batch_size, epochs)
 
         def report_value(epoch, measured):
-            if epoch < epochs:
-                loss = self.metric == "loss"
-                report(epoch, -measured["loss"] if loss else measured["accuracy"])
+            if epoch < self.setup.epochs:
+                report(epoch, self._value(measured))
 
-        network = Network(str(activation), activation, self.build_model, recipe, plan)
-        network.start_from(self.seed, Reference(self.build_model, recipe, plan))
-        held_out = dataclasses.replace(
-            self._split, x_validation=self._split.x_test, y_validation=self._split.y_test
+        run = Trainer(self.setup).train_once(
+            activation,
+            self.seed,
+            after_epoch=report and report_value,
+            validate_every_epoch=report is not None,
         )
-        with seeds_drawn_from(self.seed):
-            return train_network(
-                network,
-                held_out,
-                self.seed,
-                key="",
-                epochs=epochs,
-                batch_size=batch_size,
-                bar=Progress(0, False),
-                after_epoch=report_value,
-            )
+        details = {"seconds": round(run.seconds, 3)}
+        if run.diverged:
+            return Evaluation(None, details)
+        measured = {
+            name: float(run.arrays[f"validation_{name}"][-1]) for name in ("accuracy", "loss")
+        }
+        return Evaluation(self._value(measured), details | measured)
+
+    def _value(self, measured):
+        """The number to maximise of what was measured."""
+        return -measured["loss"] if self.metric == "loss" else measured["accuracy"]
 
     def retrain(self, activations, seeds, output=None, progress=False):
         """Train on all training images but the held-out ones, and measure on the test images.
@@ -183,25 +171,23 @@ class TrainingObjective:
             self.data,
             activations,
             seeds=seeds,
-            subset=self.subset,
-            validation=self.validation,
             output=output,
             plots=False,
             progress=progress,
-            **self.training,
+            **self._compare,
         )
 
     def settings(self):
         """What decides a value, for JSON."""
-        (x, y), (x_validation, y_validation) = self._data
+        split = self.setup.split
         return {
-            "epochs": self.training["epochs"],
-            "batch_size": self.training["batch_size"],
-            "recipe": key_of(recipe_settings(self.training["recipe"])),
-            "training_images": len(x),
-            "validation_images": len(x_validation),
+            "epochs": self.setup.epochs,
+            "batch_size": self.setup.batch_size,
+            "recipe": key_of(recipe_settings(self.setup.recipe)),
+            "training_images": len(split.x_train),
+            "validation_images": len(split.x_validation),
             "metric": self.metric,
-            "data": data_fingerprint(x, y, x_validation, y_validation)[:20],
+            "data": data_fingerprint(*split.arrays())[:20],
         }
 
 
@@ -210,13 +196,13 @@ class FunctionObjective:
 
     Args:
         function: Called with the text of an expression, and with `report` where there is a
-            pruner; a number that is not finite counts as a failure.
-        failure: The value of a failure.
+            pruner; a number that is not finite says that the evaluation failed.
     """
 
-    def __init__(self, function, failure=0.0):
+    measure = "the objective's value"
+
+    def __init__(self, function: Callable) -> None:
         self.function = function
-        self.failure = float(failure)
 
     def __call__(self, activation, report=None):
         """Call the function; an `Evaluation`."""
@@ -228,17 +214,17 @@ class FunctionObjective:
                 "An objective returns one number, more being better. Received: "
                 f"{value!r} for '{activation}'."
             ) from None
-        if not math.isfinite(value):
-            return Evaluation(self.failure, True)
-        return Evaluation(value)
+        return Evaluation(value if math.isfinite(value) else None)
 
     def settings(self):
         """What decides a value, for JSON; the function is known by its name only."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        return {"objective": name, "failure": self.failure}
+        return {"objective": name}
 
 
-def objective_of(build_model, objective_or_data, seed, failure, training):
+def objective_of(
+    build_model: Callable, objective_or_data, seed: int, training: dict
+) -> "TrainingObjective | FunctionObjective":
     """The objective of a search's arguments; see `ActivationSearch`."""
     if callable(objective_or_data):
         if training:
@@ -246,7 +232,7 @@ def objective_of(build_model, objective_or_data, seed, failure, training):
                 f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
                 "pass data instead of a function, or leave them out."
             )
-        return FunctionObjective(objective_or_data, failure)
+        return FunctionObjective(objective_or_data)
     unknown = set(training) - {
         "epochs",
         "batch_size",

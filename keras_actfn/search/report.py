@@ -24,10 +24,15 @@ def write_report(search, path, comparison=None):
     if not rows:
         raise ValueError("There is nothing to report: no function was evaluated yet.")
     counts = search.store.counts()
-    best, baseline = rows[0], next((row for row in rows if row.baseline), None)
+    ended = [row for row in rows if not row.diverged]
+    best, baseline = (
+        next((row for row in ended if row.baseline >= usual), None) for usual in (False, True)
+    )
     parts = [
         f"<h1>Activation search: {html.escape(search.study.study_name)}</h1>",
-        f"<p>Best of {len(rows)} evaluations: <code>{html.escape(best.expression)}</code>, "
+        f"<p>All {len(rows)} evaluations failed.</p>"
+        if best is None
+        else f"<p>Best of {len(rows)} evaluations: <code>{html.escape(best.expression)}</code>, "
         f"validation metric {best.value:.4f}"
         + (
             f"; best of the usual functions: <code>{html.escape(baseline.expression)}</code>, "
@@ -62,12 +67,13 @@ def _table(rows):
         "<th></th></tr>"
     ]
     for rank, row in enumerate(rows, start=1):
-        notes = {"diverged": row.diverged, "stopped early": row.pruned, "baseline": row.baseline}
+        notes = {"failed": row.diverged, "stopped early": row.pruned, "baseline": row.baseline}
         note = next((name for name, holds in notes.items() if holds), "")
         lines.append(
             f'<tr><td class="number">{rank}</td><td><code>{html.escape(row.expression)}</code></td>'
             f"<td><code>{html.escape(latex_of(row.expression))}</code></td>"
-            f'<td class="number">{row.value:.4f}</td><td class="number">{row.number}</td>'
+            f'<td class="number">{"" if row.diverged else f"{row.value:.4f}"}</td>'
+            f'<td class="number">{row.number}</td>'
             f"<td>{note}</td></tr>"
         )
     return f"<table>{''.join(lines)}</table>"

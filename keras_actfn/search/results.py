@@ -15,8 +15,8 @@ class SearchRow:
         number: Number of the Optuna trial.
         candidate: Number of the function.
         expression: Its text, as `keras_actfn.activation` takes it.
-        value: What is maximised: the validation metric.
-        diverged: Whether the training failed; `value` is then that of chance.
+        value: What is maximised: the validation metric. None if the evaluation failed.
+        diverged: Whether the evaluation failed: it ranks behind all others.
         baseline: Whether it is one of the functions that the search began with.
         seconds: Seconds of the training, or None.
         pruned: Whether a pruner stopped the training; `value` is then that of its last epoch.
@@ -25,11 +25,16 @@ class SearchRow:
     number: int
     candidate: int
     expression: str
-    value: float
+    value: float | None
     diverged: bool = False
     baseline: bool = False
     seconds: float | None = None
     pruned: bool = False
+
+    @property
+    def rank(self) -> tuple:
+        """What orders rows, the best first: finished ones, those stopped early, failures."""
+        return self.diverged, self.pruned, -self.value if self.value is not None else 0, self.number
 
 
 @dataclasses.dataclass(frozen=True)

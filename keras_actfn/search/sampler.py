@@ -5,10 +5,14 @@ expression is a user attribute of the trial: as a category, hundreds of thousand
 would be written into the storage with every trial.
 """
 
-import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+import math
+from collections.abc import Callable
 
-from .claims import CANDIDATE, evaluated, in_use
+from .._optional import require
+from .claims import CANDIDATE, has_failed, in_use, is_evaluated
+
+optuna = require("optuna", extra="search")
+BaseSampler, RandomSampler = optuna.samplers.BaseSampler, optuna.samplers.RandomSampler
 
 
 class CandidateSampler(BaseSampler):
@@ -16,7 +20,8 @@ class CandidateSampler(BaseSampler):
 
     Args:
         choose: Function of (numbers of the evaluated functions, their values, set of the
-            numbers that are taken) that returns the number to evaluate next.
+            numbers that are taken), as `evaluations_of` gives them, that returns the number to
+            evaluate next.
         seed: Seed for the other parameters.
 
     Example:
@@ -27,7 +32,7 @@ class CandidateSampler(BaseSampler):
     ```
     """
 
-    def __init__(self, choose, seed=None):
+    def __init__(self, choose: Callable, seed: int | None = None) -> None:
         self._choose = choose
         self._random = RandomSampler(seed)
 
@@ -48,7 +53,7 @@ class CandidateSampler(BaseSampler):
         integer = isinstance(param_distribution, optuna.distributions.IntDistribution)
         if param_name != CANDIDATE or not integer or len(study.directions) > 1:
             return self._random.sample_independent(study, trial, param_name, param_distribution)
-        known, values, taken = state_of(study)
+        known, values, taken = evaluations_of(study)
         number = int(self._choose(known, values, taken))
         if not param_distribution.low <= number <= param_distribution.high:
             raise ValueError(
@@ -58,10 +63,12 @@ class CandidateSampler(BaseSampler):
         return number
 
 
-def state_of(study):
-    """What is known: (numbers of the evaluated functions, their values, taken numbers).
+def evaluations_of(study: "optuna.Study") -> tuple[list[int], list[float], set[int]]:
+    """What a study knows: (numbers of the evaluated functions, their values, taken numbers).
 
-    The taken ones are those evaluated and those that a living worker is evaluating.
+    More is better in the values, whatever the study's direction; NaN stands for an evaluation
+    that failed. The taken numbers are those evaluated and those that a living worker is
+    evaluating.
     """
     sign = 1.0 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1.0
     known, values, taken = [], [], set()
@@ -70,7 +77,7 @@ def state_of(study):
         if number is None:
             continue
         taken.add(number)
-        if trial.state in evaluated():
+        if is_evaluated(trial):
             known.append(number)
-            values.append(sign * trial.value)
+            values.append(math.nan if has_failed(trial) else sign * trial.value)
     return known, values, taken

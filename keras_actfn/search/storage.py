@@ -11,24 +11,36 @@
 import contextlib
 import json
 import os
+import re
 import time
 import uuid
 from pathlib import Path
 
 from .._optional import require
+from .._secrets import masked
 from .._version import __version__
+from .journal import Journal
+
+optuna = require("optuna", extra="search")
+sqlalchemy = require("sqlalchemy", extra="search")
 
 #: Key of the study's user attribute with what it searches.
 RECORD = "keras_actfn"
 #: Version of what trials and studies hold.
-FORMAT = 1
+FORMAT = 2
 
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _JOURNAL = (".log", ".journal")
+_ANOTHER = "Or choose another name, study=… (--study), or another storage."
 
 
-def open_storage(storage):
+def open_storage(
+    storage: "str | os.PathLike | optuna.storages.BaseStorage",
+) -> "optuna.storages.BaseStorage":
     """An Optuna storage from a file's path, a URL or a storage.
+
+    A text is a URL if it begins like one (`name://`), else the path of a file, whatever
+    characters it has. A password in a URL is shown in no message.
 
     Args:
         storage: As in the table above.
@@ -37,29 +49,36 @@ def open_storage(storage):
         An `optuna.storages.BaseStorage`.
 
     Raises:
-        ValueError: If it is a file of another kind.
+        ValueError: If it is a file of another kind, or a URL that cannot be read.
         ImportError: If a library is missing.
     """
-    require("optuna", extra="search")
-    import optuna
-
     if isinstance(storage, optuna.storages.BaseStorage):
         return storage
-    text = str(storage)
-    if "://" in text:
-        return _open_url(text)
-    path = Path(text).absolute()
+    if is_url(storage):
+        return _open_url(str(storage))
+    path = Path(storage).absolute()
     if path.suffix not in (*_SQLITE, *_JOURNAL):
         raise ValueError(
             f"A storage is a file ending in {', '.join((*_SQLITE, *_JOURNAL))}, a URL such as "
-            f"postgresql://host/name, or an Optuna storage. Received: {storage!r}."
+            f"postgresql://host/name, or an Optuna storage. Received: {str(storage)!r}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in _JOURNAL:
-        from optuna.storages.journal import JournalFileBackend
+        return optuna.storages.JournalStorage(Journal(path))
+    _make_sqlite(path)
+    return _connect(_sqlite_url(path))
 
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    return _open_url(f"sqlite:///{path}")
+
+def is_url(storage: object) -> bool:
+    """Whether a storage is given by a URL, not by a file's path."""
+    return isinstance(storage, str) and bool(re.match(r"[A-Za-z][\w+.\-]*://", storage))
+
+
+def _sqlite_url(path):
+    """The URL of an SQLite file, whatever characters its path has."""
+    # SQLite's own URI quotes them all, so that SQLAlchemy and Optuna find none to interpret.
+    url = sqlalchemy.URL.create("sqlite", database=path.as_uri(), query={"uri": "true"})
+    return url.render_as_string()
 
 
 def _make_sqlite(path):
@@ -68,60 +87,82 @@ def _make_sqlite(path):
     Optuna makes the tables one by one, which a kill or a second worker of the same moment can
     leave half-done. So they are made in a file of another name, which then gets this one.
     """
-    import optuna
-
     if path.exists():
         return
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        optuna.storages.RDBStorage(f"sqlite:///{draft}").engine.dispose()
+        optuna.storages.RDBStorage(_sqlite_url(draft)).engine.dispose()
         with contextlib.suppress(OSError):  # another worker was first, or no hard links here
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _open_url(url, attempts=5):
-    """Optuna's storage at a URL, where workers of one moment want to make the same tables.
-
-    On a server all but one of them fail. When they try again, the tables are there.
-    """
-    import optuna
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
-    file = make_url(url).database if url.startswith("sqlite") else None
+def _open_url(url):
+    """Optuna's storage at a URL."""
+    try:
+        parts = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # Its message may hold a part of the password, so it is not passed on.
+        raise ValueError(
+            "A storage's URL is dialect://user:password@host:port/name, where special characters "
+            f"of the password are percent-encoded. Received: {masked(url)}."
+        ) from None
+    file = parts.database if parts.get_backend_name() == "sqlite" else None
     if file and not file.startswith((":", "file:")):  # neither in memory nor with options
-        _make_sqlite(Path(file))
+        _make_sqlite(Path(file).absolute())
     if url.startswith("postgresql:"):
         # SQLAlchemy takes psycopg2 before its version 2.1, and psycopg from there on.
         url = url.replace("postgresql:", "postgresql+psycopg:", 1)
     if url.startswith("postgresql+psycopg:"):
         require("psycopg", extra="postgresql")
+    return _connect(url)
+
+
+def _connect(url, attempts=5):
+    """Optuna's storage, where workers of one moment want to make the same tables.
+
+    On a server all but one of them fail. When they try again, the tables are there.
+    """
     for attempt in range(1, attempts + 1):
         try:
             return optuna.storages.get_storage(url)
-        except (IntegrityError, ProgrammingError):
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
             if attempt == attempts:
                 raise
             time.sleep(0.2 * attempt)
 
 
-def folder_of(storage, study):
+def place_of(storage: object) -> str:
+    """Where a storage is, for messages: a path, a URL without its password, or a class."""
+    return masked(storage) if isinstance(storage, str | os.PathLike) else type(storage).__name__
+
+
+def folder_of(storage: object, study: str) -> Path:
     """The folder for what belongs to a search beside its trials: next to a storage's file.
 
     Args:
         storage: As for `open_storage`.
-        study: The study's name.
+        study: The study's name; characters that a folder's name cannot have are percent-encoded.
     """
-    text = str(storage)
-    if isinstance(storage, str | Path) and "://" not in text:
-        path = Path(text)
-        return path.with_name(study if path.stem == study else f"{path.stem}-{study}")
-    return Path("runs/search") / study
+    quote = {ord(character): f"%{ord(character):02X}" for character in '/\\:*?"<>|%\0\n'}
+    name = study.translate(quote)
+    if name.strip(".") == "":
+        name = name.replace(".", "%2E")
+    if isinstance(storage, str | os.PathLike) and not is_url(storage):
+        path = Path(storage)
+        return path.with_name(name if path.stem == study else f"{path.stem}-{name}")
+    return Path("runs/search") / name
 
 
-def open_study(storage, name, record, sampler=None, pruner=None):
+def open_study(
+    storage: "optuna.storages.BaseStorage",
+    name: str,
+    record: dict,
+    sampler: "optuna.samplers.BaseSampler | None" = None,
+    pruner: "optuna.pruners.BasePruner | None" = None,
+    about: dict | None = None,
+) -> "optuna.Study":
     """The study of this name, made if it is not there; it must search what `record` says.
 
     Args:
@@ -130,16 +171,15 @@ def open_study(storage, name, record, sampler=None, pruner=None):
         record: What decides the meaning of its trials, for JSON.
         sampler: An Optuna sampler.
         pruner: An Optuna pruner; None for none.
+        about: What people want to know of it, for JSON; it is kept where the study begins.
 
     Returns:
         An `optuna.Study` that maximises.
 
     Raises:
-        ValueError: If a study of this name searches something else, or was made by an
+        ValueError: If a study of this name searches something else, minimises, or was made by an
             incompatible version or another program.
     """
-    import optuna
-
     record = json.loads(json.dumps({"format": FORMAT, **record}))
     study = optuna.create_study(
         storage=storage,
@@ -149,16 +189,20 @@ def open_study(storage, name, record, sampler=None, pruner=None):
         pruner=pruner or optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
+        directions = ", ".join(direction.name.lower() for direction in study.directions)
+        raise ValueError(
+            f"A search maximises one value. Received: the study '{name}', made by another program "
+            f"with the directions: {directions}. {_ANOTHER}"
+        )
     found = study.user_attrs.get(RECORD)
     if found is None and study.get_trials(deepcopy=False):
         found = study.user_attrs.get(RECORD)  # another worker has just begun the study
         if found is None:
-            raise ValueError(
-                f"The study '{name}' has trials of another program. Choose another name "
-                "(--study) or another storage."
-            )
+            raise ValueError(f"The study '{name}' has trials of another program. {_ANOTHER}")
     if found is None:
-        study.set_user_attr(RECORD, {**record, "version": __version__})
+        about = {"about": about} if about else {}
+        study.set_user_attr(RECORD, {**record, **about, "version": __version__})
         return study
     differing = [key for key in record if found.get(key) != record[key]]
     if differing:
@@ -168,9 +212,32 @@ def open_study(storage, name, record, sampler=None, pruner=None):
         )
         raise ValueError(
             f"A study goes on with what it began with. The study '{name}' differs: {shown}. Use "
-            "the same settings, or another name (--study) or storage."
+            f"the same settings. {_ANOTHER}"
         )
     return study
+
+
+def study_named(
+    storage: "optuna.storages.BaseStorage", name: str | None, place: str
+) -> "optuna.Study":
+    """A search's study; without a name, the only one in the storage.
+
+    Args:
+        storage: From `open_storage`.
+        name: Its name, or None.
+        place: The storage, for messages.
+
+    Raises:
+        ValueError: If there is no such study, or none was named and there are several.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        asked = "A study is named where a storage has several" if name is None else ""
+        asked = asked or f"There is no study '{name}' in {place}"
+        raise ValueError(f"{asked}. There are: {', '.join(sorted(names)) or 'none'} (--study).")
+    return optuna.load_study(study_name=name, storage=storage)
 
 
 def _short(value):

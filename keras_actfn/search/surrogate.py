@@ -6,17 +6,18 @@ Surrogate Modeling, section 5 and appendix E) are scikit-learn's, out of the box
 coordinates of `embed`. `distance_gp` is this package's own and works on the features'
 distances directly; see `distance_process`.
 
-Higher values are better here; negate a loss. A diverged training is a value like any other,
-at chance level.
+Higher values are better here; negate a loss. An evaluation that failed has the value NaN and
+counts as worse than every other, whatever their scale (`below_the_worst`).
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
+from .._names import nearest
 from .._optional import require
-from ..expressions import nearest
 from .acquisition import expected_improvement
 from .distance_process import DistanceProcess, DistanceTable
 from .embedding import embed
@@ -34,7 +35,8 @@ class CandidateFeatures:
         cdfs: As in `embed`, (candidates, bins), or None.
         weights: As in `embed`, (bins,), or None.
         coordinates: The candidates in the plane, (candidates, 2), for the regressors that
-            work there; None if no such regressor is used.
+            work there; or a function that computes them, which is called where they are needed
+            first. None if no such regressor is used.
 
     Example:
     ```python
@@ -46,7 +48,7 @@ class CandidateFeatures:
     outputs: np.ndarray | None
     cdfs: np.ndarray | None = None
     weights: np.ndarray | None = None
-    coordinates: np.ndarray | None = None
+    coordinates: np.ndarray | Callable[[], np.ndarray] | None = None
 
     @classmethod
     def embedded(cls, outputs, cdfs=None, weights=None, *, method="union", seed=0):
@@ -58,8 +60,23 @@ class CandidateFeatures:
     def __len__(self):
         return len(self.cdfs if self.outputs is None else self.outputs)
 
+    def places(self) -> np.ndarray:
+        """The coordinates, computed if need be.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if self.coordinates is None:
+            raise ValueError(
+                "This regressor works on coordinates, and the features have none. Make them by "
+                "CandidateFeatures.embedded(outputs, cdfs)."
+            )
+        if callable(self.coordinates):
+            self.coordinates = self.coordinates()
+        return self.coordinates
+
     @functools.cached_property
-    def distances(self):
+    def distances(self) -> DistanceTable:
         """The candidates' distances by outputs and by spectra: a `DistanceTable`."""
         return DistanceTable(self.outputs, self.cdfs, self.weights)
 
@@ -97,12 +114,7 @@ class PlaneRegressor(Regressor):
 
     def fit(self, features, known, values):
         """See `Regressor.fit`."""
-        if features.coordinates is None:
-            raise ValueError(
-                "This regressor works on coordinates, and the features have none. Make them by "
-                "CandidateFeatures.embedded(outputs, cdfs)."
-            )
-        self.coordinates = features.coordinates
+        self.coordinates = features.places()
         self.best = np.max(values)
         self.model = require("sklearn.base", extra="search").clone(self.estimator)
         self._adapt(len(known))
@@ -230,7 +242,7 @@ def suggest(features, known, values, available, regressor="knr", seed=0):
         features: The pool's `CandidateFeatures`.
         known: Rows of the candidates that were evaluated; if there is none, the suggestion is
             random.
-        values: Their values, higher is better, finite.
+        values: Their values, higher is better; NaN for an evaluation that failed.
         available: Rows to choose from.
         regressor: What `get_regressor` takes.
         seed: Decides between equal scores, and is the regressor's seed.
@@ -239,7 +251,7 @@ def suggest(features, known, values, available, regressor="knr", seed=0):
         A row of `available`: the same for the same arguments.
 
     Raises:
-        ValueError: If nothing is available, or a value is not finite.
+        ValueError: If nothing is available, or a value is infinite.
 
     Example:
     ```python
@@ -251,12 +263,13 @@ def suggest(features, known, values, available, regressor="knr", seed=0):
     available = np.asarray(available, dtype=int)
     if not len(available):
         raise ValueError("Every candidate has been evaluated or is being so; none is available.")
-    if known.shape != values.shape or not np.isfinite(values).all():
+    if known.shape != values.shape or np.isinf(values).any():
         raise ValueError(
-            "Known candidates have one finite value each; a diverged training counts at chance "
-            f"level. Received: {len(known)} candidates, {int(np.isfinite(values).sum())} finite "
-            f"of {len(values)} values."
+            "Known candidates have one finite value each, or NaN for an evaluation that failed. "
+            f"Received: {len(known)} candidates, {int(np.isinf(values).sum())} infinite of "
+            f"{len(values)} values."
         )
+    values = below_the_worst(values)
     model = get_regressor(regressor, seed) if len(known) else RandomSearch(seed)
     scores = np.asarray(model.fit(features, known, values).scores(available), "float64")
     if not np.isfinite(scores).all():
@@ -266,3 +279,25 @@ def suggest(features, known, values, available, regressor="knr", seed=0):
         )
     best = np.flatnonzero(scores == scores.max())
     return int(available[np.random.default_rng([seed, len(known)]).choice(best)])
+
+
+def below_the_worst(values: np.ndarray) -> np.ndarray:
+    """Values with a number in the place of each NaN: a tenth of their range below the worst.
+
+    So a failure lies behind whatever ended, for a regressor that averages values as for one that
+    ranks them, and does not outweigh the differences among the others.
+
+    Args:
+        values: Finite numbers and NaN, higher is better.
+
+    Example:
+        >>> below_the_worst(np.array([-3.0, np.nan, -1.0])).tolist()
+        [-3.0, -3.2, -1.0]
+    """
+    failed = np.isnan(values)
+    if failed.all():
+        return np.zeros_like(values)
+    worst, best = values[~failed].min(), values[~failed].max()
+    step = 0.2 * (best / 2 - worst / 2) or 0.1 * max(abs(worst), 1.0)
+    behind = min(worst - step, np.nextafter(worst, -np.inf))
+    return np.where(failed, max(behind, np.finfo("float64").min), values)

@@ -4,8 +4,7 @@ import keras
 
 from .. import expressions
 from ..layers import AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
-from ..models import activations as functions
-from ..models import graph
+from ..models import activations, graph
 from .rebuild import rebuild
 
 
@@ -34,20 +33,20 @@ def set_activation_trainable(model, trainable):
     model.compile("adam", "categorical_crossentropy")
     ```
     """
-    activations = _learned(model)
-    if not activations:
+    learned = _learned(model)
+    if not learned:
         raise ValueError(
             f"The model '{model.name}' has no learned activations. Put some in with "
             'replace_activations(model, "aff(identity,relu,tanh)"), for example.'
         )
     if trainable:
-        ids = {id(layer) for layer in activations}
+        ids = {id(layer) for layer in learned}
         for holder in graph.nested(model):
             if ids & {id(layer) for layer in graph.nested(holder)} and id(holder) not in ids:
                 graph.open_alone(holder)
-    for layer in activations:
+    for layer in learned:
         layer.trainable = trainable
-    return len(activations)
+    return len(learned)
 
 
 def freeze_activations(model):
@@ -94,7 +93,7 @@ def freeze_activations(model):
 
 
 def _learned(model):
-    return [layer for layer in graph.nested(model) if isinstance(layer, functions.LEARNED_LAYERS)]
+    return activations.learned_layers(graph.nested(model))
 
 
 def _expression_layer(text):

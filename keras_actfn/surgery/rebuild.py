@@ -2,39 +2,50 @@
 
 import os
 import tempfile
-import types
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
-from ..models import activations as functions
-from ..models import graph
+from ..models import _keras, activations, graph
+from .attributes import Attributes
+from .copying import copy_operation
+
+#: Makes the layer for the place of an operation: a function of (operation, name).
+Maker = Callable[[keras.Operation, str], keras.layers.Layer]
 
 
-def rebuild(model, exchange):
+def rebuild(model: keras.Model, exchange: dict[int, Maker]) -> keras.Model:
     """A copy of a model in which some operations are others.
 
     Weights, names, shared layers, nesting, trainable flags, dtype policies and the compile
-    configuration are copied; the old model shares nothing with the new one.
+    configuration are copied; the old model shares nothing with the new one but functions.
 
     Args:
         model: A Sequential or functional model.
         exchange: Maps the `id` of an operation of the model to a function of (operation,
-            name) that makes the layer in its place. Where the operation has a fused
-            activation, it stays with a linear one, and the new layer follows it.
+            name) that makes the layer in its place. Where a dense or convolutional layer has a
+            fused activation, it stays with a linear one, and the new layer follows it. Where
+            another layer has an `activation` argument, or holds such a dense layer, the new
+            layer is given as that argument.
 
     Returns:
-        A new model: of the same class where its constructor takes (inputs, outputs), else a
-        plain `keras.Model`.
+        A new model. A subclass keeps its class and attributes if its constructor takes
+        (inputs, outputs) or if it changes how it is trained; else it is a plain `keras.Model`.
 
     Raises:
-        ValueError: If a layer can't be copied by its configuration.
+        ValueError: If a layer or an attribute can't be copied.
     """
-    builder = _Builder(exchange)
+    builder = _Builder(exchange, graph.containers(model))
     new = builder.container(model)
+    builder.finish()
+    learned = activations.learned_layers(graph.nested(new))
+    if new.built and not all(layer.built for layer in learned):
+        _keras.symbolic_outputs(new)
     builder.copy_state()
     builder.copy_flags(model)
+    builder.check_sharing()
     _copy_compilation(model, new, builder.output_names(model))
     return new
 
@@ -42,12 +53,26 @@ def rebuild(model, exchange):
 class _Builder:
     """Copies operations, each once, and remembers which became which."""
 
-    def __init__(self, exchange):
+    def __init__(self, exchange, containers):
         self._exchange = exchange
         self._copies = {}  # id of an old operation: its copy, or the layer in its place
         self._followers = {}  # id of an old layer with a fused activation: the layer behind it
-        self._names = {}  # id of an old operation: name of the follower it would get
+        self._given = {}  # id of an old layer: the layer that its copy has as its activation
+        self._names = {}  # id of an old operation: name of the layer that follows it
         self._olds = []  # every old operation, kept alive so that ids stay its own
+        self._tensors = {}  # id of an old symbolic tensor: the new one in its place
+        self._kept = []  # pairs of old and new containers whose class is the user's
+        operations = [o for container, _ in containers for o in graph.operations(container)]
+        self._in_graph = {id(operation) for operation in operations}
+        leaves = [o for o in operations if isinstance(o, keras.layers.Layer)]
+        self._held = {
+            id(part)
+            for leaf in leaves
+            if not graph.is_container(leaf)
+            for part in graph.nested(leaf)[1:]
+        }
+        self._left_out = set(), set()
+        self._keep_all = any(_keras.decides_training(container) for container, _ in containers)
 
     def container(self, old):
         """The copy of a Sequential or functional model."""
@@ -58,16 +83,20 @@ class _Builder:
             self._copies[id(old)].dtype_policy = old.dtype_policy
         return self._copies[id(old)]
 
+    def finish(self):
+        """Give containers of a class of the user's the attributes of the old ones."""
+        attributes = Attributes(self._copies, self._tensors, self._operation)
+        for old, new in self._kept:
+            attributes.copy(old, new)
+        self._left_out = self._exchanged()
+
     def copy_state(self):
         """Copy weights, random states and whatever else layers save."""
-        for old in self._olds:
-            new = self._copies[id(old)]
-            if not isinstance(old, keras.layers.Layer) or graph.is_container(old):
-                continue
+        for old, new, pairs in self._leaves():
             if id(old) in self._followers:
                 _copy_layer(old, new)
-            elif id(old) not in self._exchange:
-                for one, other in _pairs(old, new):
+            else:
+                for one, other in pairs:
                     _copy_layer(one, other)
 
     def copy_flags(self, old):
@@ -76,18 +105,40 @@ class _Builder:
         if new is None or not isinstance(old, keras.layers.Layer):
             return
         new.trainable = old.trainable
-        follower = self._followers.get(id(old))
-        if follower is not None:
-            follower.trainable = old.trainable
+        for beside in (self._followers.get(id(old)), self._given.get(id(old))):
+            if beside is not None:
+                beside.trainable = old.trainable
         if graph.is_container(old):
             for operation in graph.operations(old):
                 self.copy_flags(operation)
-        elif id(old) not in self._exchange:
-            for one, other in _pairs(old, new)[1:]:
+        elif id(old) in self._given or id(old) not in self._exchange:
+            for one, other in self._pairs(old, new)[1:]:
                 other.trainable = one.trainable
-            for one, other in zip(old.variables, new.variables, strict=True):
+            for one, other in self._variables(old, new):
                 if one.trainable != other.trainable:
                     other.trainable = one.trainable
+
+    def check_sharing(self):
+        """Refuse a copy in which a variable has become two, or two have become one.
+
+        Raises:
+            ValueError: With the names of the layer and the variable.
+        """
+        copies, originals = {}, {}
+        for old, new, _ in self._leaves():
+            if id(old) in self._exchange and id(old) not in self._given:
+                continue
+            for one, other in self._variables(old, new):
+                if (
+                    copies.setdefault(id(one), other) is not other
+                    or originals.setdefault(id(other), one) is not one
+                ):
+                    raise ValueError(
+                        f"The layer '{old.name}' of class {type(old).__name__} shares the variable "
+                        f"'{one.path}' with another layer, and the copy through get_config and "
+                        "from_config does not. Let it hold the other layer as an attribute, or "
+                        "describe that layer in its get_config."
+                    )
 
     def output_names(self, old):
         """New name of each output of a model whose name is another one now."""
@@ -95,6 +146,58 @@ class _Builder:
             return {}
         new = self._copies[id(old)]
         return {a: b for a, b in zip(old.output_names, new.output_names, strict=True) if a != b}
+
+    def _leaves(self):
+        """Old leaves with their copies and the pairs of what both hold."""
+        for old in self._olds:
+            new = self._copies[id(old)]
+            if not isinstance(old, keras.layers.Layer) or graph.is_container(old):
+                continue
+            if id(old) in self._exchange and not (
+                id(old) in self._followers or id(old) in self._given
+            ):
+                continue
+            yield old, new, [] if id(old) in self._followers else self._pairs(old, new)
+
+    def _pairs(self, old, new):
+        """Pairs of all layers within two of equal configuration, exchanged ones left out."""
+        before, after = self._left_out
+        olds = [layer for layer in graph.nested(old) if id(layer) not in before]
+        news = [layer for layer in graph.nested(new) if id(layer) not in after]
+        if [type(layer) for layer in olds] != [type(layer) for layer in news]:
+            raise ValueError(
+                f"The layer '{old.name}' of class {type(old).__name__} is copied through "
+                "get_config and from_config, but the copy holds other layers: "
+                f"{[layer.name for layer in news]} for {[layer.name for layer in olds]}. Make its "
+                "get_config describe them."
+            )
+        return list(zip(olds, news, strict=True))
+
+    def _variables(self, old, new):
+        """Pairs of the variables of two layers, exchanged and late-built activations left out."""
+        before, after = self._left_out
+        left_out = set()
+        for layers, exchanged in ((graph.nested(old), before), (graph.nested(new), after)):
+            for layer in layers:
+                if id(layer) in exchanged:
+                    left_out |= {id(v) for v in layer.variables}
+        for one, other in self._pairs(old, new):
+            if not one.built:
+                left_out |= {id(v) for v in other.variables}
+        olds, news = ([v for v in one.variables if id(v) not in left_out] for one in (old, new))
+        return list(zip(olds, news, strict=True))
+
+    def _exchanged(self):
+        """The `id` of each old activation layer that is exchanged, and of each that came for it."""
+        before, after = set(), set()
+        for old in self._olds:
+            if id(old) in self._given:
+                before |= _ids(getattr(old, "activation", None))
+                after |= _ids(self._given[id(old)])
+            elif id(old) in self._exchange and id(old) not in self._followers:
+                before |= _ids(old)
+                after |= _ids(self._copies[id(old)])
+        return before, after
 
     def _remember(self, old, new):
         self._olds.append(old)
@@ -105,28 +208,58 @@ class _Builder:
         followed = []
         for layer in old.layers:
             followed += [self._operation(layer), *self._follower(layer)]
-        if isinstance(old._layers[0], keras.layers.InputLayer):
-            followed.insert(0, self._operation(old._layers[0]))
-        plain = type(old).__init__ is graph.Sequential.__init__
-        kind = type(old) if plain else graph.Sequential
-        return kind(followed, name=old.name)
+        first = graph.sublayers(old)[:1]
+        if first and isinstance(first[0], keras.layers.InputLayer):
+            followed.insert(0, self._operation(first[0]))
+        return self._of_class(old, keras.Sequential, followed)
 
     def _functional(self, old):
         for tensor in old.inputs:
-            self._operation(tensor._keras_history.operation)
+            self._operation(graph.operation_of(tensor))
         inputs = keras.tree.map_structure(
-            lambda tensor: self._copies[id(tensor._keras_history.operation)].output, old.input
+            lambda tensor: self._copies[id(graph.operation_of(tensor))].output, old.input
         )
-        outputs = graph.run(old, inputs, self._call)
-        plain = graph.functional_like_constructor(type(old))
-        kind = type(old) if plain else graph.Functional
-        return kind(inputs, outputs, name=old.name)
+        self._tensors.update(zip(map(id, old.inputs), keras.tree.flatten(inputs), strict=True))
+        order = iter(graph.nodes(old))
+
+        def call(operation, *args, **kwargs):
+            outputs = self._call(operation, *args, **kwargs)
+            node = next(node for node in order if node.operation is operation)
+            self._tensors.update(
+                zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=True)
+            )
+            return outputs
+
+        outputs = graph.run(old, inputs, call)
+        return self._of_class(old, _keras.Functional, inputs, outputs)
+
+    def _of_class(self, old, base, *arguments):
+        """A container, of the old one's class where that is kept, made by Keras's constructor."""
+        kind = type(old)
+        if not _keras.own_classes(old):
+            return kind(*arguments, name=old.name)
+        if not (_keras.takes_the_arguments_of(kind, base) or self._keep_all):
+            return base(*arguments, name=old.name)
+        new = kind.__new__(kind)
+        base.__init__(new, *arguments, name=old.name)
+        self._kept.append((old, new))
+        if not _keras.takes_the_arguments_of(kind, base):
+            _refuse_to_be_saved(new)
+        return new
 
     def _call(self, old, *args, **kwargs):
         new = self._operation(old)
-        if id(old) in self._exchange and new is not None and not self._followers.get(id(old)):
+        replaced = id(old) in self._exchange and id(old) not in self._given
+        if replaced and new is not None and not self._followers.get(id(old)):
             return new(_only_tensor(old, args, kwargs))
-        outputs = new(*args, **kwargs)
+        try:
+            outputs = new(*args, **kwargs)
+        except Exception as error:
+            raise ValueError(
+                f"'{old.name}' of class {type(old).__name__} is copied through get_config and "
+                f"from_config, and the copy can't be called as the layer is: {error} Make its "
+                "get_config describe all that it holds."
+            ) from error
         for follower in self._follower(old):
             outputs = follower(outputs)
         return outputs
@@ -137,13 +270,35 @@ class _Builder:
             return self._copies[id(old)]
         if graph.is_container(old):
             return self.container(old)
+        if isinstance(old, keras.layers.Layer):
+            for part in graph.nested(old)[1:]:
+                if id(part) in self._in_graph:
+                    self._operation(part)
         if id(old) not in self._exchange:
-            return self._remember(old, _copy(old))
+            return self._copy(old)
         make = self._exchange[id(old)]
-        if functions.fused_name(old) is None:
+        if not activations.takes_activation(old):
             return self._remember(old, make(old, old.name))
-        self._followers[id(old)] = make(old, self._names[id(old)])
-        return self._remember(old, _copy(old, activation="linear", activity_regularizer=None))
+        name = self._names.get(id(old), f"{old.name}_activation")
+        if activations.splits(old) and id(old) not in self._held:
+            self._followers[id(old)] = make(old, name)
+            return self._copy(old, activation="linear", activity_regularizer=None)
+        given = self._given[id(old)] = make(old, name)
+        given.activity_regularizer = None  # the layer itself keeps it
+        new = self._copy(old, activation=given)
+        if new.activation is not given:
+            raise ValueError(
+                f"'{old.name}' of class {type(old).__name__} takes an `activation`, but does not "
+                f"hold the one that it is given: {new.activation!r} for {given!r}. Leave it out "
+                "with `sites`."
+            )
+        return new
+
+    def _copy(self, old, **changes):
+        new, held = copy_operation(old, self._copies, **changes)
+        for number, part in held.items():
+            self._copies.setdefault(number, part)
+        return self._remember(old, new)
 
     def _follower(self, old):
         follower = self._followers.get(id(old))
@@ -161,34 +316,23 @@ class _Builder:
                 self._names.setdefault(id(operation), name)
 
 
-def _copy(operation, **changes):
-    """A new operation of the same configuration, but for `changes` of it."""
-    try:
-        config = {**operation.get_config(), **changes}
-        if "activity_regularizer" in changes and changes["activity_regularizer"] is None:
-            del config["activity_regularizer"]
-        new = type(operation).from_config(config)
-    except Exception as error:
-        raise ValueError(
-            f"The model is copied layer by layer through get_config and from_config, and "
-            f"'{operation.name}' of class {type(operation).__name__} does not allow it: {error} "
-            "Define get_config in that class."
-        ) from error
-    new.name = operation.name
-    return new
+def _ids(layer):
+    return {id(part) for part in graph.nested(layer)} if isinstance(layer, keras.Layer) else set()
 
 
-def _pairs(old, new):
-    """Pairs of all layers within two of equal configuration."""
-    olds, news = graph.nested(old), graph.nested(new)
-    if [type(layer) for layer in olds] != [type(layer) for layer in news]:
-        raise ValueError(
-            f"The layer '{old.name}' of class {type(old).__name__} is copied through get_config "
-            "and from_config, but the copy holds other layers: "
-            f"{[layer.name for layer in news]} for {[layer.name for layer in olds]}. Make its "
-            "get_config describe them."
+def _refuse_to_be_saved(model):
+    """Let a model whose constructor would build another network say so when it is saved."""
+    name = type(model).__name__
+
+    def get_config():
+        raise NotImplementedError(
+            f"'{model.name}' keeps the class {name}, whose constructor builds the network with "
+            "the activations that it had, so that a file of it would come back with those. Save "
+            "its weights with save_weights, or save keras.Model(model.inputs, model.outputs), a "
+            "plain model of the same layers."
         )
-    return list(zip(olds, news, strict=True))
+
+    object.__setattr__(model, "get_config", get_config)
 
 
 def _copy_layer(old, new):
@@ -228,16 +372,20 @@ def _only_tensor(operation, args, kwargs):
 
 
 def _copy_compilation(old, new, renamed):
-    """Compile as the old model is, with an optimizer that starts afresh."""
+    """Compile as the old model is, with an optimizer and metrics that start afresh."""
     if not old.compiled:
         return
-    config = old.get_compile_config()
-    for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-        if isinstance(config.get(key), dict) and set(config[key]) & set(renamed):
-            config[key] = {renamed.get(name, name): value for name, value in config[key].items()}
     try:
-        with keras.saving.custom_object_scope(_own_objects(old)):
-            new.compile_from_config(config)
+        if "compile" in _keras.decides_training(new):
+            raise ValueError(f"{type(new).__name__} has a compile() of its own.")
+        given = _keras.compile_arguments(old)
+        for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            given[key] = _renamed(keras.tree.map_structure(_afresh, given.get(key)), renamed)
+        optimizer = getattr(old, "optimizer", None)
+        given["optimizer"] = None if optimizer is None else _afresh(optimizer)
+        new.compile(**given)
+        if given["optimizer"] is not None and new.built:
+            new.optimizer.build(new.trainable_variables)
     except Exception as error:
         warnings.warn(
             "The new model is not compiled, because the configuration that the old one was "
@@ -246,12 +394,14 @@ def _copy_compilation(old, new, renamed):
         )
 
 
-def _own_objects(model):
-    """Functions and classes that a model was compiled with, by name; none need registration."""
-    found = {}
-    for value in keras.tree.flatten(model._compile_config.config):
-        if isinstance(value, (types.FunctionType, type)):
-            found[value.__name__] = value
-        elif value is not None and not isinstance(value, (bool, int, float, str)):
-            found[type(value).__name__] = type(value)
-    return found
+def _afresh(value):
+    """A metric or optimizer of the same settings; anything else itself."""
+    if isinstance(value, (keras.metrics.Metric, keras.optimizers.Optimizer)):
+        return type(value).from_config(value.get_config())
+    return value
+
+
+def _renamed(given, names):
+    if isinstance(given, dict):
+        return {names.get(name, name): value for name, value in given.items()}
+    return given

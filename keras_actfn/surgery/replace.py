@@ -5,11 +5,14 @@ import fnmatch
 import keras
 
 from .._activation import activation as new_activation
+from .._keras_activations import keras_activation
 from .._names import nearest
-from ..models import activations as functions
-from ..models import graph
+from ..models import activations, graph
 from .rebuild import rebuild
 from .sites import ActivationSite, survey
+
+#: Sites out of reach that an error lists by name.
+_REASONS = 8
 
 
 def replace_activations(model, activation, sites=None, *, match=None):
@@ -107,7 +110,7 @@ def _chosen(found, sites, match):
         chosen = [
             site
             for site in chosen
-            if site.activation in names or functions.base_name(site.activation) in names
+            if site.activation in names or activations.base_name(site.activation) in names
         ]
     if not chosen:
         raise ValueError(f"No activation is left to replace. {_overview(found)}")
@@ -138,9 +141,9 @@ def _paths(given, found):
         if matching:
             return matching
     if path not in known:
+        hint = f" {nearest(path, known)}".rstrip()
         raise ValueError(
-            f"The model has no activation at '{path}'. {nearest(path, known)} "
-            "find_activations(model) lists all.".replace("  ", " ")
+            f"The model has no activation at '{path}'.{hint} find_activations(model) lists all."
         )
     if not known[path].replaceable:
         raise ValueError(f"The activation at '{path}' can't be replaced: {known[path].reason}.")
@@ -149,16 +152,12 @@ def _paths(given, found):
 
 def _names(match):
     given = [match] if isinstance(match, str) else list(match)
-    names = set()
-    for name in given:
-        if name in ("swish", "hard_swish"):
-            name = functions.function_name(keras.activations.get(name))
-        names.add(name)
-    return names
+    rows = {name: keras_activation(name) for name in given}
+    return {name if row is None else row.name for name, row in rows.items()}
 
 
 def _overview(found):
-    """What the model has, in one line, for the error of an empty selection."""
+    """What the model has, for the error of an empty selection."""
     if not found:
         return "The model has no activations."
     counts = {}
@@ -167,5 +166,8 @@ def _overview(found):
         key = f"{site.activation} ({what})"
         counts[key] = counts.get(key, 0) + 1
     listed = ", ".join(f"{count} × {key}" for key, count in counts.items())
-    reasons = [site.reason for site in found if site.reason]
-    return f"The model has: {listed}." + (f" One reason: {reasons[0]}." if reasons else "")
+    reasons = [f"'{site.path}' ({site.activation}): {site.reason}" for site in found if site.reason]
+    if not reasons:
+        return f"The model has: {listed}."
+    more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+    return f"The model has: {listed}. Out of reach: {'; '.join(reasons[:_REASONS])}{more}."

@@ -1,6 +1,6 @@
 """What an activation is for, read from where its output goes."""
 
-from ..models import activations as functions
+from ..models import activations
 from ..models.graph import Uses
 
 HIDDEN, OUTPUT, GATE, MIXING, LINEAR, INSIDE = (
@@ -44,33 +44,18 @@ def role_of(name, nodes, uses, is_last=False):
     Returns:
         One of this module's constants.
     """
-    base = functions.base_name(name)
+    base = activations.base_name(name)
     if base == "linear":
         return LINEAR
     ends = [end for node in nodes for end in _ends(node.outputs[0], uses)]
     at_output = is_last or (bool(ends) and all(kind == OUTPUT for kind in ends))
-    if at_output and not _is_feature(name):
+    if at_output and not activations.is_feature(name):
         return OUTPUT
-    if base in functions.MIXING:
+    if activations.is_elementwise(base) is False:
         return MIXING
-    bounded = base in functions.BOUNDED or (base == "relu" and "max_value" in name)
-    if bounded and ends and all(kind == GATE for kind in ends):
+    if activations.is_bounded(name) and ends and all(kind == GATE for kind in ends):
         return GATE
     return HIDDEN
-
-
-def _is_feature(name):
-    """Whether the function leaves features, not predictions, at a model's output."""
-    return functions.base_name(name) in functions.RECTIFIERS or name in _learned_classes()
-
-
-def _learned_classes():
-    kinds, names = list(functions.LEARNED_LAYERS), set()
-    while kinds:
-        kind = kinds.pop()
-        names.add(kind.__name__)
-        kinds += kind.__subclasses__()
-    return names
 
 
 def _ends(tensor, uses):
@@ -88,7 +73,7 @@ def _ends(tensor, uses):
             passed_on = _ends(node.outputs[0], uses)
             # A scaled output is no longer the activation's own range.
             ends += [HIDDEN if e == OUTPUT and kind in _SCALING else e for e in passed_on]
-        elif kind == "Activation" and functions.layer_name(node.operation) == "linear":
+        elif kind == "Activation" and activations.layer_name(node.operation) == "linear":
             ends += _ends(node.outputs[0], uses)
         else:
             ends.append(HIDDEN)

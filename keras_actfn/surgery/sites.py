@@ -4,9 +4,8 @@ import dataclasses
 
 import keras
 
-from ..models import activations as functions
-from ..models import graph
-from .roles import HIDDEN, INSIDE, role_of
+from ..models import activations, graph, own_code
+from .roles import HIDDEN, INSIDE, MIXING, role_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +20,8 @@ class ActivationSite:
 
             - `"layer"`: an activation layer, or a Lambda layer of a Keras activation;
             - `"fused"`: the `activation` argument of a dense or convolutional layer;
+            - `"argument"`: the `activation` argument of another layer, such as a transformer
+              block of Keras Hub, which applies it in the middle of its call;
             - `"op"`: a bare operation such as `keras.ops.relu` in a functional graph;
             - `"inside"`: an activation that a layer applies within its own call;
             - `"code"`: a layer of one's own, a Lambda or subclassed model, whose code may
@@ -113,12 +114,14 @@ def _sites_of(operation, prefix, nodes, uses, is_last):
     if isinstance(operation, keras.layers.InputLayer):
         return []
     if not isinstance(operation, keras.layers.Layer):
-        name = functions.operation_name(operation, nodes[0])
+        name = activations.operation_name(operation, nodes[0])
         kind = "op"
-    elif functions.layer_name(operation) is not None:
-        name, kind = functions.layer_name(operation), "layer"
-    elif functions.fused_name(operation) is not None and functions.splits(operation):
-        name, kind = functions.fused_name(operation), "fused"
+    elif activations.layer_name(operation) is not None:
+        name, kind = activations.layer_name(operation), "layer"
+    elif activations.takes_activation(operation):
+        name, kind = activations.function_name(operation.activation), "fused"
+        if not activations.splits(operation):
+            return _argument(operation, path, name, len(nodes))
     else:
         return _leaf(operation, path)
     if name is None:
@@ -137,12 +140,34 @@ def _sites_of(operation, prefix, nodes, uses, is_last):
     return [(site, operation)]
 
 
+def _argument(layer, path, name, calls):
+    """The site of a layer's `activation` argument, and the others that its code may have."""
+    mixing = activations.is_elementwise(activations.base_name(name)) is False
+    site = ActivationSite(
+        path=f"{path}.activation",
+        kind="argument",
+        activation=name,
+        role=MIXING if mixing else HIDDEN,
+        replaceable=True,
+        reason=None,
+        layer=type(layer).__name__,
+        calls=max(1, calls),
+    )
+    others = [
+        (other, owner)
+        for other, owner in _leaf(layer, path)
+        if (other.path != site.path and getattr(owner, "activation", None) is not layer.activation)
+        or other.kind == "code"
+    ]
+    return [(site, layer), *others]
+
+
 def _leaf(layer, path):
     """Sites that a layer without a readable graph is known or suspected to have."""
     where = f"the {type(layer).__name__} layer '{layer.name}'"
     found = _inside(layer, path, where)
-    own_code = isinstance(layer, keras.layers.Lambda) or functions.is_foreign(layer)
-    if own_code or functions.names_in_code(layer):
+    foreign = isinstance(layer, keras.layers.Lambda) or own_code.is_foreign(layer)
+    if foreign or own_code.names_in_code(layer):
         found.insert(0, (_hidden_in_code(layer, path, where), layer))
     return found
 
@@ -150,7 +175,10 @@ def _leaf(layer, path):
 def _inside(layer, path, where):
     """Activations that `layer` holds and applies in its own call, at any depth."""
     found = []
-    reason = f"it is applied inside the own code of {where}; set it where that is built"
+    reason = (
+        f"it is applied inside the own code of {where}, which does not take it as an argument; set "
+        "it where that is built"
+    )
 
     def add(owner, path, name):
         site = ActivationSite(
@@ -164,17 +192,17 @@ def _inside(layer, path, where):
         )
         found.append((site, owner))
 
-    for attribute, name in functions.functions_inside(layer):
+    for attribute, name in own_code.functions_inside(layer):
         add(layer, f"{path}.{attribute}".lstrip("."), name)
     for inner in _parts(layer):
         inner_path = f"{path}/{inner.name}".lstrip("/")
-        name = functions.layer_name(inner) or functions.fused_name(inner)
+        name = activations.layer_name(inner) or activations.fused_name(inner)
         if name is not None:
             add(inner, inner_path, name)
         elif isinstance(inner, keras.layers.Layer):
             found += _inside(inner, inner_path, where)
         else:
-            name = functions.operation_name(inner, inner._inbound_nodes[0])
+            name = activations.operation_name(inner, graph.calls_of(inner)[0])
             if name is not None:
                 add(inner, inner_path, name)
     return found
@@ -189,9 +217,9 @@ def _parts(layer):
 
 def _hidden_in_code(layer, path, where):
     """The site of whatever a layer's code may apply."""
-    names = functions.names_in_code(layer)
+    names = own_code.names_in_code(layer)
     if isinstance(layer, keras.layers.Lambda):
-        names = [functions.function_name(layer.function)]
+        names = [activations.function_name(layer.function)]
     seen = f"its code names {', '.join(names)}" if names else "its code may apply any function"
     return ActivationSite(
         path=f"{path}.call".lstrip("."),

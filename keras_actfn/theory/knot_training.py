@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..constraints import anchored_unit_norm
 from .class_statistics import ClassStatistics, sample_moments
 
 INITIAL = {
@@ -35,19 +36,6 @@ class Training:
     objective: float
     correlations: np.ndarray
     history: np.ndarray
-
-
-def anchored_unit_norm(values: np.ndarray) -> np.ndarray:
-    """Leftmost knot to zero, then L2 norm one, along the last axis (Section 3.2).
-
-    Raises:
-        ValueError: If all values are equal, so that no direction is left.
-    """
-    anchored = values - values[..., :1]
-    norm = np.linalg.norm(anchored, axis=-1, keepdims=True)
-    if (norm == 0).any():
-        raise ValueError("Cannot normalise knot values that are all equal.")
-    return anchored / norm
 
 
 class Adam:
@@ -120,7 +108,8 @@ def train_knots(
         initial: `"relu"`, `"identity"`, `"tanh"`, `"swish"`, a function, or knot values.
         batch_size: Samples per step for `data="samples"`.
         seed: Seed of those samples.
-        projection: `"anchored_unit_norm"` after each step, or `None`.
+        projection: `"anchored_unit_norm"` after each step, or `None`; see
+            `keras_actfn.constraints.anchored_unit_norm`.
 
     Returns:
         The `Training`.

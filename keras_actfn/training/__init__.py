@@ -6,7 +6,7 @@ from .parameter_groups import activation_variables, bias_variables, parameter_gr
 from .recipe import Recipe
 from .recipes import RECIPES
 from .results import Comparison, Row, paired_difference
-from .storage import RunResult
+from .run_store import RunResult
 
 __all__ = [
     "RECIPES",

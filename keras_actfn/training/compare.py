@@ -12,24 +12,20 @@ activation use that step: model and optimiser are set back to their initial valu
 of built anew. Batches follow each other as they would in a single `fit`.
 """
 
-import math
-import time
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from .._optional import require
 from .._progress import Progress
-from .._version import __version__
-from ..models.curves import GRID, activation_curves
-from ..models.seeds import batch_order, seeds_drawn_from
-from . import fingerprints, recipes
-from .monitor import RunMonitor
-from .network import Network, Plan, Reference
+from ..models.seeds import seeds_drawn_from
+from . import fingerprints
+from .classifier import check_classifier
 from .results import Comparison
-from .split import Split, check_positive
-from .storage import RunResult, RunStore
+from .run_store import RunStore
+from .setup import Setup
+from .split import check_positive
+from .trainer import Trainer
 
 
 def compare(
@@ -53,7 +49,7 @@ def compare(
     run is a file there, and a call with the same settings reads it instead of training
     again: a comparison that was killed goes on where it was, and one more activation or
     seed costs only its own runs. A run whose settings, data or model differ in anything is
-    trained. A run that diverges ends there and counts with the accuracy that it has.
+    trained. A run that diverges ends there and counts with an accuracy of 0.
 
     Args:
         build_model: Function of an activation that returns a new uncompiled classifier with
@@ -98,9 +94,15 @@ def compare(
     """
     labels = _labels(activations)
     seeds = _seeds(seeds)
-    check_positive("epochs", epochs)
-    recipe = recipes.get(recipe)
-    split = Split.of(data, subset, validation, batch_size)
+    setup = Setup.of(
+        build_model,
+        data,
+        epochs=epochs,
+        batch_size=batch_size,
+        recipe=recipe,
+        subset=subset,
+        validation=validation,
+    )
     if output is not None:
         output = Path(output)
         output.mkdir(parents=True, exist_ok=True)
@@ -109,26 +111,13 @@ def compare(
     if len(seeds) > 1:
         require("scipy.stats", extra="cli")
 
-    settings = {
-        "keras_actfn": __version__,
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        "dtype_policy": keras.config.dtype_policy().name,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "training_images": len(split.x_train),
-        "validation_images": 0 if split.x_validation is None else len(split.x_validation),
-        "test_images": len(split.x_test),
-        "recipe": fingerprints.recipe_settings(recipe),
-        "data": fingerprints.data_fingerprint(*split.arrays()),
-    }
+    settings = setup.settings()
     store = RunStore(output)
-    plan_of_recipe = Plan.of(split, batch_size, epochs)
-    reference = Reference(build_model, recipe, plan_of_recipe)
     plan, finished = [], {}
     for label, activation in labels.items():
         with seeds_drawn_from(seeds[0]):
-            model = fingerprints.model_fingerprint(build_model(activation))
+            built = check_classifier(build_model(activation), setup.classes)
+        model = fingerprints.model_fingerprint(built)
         for seed in seeds:
             run = {**settings, "model": model, "activation": label, "seed": seed}
             # The model's structure tells activations apart; their label is for people.
@@ -138,18 +127,16 @@ def compare(
     missing = [entry for entry in plan if finished[entry[:2]] is None]
     reused = len(plan) - len(missing)
 
-    steps = epochs * split.steps(batch_size)
+    steps = setup.epochs * setup.steps_per_epoch
+    trainer = Trainer(setup)
     with Progress(steps * len(missing), progress, unit="steps") as bar:
         if reused:
             bar.say(f"{reused} of {len(plan)} runs were finished before and are not done again.")
-        network = None
         for number, (label, seed, key, run) in enumerate(missing, start=1):
-            if network is None or network.label != label:
-                network = Network(label, labels[label], build_model, recipe, plan_of_recipe)
-            network.start_from(seed, reference)
             bar.describe(f"{label}, seed {seed}")
-            with seeds_drawn_from(seed):
-                result = train_network(network, split, seed, key, epochs, batch_size, bar)
+            result = trainer.train_once(
+                labels[label], seed, label=label, key=key, on_step=lambda loss: bar.advance()
+            )
             bar.advance(steps - result.steps)
             store.save(result, run)
             finished[label, seed] = result
@@ -171,74 +158,6 @@ def compare(
         if plots:
             comparison.plot(output)
     return comparison
-
-
-def train_network(network, split, seed, key, epochs, batch_size, bar, after_epoch=None):
-    """Train from the present state and measure; the result of one run.
-
-    Args:
-        network: A `Network` that has been started.
-        split: A `Split`; its validation images, if any, are measured after each epoch.
-        seed: Seed of the images' order and augmentation.
-        key: Key of the result.
-        epochs: Number of epochs.
-        batch_size: Images a step.
-        bar: A `Progress`.
-        after_epoch: Function of the epoch, from 1, and what was measured, which is called unless
-            the training diverged. It may raise, which ends the training.
-
-    Returns:
-        A `RunResult`.
-    """
-    started = time.perf_counter()
-
-    def on_step(loss):
-        bar.advance()
-
-    monitor = RunMonitor(on_step)
-    model = network.trained
-    used = split.steps(batch_size) * batch_size
-    held_out = []
-    for epoch in range(epochs):
-        order = batch_order(seed, epoch, len(split.x_train))[:used]
-        model.fit(
-            **network.batches(
-                split.x_train[order], split.y_train[order], batch_size, seed * epochs + epoch
-            ),
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[monitor],
-        )
-        if split.x_validation is not None:
-            measured = network.measure(split.x_validation, split.y_validation)
-            held_out.append(measured["accuracy"])
-            if after_epoch and not monitor.diverged and math.isfinite(measured["loss"]):
-                after_epoch(epoch + 1, measured)
-        if monitor.diverged:
-            break
-    test = network.measure(split.x_test, split.y_test)
-    step, loss, accuracy = monitor.curves()
-    arrays = {"step": step, "loss": loss, "accuracy": accuracy, "x": GRID}
-    if held_out:
-        arrays["validation_accuracy"] = np.array(held_out)
-    for number, curve in enumerate(activation_curves(network.model), start=1):
-        arrays[f"slot_{number}"] = curve
-    return RunResult(
-        activation=network.label,
-        seed=seed,
-        key=key,
-        test_accuracy=test["accuracy"],
-        test_loss=test["loss"],
-        validation_accuracy=held_out[-1] if held_out else None,
-        parameters=network.model.count_params(),
-        steps=monitor.steps,
-        step_seconds=monitor.step_seconds(),
-        seconds=time.perf_counter() - started,
-        diverged=monitor.diverged,
-        arrays=arrays,
-    )
 
 
 def _labels(activations):

@@ -2,11 +2,10 @@
 
 import keras
 
-from ..layers.base import LearnableActivation
+from ..models import activations, graph
+from ..models.building import build_late_layers, unbuilt_layers
+from .grouped_optimizer import GroupedOptimizer, VariableGroups
 from .schedules import FrozenUntil
-
-#: Layers whose trainable variables are an activation's parameters.
-_LEARNABLE = (LearnableActivation, keras.layers.PReLU)
 
 
 def activation_variables(model):
@@ -19,11 +18,8 @@ def activation_variables(model):
         List of `keras.Variable`; those of keras_actfn's layers and of `keras.layers.PReLU`.
     """
     found = {}
-    for layer in model._flatten_layers():
-        fused = getattr(layer, "activation", None)
-        for candidate in (layer, fused):
-            if isinstance(candidate, _LEARNABLE):
-                found.update((id(v), v) for v in candidate.trainable_variables)
+    for layer in activations.learned_layers(graph.nested(model)):
+        found.update((id(v), v) for v in layer.trainable_variables)
     return list(found.values())
 
 
@@ -45,10 +41,13 @@ def parameter_groups(
 ):
     """One optimiser for the weights, others for the activations' parameters and the biases.
 
-    Keras's `MultiOptimizer` applies each to its variables, and the constraints of the
-    activations' parameters after every step as ever. Clipping by the global norm counts
-    each group by itself. Learning-rate callbacks need `.optimizers`, as `MultiOptimizer`
-    has no single rate.
+    Constraints of the activations' parameters apply after every step, as ever. Clipping by the
+    global norm counts each group by itself. Learning-rate callbacks need `.optimizers`, as there
+    is no single rate. A `.keras` file keeps the groups: every variable goes on with its own
+    rate and state.
+
+    An activation inside another layer, such as `Dense(activation=PWL(axis=-1))`, has no
+    parameters before the layer's first call. They are created here.
 
     Args:
         model: A built model.
@@ -61,11 +60,12 @@ def parameter_groups(
 
     Returns:
         A `keras.optimizers.MultiOptimizer`, or `optimizer` where the model has no parameters
-        for another.
+        for another. It is for the variables that the model trains now: call `parameter_groups`
+        again after freezing or unfreezing layers.
 
     Raises:
-        ValueError: If `freeze_steps` is negative, or is given without an optimiser of the
-            activations, or one optimiser is given twice.
+        ValueError: If the model is not built, `freeze_steps` is negative or is given without an
+            optimiser of the activations, or one optimiser is given twice.
 
     Example:
     ```python
@@ -89,17 +89,29 @@ def parameter_groups(
         )
     if freeze_steps:
         activation_optimizer = _frozen_until(activation_optimizer, freeze_steps)
-    groups = keras.optimizers.OptimizerMap(optimizer)
-    for variables, own in (
-        (activation_variables(model), activation_optimizer),
-        (bias_variables(model), bias_optimizer),
+    _build(model)
+    groups = VariableGroups(optimizer)
+    groups.add(model.trainable_variables)
+    for name, variables, own in (
+        ("activations", activation_variables(model), activation_optimizer),
+        ("biases", bias_variables(model), bias_optimizer),
     ):
-        if own is not None:
-            for variable in variables:
-                groups[variable.path] = own
-    if not len(groups):
-        return optimizer
-    return keras.optimizers.MultiOptimizer(groups)
+        if own is not None and variables:
+            groups[name] = own
+            groups.add(variables, name)
+    return GroupedOptimizer(groups) if len(groups) else optimizer
+
+
+def _build(model):
+    """Create the parameters that the model lacks, or raise."""
+    build_late_layers(model)
+    late = [layer.name for layer in unbuilt_layers(model) if activations.is_learned(layer)]
+    if not model.built or (late and not graph.is_container(model)):
+        what = f"the activation '{late[0]}' of " if late else ""
+        raise ValueError(
+            "parameter_groups sorts variables that exist. Received: "
+            f"{what}'{model.name}', which is not built. Call the model once on a batch."
+        )
 
 
 def _frozen_until(optimizer, steps):

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._files import write_file, write_json
 from .._optional import require
-from .storage import RunResult
+from .run_store import RunResult
 
 LEVEL = 0.95
 

@@ -6,8 +6,9 @@ import pytest
 from keras import ops
 
 from keras_actfn.callbacks import EAFO
-from keras_actfn.callbacks.eafo import pwl_slopes, pwl_values, steepest_region
+from keras_actfn.callbacks.eafo import steepest_region
 from keras_actfn.layers import PWL
+from keras_actfn.layers.knots import pwl_slopes, pwl_values
 
 
 def make_data(samples=512):
@@ -145,10 +146,10 @@ def test_steepest_region_and_slopes():
     assert region == (0.0, np.inf)
     assert steepest_region(knots, np.array([-1.0, -1.0, 1.0, 0.0]), samples) == (-np.inf, 0.0)
     values = np.array([0.0, 0.0, 1.0, 3.0, 3.5])
-    np.testing.assert_allclose(pwl_slopes(knots, values, [-3, 0.5, 9], "linear"), [0, 2, 0.5])
-    np.testing.assert_allclose(pwl_slopes(knots, values, [-3, 0.5, 9], "clamp"), [0, 2, 0])
-    np.testing.assert_allclose(pwl_values(knots, values, [-3, 0.5, 4], "linear"), [0, 2, 4.5])
-    np.testing.assert_allclose(pwl_values(knots, values, [-3, 0.5, 4], "clamp"), [0, 2, 3.5])
+    np.testing.assert_allclose(pwl_slopes([-3, 0.5, 9], knots, values, "linear"), [0, 2, 0.5])
+    np.testing.assert_allclose(pwl_slopes([-3, 0.5, 9], knots, values, "clamp"), [0, 2, 0])
+    np.testing.assert_allclose(pwl_values([-3, 0.5, 4], knots, values, "linear"), [0, 2, 4.5])
+    np.testing.assert_allclose(pwl_values([-3, 0.5, 4], knots, values, "clamp"), [0, 2, 3.5])
 
 
 @pytest.mark.once

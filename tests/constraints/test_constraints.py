@@ -45,6 +45,38 @@ def test_unit_sum_is_the_orthogonal_projection():
     np.testing.assert_allclose(small.sum(0), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e5, 1e6, 4e6, 1.5e7])
+def test_unit_sum_holds_for_large_coefficients(scale, axis):
+    w = np.random.default_rng(0).uniform(-1, 1, size=(5, 200)).astype("float32") * np.float32(scale)
+    w = w if axis == 0 else w.T
+    once = constraints.UnitSum(axis)(ops.convert_to_tensor(w))
+    result = ops.convert_to_numpy(once).astype("float64")
+    # The stored numbers add up to one, but for a last digit of the one of least magnitude.
+    least = np.abs(result).min(axis, keepdims=True).astype("float32")
+    np.testing.assert_array_less(
+        np.abs(result.sum(axis, keepdims=True) - 1), np.spacing(least) + 1e-7
+    )
+    if scale <= 1e6:
+        np.testing.assert_allclose(result.sum(axis), 1, atol=1e-6)
+    exact = w + (1 - w.astype("float64").sum(axis, keepdims=True)) / 5
+    np.testing.assert_allclose(result, exact, atol=1e-6 * max(1, scale))
+    twice = ops.convert_to_numpy(constraints.UnitSum(axis)(once))
+    np.testing.assert_allclose(twice, result, atol=1e-7 * min(1, scale), rtol=1e-7)
+
+
+@pytest.mark.once
+def test_one_projection_for_arrays_and_tensors():
+    """Theory and callbacks project float64 arrays by the function of the constraint."""
+    w = np.column_stack([W[:, :3], np.full(6, 0.7)])
+    expected = (w - w[0])[:, :3] / np.linalg.norm((w - w[0])[:, :3], axis=0)
+    result = constraints.anchored_unit_norm(w)
+    assert isinstance(result, np.ndarray) and result.dtype == np.float64
+    np.testing.assert_allclose(result[:, :3], expected, rtol=1e-14)
+    np.testing.assert_array_equal(result[:, 3], 0)
+    np.testing.assert_array_equal(constraints.anchored_unit_norm(w.T, axis=1), result.T)
+
+
 def test_anchored_unit_norm():
     w = np.column_stack([W[:, 0], W[:, 50] * 1e20, W[:, 1] * 1e-20, np.full(6, 0.7)])
     result = ops.convert_to_numpy(

@@ -233,3 +233,15 @@ def test_gzip_is_not_needed(tmp_path):
     path = write_archive(tmp_path, "cifar10", contents("cifar10"))
     path.write_bytes(gzip.decompress(path.read_bytes()))
     assert len(cifar10(path).x_train) == 5 * ROWS
+
+
+def test_a_member_that_is_far_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_actfn.datasets.cifar._LARGEST", 100_000)
+    files = contents("cifar10")
+    files["test_batch"] = bytes(300_000)
+    for place in (
+        write_archive(tmp_path, "cifar10", files),
+        write_folder(tmp_path, "cifar10", files),
+    ):
+        with pytest.raises(ValueError, match="test_batch has 300,000 bytes"):
+            cifar10(place)

@@ -154,6 +154,39 @@ def test_size_other_than_the_header_says(folder, change):
     refused(folder, "truncated or has been changed")
 
 
+@pytest.fixture
+def bomb(folder):
+    """A gzip of a few kilobytes that holds 300 MiB of zeros, as its header says."""
+    path = folder / "train-images-idx3-ubyte.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(bytes([0, 0, 8, 3]) + struct.pack(">3I", 300, 1024, 1024))
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    return path
+
+
+def test_content_out_of_proportion_is_refused_by_its_header(folder, bomb, monkeypatch):
+    largest = []
+    read = gzip.GzipFile.read
+    monkeypatch.setattr(
+        gzip.GzipFile, "read", lambda self, size=-1: largest.append(size) or read(self, size)
+    )
+    with pytest.raises(ValueError, match=r"would unpack to 314,572,800\. Check where"):
+        fashion_mnist(folder, verify=False)
+    with pytest.raises(ValueError, match=r"those have the shape \(60000, 28, 28\)"):
+        fashion_mnist(folder)
+    assert 0 < max(largest) <= 16 and min(largest) > 0
+
+
+def test_a_header_that_announces_more_than_there_can_be(folder):
+    header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1)
+    for name, content in (("", header), (".gz", gzip.compress(header))):
+        path = folder / f"train-images-idx3-ubyte{name}"
+        (folder / "train-images-idx3-ubyte.gz").unlink(missing_ok=True)
+        path.write_bytes(content)
+        refused(folder, "truncated or has been changed|would unpack to")
+
+
 def test_label_count_mismatch(folder):
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(29) % 10)))
     refused(folder, "30 training images and 29 training labels")

@@ -64,7 +64,37 @@ def test_other_numbers_of_classes(tree):
         imagenette(tree)
 
 
-def test_a_file_that_is_no_image(tree):
-    (tree / "val" / CLASSES[0] / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(ValueError, match="a file is no image, or is truncated"):
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("kept", [0, 20, 0.7])
+def test_a_truncated_image_is_named(tree, part, kept):
+    path = tree / part / CLASSES[4] / "0.png"
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    with pytest.raises(ValueError, match=rf"{part}/{CLASSES[4]}/0\.png is no image, or is trunc"):
         imagenette(tree, image_size=8)
+
+
+@pytest.mark.parametrize("name", ["._0.png", ".ipynb_checkpoints"])
+def test_hidden_files_in_a_class_are_named(tree, name):
+    path = tree / "val" / CLASSES[2] / name
+    path.write_bytes(b"\0\5\x16\7") if name.endswith("png") else path.mkdir()
+    with pytest.raises(ValueError, match=rf"{CLASSES[2]}/{name}\. Delete it"):
+        imagenette(tree, image_size=8)
+
+
+def test_hidden_folders_are_no_classes(tree):
+    (tree / "train" / ".ipynb_checkpoints").mkdir()
+    (tree / "val" / ".cache").mkdir()
+    (tree / "val" / CLASSES[0] / ".DS_Store").write_bytes(b"\0")
+    assert imagenette(tree, image_size=8).classes == 10
+
+
+def test_a_class_without_images(tree):
+    (tree / "val" / CLASSES[7] / "0.png").rename(tree / "val" / CLASSES[7] / "0.txt")
+    with pytest.raises(ValueError, match=rf"Each class has images.*none in .*val/{CLASSES[7]}"):
+        imagenette(tree)
+
+
+def test_images_beyond_the_memory_are_refused(tree):
+    with pytest.raises(ValueError, match=r"machine's memory.*image_size=1000000"):
+        imagenette(tree, image_size=1_000_000)

@@ -1,12 +1,16 @@
 """Unique functions: exact counts, by brute force on small spaces, and their files."""
 
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 from scipy import special
 
+from keras_actfn._files import read_json, write_json
 from keras_actfn.expressions import (
     SearchSpace,
     UniqueFunctions,
@@ -165,6 +169,131 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         three_node().unique(path=tmp_path / "u", progress=interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL = SearchSpace(["unary(unary(x))"], unary=["relu", "tanh", "square", "negative"])
+STORED = ("inputs.npy", "outputs.npy", "classes.npy", "first.npy", "valid.npy")
+
+
+def flip(path, place=-2):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@once
+@pytest.mark.parametrize("name", STORED)
+def test_a_damaged_file_is_named_or_the_space_made_again(tmp_path, name):
+    first = SMALL.unique()
+    SMALL.unique(path=tmp_path / "u")
+    flip(tmp_path / "u" / name)
+    with pytest.raises(ValueError, match=rf"u/{name} cannot be read: its checksum dif.*Delete the"):
+        UniqueFunctions.load(tmp_path / "u")
+    with pytest.warns(UserWarning, match=rf"u/{name} cannot be read.*is made again"):
+        again = SMALL.unique(path=tmp_path / "u")
+    np.testing.assert_array_equal(again.outputs, first.outputs)
+    np.testing.assert_array_equal(again.classes, first.classes)
+    assert [p.name for p in tmp_path.iterdir()] == ["u"]
+    flip(tmp_path / "u" / name)
+    with pytest.raises(ValueError, match="another space, method or inputs"):
+        SMALL.unique(seed=1, path=tmp_path / "u")  # another question replaces nothing
+
+
+@once
+def test_a_damaged_manifest_is_an_error_and_stays(tmp_path):
+    SMALL.unique(path=tmp_path / "u")
+    manifest = tmp_path / "u" / "manifest.json"
+    content = manifest.read_text()
+    for damaged in ("[]", "", "{" * 100_000, content.replace("relu", "selu"), content[:50]):
+        manifest.write_text(damaged)
+        for read in (UniqueFunctions.load, lambda path: SMALL.unique(path=path)):
+            with pytest.raises(
+                ValueError, match=r"manifest\.json cannot be read.*Delete the folder"
+            ):
+                read(tmp_path / "u")
+        assert manifest.read_text() == damaged
+
+
+@once
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"space": {"schemas": [None]}},
+        {"space": {"schemas": ["unary(x)"], "unary": 3}},
+        {"space": []},
+        {"space": {"other": 1}},
+        {"files": None},
+        {"files": {"../../secret": "0"}},
+        {"space_hash": "0"},
+        {"unique": 10**400},
+        {"unique": 3},
+        {"method": None, "inputs": None},
+    ],
+)
+def test_hostile_manifests(tmp_path, changes):
+    """With a checksum that fits, as only a person writes it."""
+    SMALL.unique(path=tmp_path / "u")
+    path = tmp_path / "u" / "manifest.json"
+    manifest = read_json(path, "") | changes
+    write_json(path, {k: v for k, v in manifest.items() if v is not None}, checked=True)
+    with pytest.raises(ValueError, match=r"cannot be read|Build it again"):
+        UniqueFunctions.load(tmp_path / "u")
+
+
+_BUILD = """
+import sys, time
+from keras_actfn.expressions import three_node
+
+three_node().unique(path=sys.argv[1], progress=lambda *_: (print("on", flush=True), time.sleep(9)))
+"""
+
+
+@once
+def test_what_a_killed_build_leaves_is_removed_by_the_next(tmp_path):
+    command = [sys.executable, "-c", _BUILD, str(tmp_path / "u")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
+        assert builder.stdout.readline() == b"on\n"
+        (draft,) = tmp_path.iterdir()
+        SMALL.unique(path=tmp_path / "other")
+        assert draft.is_dir()  # its process lives
+        builder.kill()
+    SMALL.unique(path=tmp_path / "third")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "third"]
+
+
+@once
+def test_of_several_that_publish_at_once_all_open_the_same(tmp_path, monkeypatch):
+    space, path = SearchSpace(["unary(x)"], unary=["relu", "tanh", "zero"]), tmp_path / "functions"
+    replace = os.replace
+
+    def after_another(source, target):
+        if str(target) == str(path):
+            monkeypatch.undo()
+            space.unique(path=path)  # another process, a moment earlier
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    found = space.unique(path=path)
+    assert found.path == path and len(found) == 3
+    np.testing.assert_array_equal(found.outputs, space.unique().outputs)
+    assert [child.name for child in tmp_path.iterdir()] == ["functions"]
+
+
+@once
+def test_what_another_publishes_must_answer_the_same_question(tmp_path, monkeypatch):
+    space, path = SearchSpace(["unary(x)"], unary=["relu", "tanh", "zero"]), tmp_path / "functions"
+    replace = os.replace
+
+    def after_another(source, target):
+        if str(target) == str(path):
+            monkeypatch.undo()
+            space.unique(path=path, up_to_sign=True)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    with pytest.raises(ValueError, match="holds the unique functions of another space"):
+        space.unique(path=path)
+    assert [child.name for child in tmp_path.iterdir()] == ["functions"]
 
 
 @once

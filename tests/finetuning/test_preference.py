@@ -267,6 +267,46 @@ def test_lines_without_a_preference(read, record, match, tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-20],
+        lambda content: content[:30] + b"\xff\xff\xff" + content[33:],
+        lambda content: b"\0" + content[1:],
+        lambda content: gzip.compress('{"chosen": "é"}'.encode("latin1")),
+    ],
+)
+def test_a_damaged_file_is_named(damage, tmp_path):
+    path = tmp_path / "train.jsonl.gz"
+    path.write_bytes(damage(gzip.compress(json.dumps(HH).encode() + b"\n", mtime=0)))
+    for read in (read_hh, read_shp):
+        with pytest.raises(ValueError, match=r"train\.jsonl\.gz.*download the file again"):
+            list(read(path, invalid="skip"))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"score_ratio": 1' + "0" * 400 + "}", '{"a": 1' + "0" * 5000 + "}"]
+)
+def test_hostile_lines_are_no_preferences(line, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1, is not a preference"):
+        list(read_shp(path, min_score_ratio=2.0))
+    with pytest.warns(UserWarning, match="1 lines hold no preference"):
+        assert not list(read_shp(path, min_score_ratio=2.0, invalid="skip"))
+
+
+@pytest.mark.once
+def test_an_endless_line_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_actfn._files._LARGEST_LINE", 1000)
+    path = tmp_path / "train.jsonl.gz"
+    path.write_bytes(gzip.compress(b"a" * 100_000))
+    with pytest.raises(ValueError, match="a line of 1,000 characters or more"):
+        next(read_hh(path))
+
+
 def test_line_that_is_no_json(tmp_path):
     path = tmp_path / "data.jsonl"
     path.write_text("{broken\n")

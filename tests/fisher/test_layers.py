@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 from reference.fisher import dense_softmax_fisher, kronecker_eigenvalues
 
-from keras_actfn.fisher import exact_fisher, fisher_spectrum
+from keras_actfn.fisher import TREATMENTS, exact_fisher, fisher_spectrum
+from keras_actfn.layers import LearnableActivation
 
 CPU_LACKS_CHANNELS_FIRST = keras.backend.backend() == "tensorflow"
 
@@ -137,7 +138,11 @@ def test_single_layer_is_exact(name):
     assert_blocks_exact(model, x, spectrum, exact_fisher(model, x, loss="mse"))
 
 
-@pytest.mark.parametrize("kind, shape", [("DepthwiseConv1D", (6,)), ("DepthwiseConv2D", (5, 4))])
+DEPTHWISE = [("DepthwiseConv1D", (6,)), ("DepthwiseConv2D", (5, 4))]
+SEPARABLE = [("SeparableConv1D", (4,)), ("SeparableConv2D", (4, 4))]
+
+
+@pytest.mark.parametrize("kind, shape", DEPTHWISE)
 def test_depthwise_is_exact_for_equal_channels(kind, shape):
     model = sequential(
         layers.Input((*shape, 3)),
@@ -148,7 +153,7 @@ def test_depthwise_is_exact_for_equal_channels(kind, shape):
     assert_blocks_exact(model, x, spectrum, exact_fisher(model, x, loss="mse"))
 
 
-@pytest.mark.parametrize("kind, shape", [("SeparableConv1D", (4,)), ("SeparableConv2D", (4, 4))])
+@pytest.mark.parametrize("kind, shape", SEPARABLE)
 def test_separable_is_exact_for_equal_channels_and_one_location(kind, shape):
     model = sequential(layers.Input((*shape, 2)), getattr(layers, kind)(3, 4, activation="tanh"))
     x = np.repeat(draw(1, *shape, 1), 2, axis=-1)
@@ -307,15 +312,31 @@ def test_attention_projections(kind):
         )
 
 
-@pytest.mark.parametrize(
-    "layer, option",
-    [
-        (layers.BatchNormalization, "include_normalization"),
-        (layers.LayerNormalization, "include_normalization"),
-        (layers.PReLU, "include_activations"),
-    ],
-)
-def test_parameter_blocks_are_exact(layer, option):
+class Gain(LearnableActivation):
+    """A learnable activation as a user writes one, outside the package."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.add_parameter("gain", 1, keras.initializers.RandomUniform(0.5, 1.5, seed=0))
+
+    def activate(self, x, gain):
+        return keras.ops.tanh(x * gain[0])
+
+
+NORMALIZATION, ACTIVATIONS = "include_normalization", "include_activations"
+PARAMETERS = {
+    "BatchNormalization": (layers.BatchNormalization, NORMALIZATION),
+    "LayerNormalization": (layers.LayerNormalization, NORMALIZATION),
+    "GroupNormalization": (lambda name: layers.GroupNormalization(1, name=name), NORMALIZATION),
+    "RMSNormalization": (layers.RMSNormalization, NORMALIZATION),
+    "PReLU": (layers.PReLU, ACTIVATIONS),
+    "LearnableActivation": (lambda name: Gain(axis=-1, name=name), ACTIVATIONS),
+}
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+def test_parameter_blocks_are_exact(kind):
+    layer, option = PARAMETERS[kind]
     model = keras.Sequential(
         [
             layers.Input((4,)),
@@ -334,3 +355,9 @@ def test_parameter_blocks_are_exact(layer, option):
     paths = [path for path in exact.paths if path.startswith(("extra", f"{model.name}/extra"))]
     expected = eigenvalues(exact.block(*(exact.indices(path) for path in paths)))
     close(kronecker_eigenvalues(spectrum["extra"].pairs), expected)
+
+
+@pytest.mark.once
+def test_every_treatment_has_a_case():
+    cases = {kind for kind, *_ in [*SINGLE.values(), *DEPTHWISE, *SEPARABLE]}
+    assert {kind.__name__ for kind in TREATMENTS} == cases | {*PARAMETERS, "Embedding"}

@@ -5,7 +5,7 @@ import pytest
 from reference.fisher import patches as reference_patches
 
 from keras_actfn.fisher import patches
-from keras_actfn.fisher.moments import Diagonal, SecondMoment
+from keras_actfn.fisher.second_moments import Diagonal, SecondMoment
 
 pytestmark = pytest.mark.once
 

@@ -165,7 +165,7 @@ def test_other_files_are_refused(tmp_path):
     text = tmp_path / "text.npz"
     text.write_text("no")
     for file in (path, text):
-        with pytest.raises(ValueError, match="is not a Fisher spectrum"):
+        with pytest.raises(ValueError, match=r"Pass a file written by FisherSpectrum\.save"):
             FisherSpectrum.load(file)
 
 

@@ -7,6 +7,7 @@ from keras import layers
 from keras_actfn.applications import AllCNNC, ResNet56V2
 
 from keras_actfn import activation
+from keras_actfn._keras_activations import KERAS_ACTIVATIONS
 from keras_actfn.initialization import autoinit
 from keras_actfn.initialization.kernels import kernels, windows
 from keras_actfn.initialization.signal_moments import Signal
@@ -202,3 +203,33 @@ def test_kernels_predict_the_moments_of_many_draws(mean):
     np.testing.assert_allclose(predicted.means, y.mean((0, 3)), atol=0.03)
     np.testing.assert_allclose(predicted.variances, y.var((0, 3)), rtol=0.12)
     assert predicted.variance == pytest.approx(y.var(), rel=0.05)
+
+
+def init_behind(function):
+    inputs = keras.Input((8,))
+    kernel = keras.initializers.RandomNormal(seed=1)
+    outputs = layers.Dense(4, kernel_initializer=kernel)(function(inputs))
+    return autoinit(keras.Model(inputs, outputs), input_mean=0.5)
+
+
+# keras.ops.gelu is approximate, keras.activations.gelu is not.
+@pytest.mark.parametrize(
+    "name", [name for name in KERAS_ACTIVATIONS if hasattr(keras.ops, name) and name != "gelu"]
+)
+def test_operations_count_as_the_layers_of_the_same_function(name):
+    row = KERAS_ACTIVATIONS[name]
+    arguments = (0.5, -1.0) if row.needs_arguments else ()
+    report = init_behind(lambda x: getattr(keras.ops, name)(x, *arguments))
+    if not row.elementwise:
+        assert len(report.unknown) == 1 and "is not a function of one value" in str(report)
+        return
+    expected = init_behind(layers.Activation(lambda x: row.function(x, *arguments)))
+    assert not report.unknown
+    assert report.layers[0].scale == pytest.approx(expected.layers[0].scale, rel=1e-6)
+
+
+@pytest.mark.parametrize("layer", [layers.Softmax, lambda: layers.Activation("sparsemax")])
+def test_functions_that_mix_entries_are_unknown(layer):
+    inputs = keras.Input((8,))
+    report = autoinit(keras.Model(inputs, layers.Dense(4)(layer()(inputs))))
+    assert "is not a function of one value" in report.unknown[0][1]

@@ -3,7 +3,17 @@
 import pytest
 
 from keras_actfn import activation
+from keras_actfn.layers import SegmentedLinear
 from keras_actfn.testing import LAYER_CHECKS
+
+
+def segmented():
+    return SegmentedLinear([-1.5, 0.0, 2.0], [0.0, -0.2, 1.0, 0.5], -0.3)
+
+
+def trained_segments():
+    return SegmentedLinear([-1.0, 1.0], [0.1, 1.0, 0.0], trainable=True)
+
 
 SPECS = (
     "conv(identity,relu,tanh)",
@@ -15,6 +25,8 @@ SPECS = (
     "crrelu",
     "crrelu(epsilon=-0.4,axis=-1)",
     "max(relu(x),swish(x))",
+    segmented,
+    trained_segments,
 )
 
 

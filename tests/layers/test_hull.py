@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_actfn.expressions import resolve
 from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.testing import output_and_gradients
 
@@ -44,6 +45,58 @@ def test_each_channel_has_its_own_mix():
     x = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("float32")
     expected = mixes[0][:, None] * x + mixes[1][:, None] * np.maximum(x, 0)
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [None, -1])
+@pytest.mark.parametrize(
+    ("functions", "points"),
+    [
+        (("relu", "exp"), [100.0, -1.0, 0.5, np.inf]),
+        (("relu", "square", "exp"), [1e30, -2.0, 0.5, -np.inf]),
+        (("tanh", "reciprocal"), [0.0, -1.0, 0.5, 2.0]),
+        (("relu", "pow(x,0.5)"), [-1.0, 4.0, 0.25, -np.inf]),
+        (("relu", "identity"), [-np.inf, 1.0, 2.0, np.inf]),
+        (("relu", keras.ops.exp), [100.0, -1.0, 0.5, 88.0]),
+    ],
+)
+def test_a_zero_coefficient_takes_its_term_away(functions, points, axis):
+    """0 times infinity: values and gradients are those of the other terms, in any order."""
+    x = np.array([points], "float32")
+    alone = AffineHullActivation(functions[:1], initializer=[1.0], axis=axis)
+    alone.build(x.shape)
+    upstream = np.array([[0.5, -2.0, 3.0, 1.5]])
+    value, to_x, _ = output_and_gradients(alone, x, upstream)
+    finite_terms = []
+    for function in functions:
+        function = keras.layers.Activation(resolve(function).__call__)
+        terms = ops.convert_to_numpy(function(x)).astype("float64")
+        finite_terms.append(np.where(np.isfinite(terms), upstream * terms, 0))
+    expected = np.concatenate(finite_terms)
+    expected = expected if axis else expected.sum(1)
+    for order in ([*range(len(functions))], [*range(len(functions))][::-1]):
+        start = np.eye(len(functions))[0][order]
+        layer = ConvexHullActivation([functions[i] for i in order], initializer=start, axis=axis)
+        layer.build(x.shape)
+        output, gradient, (to_coefficients,) = output_and_gradients(layer, x, upstream)
+        np.testing.assert_array_equal(output, value)
+        np.testing.assert_array_equal(gradient, to_x)
+        # The zero coefficients' own gradients leave out the entries that are not finite.
+        zero = start == 0
+        np.testing.assert_allclose(to_coefficients[zero], expected[order][zero], rtol=1e-5)
+        with_nan = np.where(np.arange(4) == 1, np.float32(np.nan), x)
+        assert np.isnan(output_and_gradients(layer, with_nan)[0][0, 1])
+
+
+def test_a_zero_coefficient_comes_back_through_its_gradient():
+    layer = ConvexHullActivation(("relu", "exp"), initializer=[1.0, 0.0])
+    model = keras.Sequential([keras.Input((2,)), layer])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x = np.array([[100.0, -1.0], [0.5, 1.0]], "float32")
+    model.fit(x[1:], np.exp(x[1:]), epochs=3, verbose=0)
+    assert ops.convert_to_numpy(layer.coefficients)[1] > 0
+    layer.coefficients.assign([1.0, 0.0])
+    model.fit(x, np.exp(np.minimum(x, 1.0)), epochs=1, verbose=0)
+    assert np.isfinite(ops.convert_to_numpy(layer.coefficients)).all()
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])

@@ -214,3 +214,26 @@ def test_backward_keeps_no_more_than_the_input(spec):
     size = 64 * 128 * 4
     assert bytes_kept(chain, x) > 2 * size, "the count misses what plain operations keep"
     assert bytes_kept(call, x, *values) <= size + 1024
+
+
+@pytest.mark.parametrize(
+    "spec", ["pwl", "pwl(axis=-1,knots=80)", "crrelu", "aff(relu,exp)", "x*tanh(x)"]
+)
+def test_a_global_floatx_of_16_bits(spec):
+    before = keras.config.floatx()
+    policy = keras.config.dtype_policy()
+    try:
+        keras.config.set_floatx("bfloat16")
+        keras.config.set_dtype_policy("bfloat16")
+        layer = activation(spec)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), layer])
+        model.compile("sgd", "mse")
+        x = np.random.default_rng(0).normal(size=(8, 4))
+        model.fit(x, x[:, :3], verbose=0)
+        output = model(x)
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
+    assert keras.backend.standardize_dtype(output.dtype) == "bfloat16"
+    assert {keras.backend.standardize_dtype(w.dtype) for w in layer.weights} <= {"float32"}
+    assert np.isfinite(ops.convert_to_numpy(ops.cast(output, "float32"))).all()

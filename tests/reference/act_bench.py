@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from keras_actfn.search.bench.published import MEASURES, ActBench, bin_weights
+from keras_actfn.fisher.spectrum import bin_weights
+from keras_actfn.search.bench.published import MEASURES, ActBench
 
 BINS, PARAMETERS = (20, 30), (2000, 3000)
 
@@ -37,5 +38,5 @@ def synthetic_bench(side=9, seed=0):
         tuple((f,) for f in functions),
         runs,
         cdfs,
-        bin_weights(BINS, PARAMETERS),
+        bin_weights(PARAMETERS, BINS),
     )

@@ -116,6 +116,70 @@ def test_a_function_of_a_dead_worker_is_free_again(study):
     assert claims.confirm(study, announced(study, 7))
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells it on Linux")
+def test_a_process_that_ended_unseen_by_its_parent_is_gone(study):
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    ended.stdout.read()  # its end; the process stays a zombie until it is waited for
+    trial = announced(study, 7)
+    lease = {**claims.identity(), "process": ended.pid, "until": time.time() + 1000}
+    trial.set_user_attr("lease", lease)
+    for _ in range(100):
+        if claims.release_expired(study):
+            break
+        time.sleep(0.05)
+    assert study.trials[0].state == FAIL
+    ended.stdout.close()
+    ended.wait()
+
+
+ASKER = textwrap.dedent(
+    """
+    import os, signal, sys, optuna
+    from keras_actfn.search import claims
+    from keras_actfn.search.storage import open_storage
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.load_study(study_name="s", storage=open_storage(sys.argv[1]))
+
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    # The first thing that happens once the trial is in the storage.
+    optuna.Trial.__init__ = killed
+    claims.ask(study)
+    """
+)
+
+
+@pytest.mark.parametrize("name", ["search.db", "search.log"])
+def test_a_kill_after_asking_delays_nobody(name, tmp_path):
+    path = tmp_path / name
+    study = optuna.create_study(storage=open_storage(path), study_name="s", direction="maximize")
+    killed = subprocess.run([sys.executable, "-c", ASKER, str(path)], capture_output=True)
+    assert killed.returncode == -9, killed.stderr
+    assert [t.state.name for t in study.get_trials()] == ["RUNNING"]
+    assert claims.release_expired(study) == 1
+    assert claims.in_use(study.get_trials()) == []
+
+
+def test_what_another_program_enqueued_is_asked_for_first(study):
+    study.enqueue_trial({claims.CANDIDATE: 42})
+    trials = [claims.ask(study) for _ in range(3)]
+    assert [trial.number for trial in trials] == [0, 1, 2]
+    assert [t.suggest_int(claims.CANDIDATE, 0, 99) for t in trials] == [42, 0, 1]
+    assert all("lease" in trial.user_attrs for trial in trials[1:])
+
+
+def test_a_failed_evaluation_is_not_made_again(study):
+    trial = announced(study, 7)
+    trial.set_user_attr(claims.DIVERGED, True)
+    study.tell(trial, state=FAIL)
+    assert claims.is_evaluated(study.trials[0]) and claims.has_failed(study.trials[0])
+    assert not claims.confirm(study, announced(study, 7))
+    study.tell(announced(study, 8), state=FAIL)  # cut off
+    assert claims.confirm(study, announced(study, 8))
+
+
 def test_another_machines_lease_counts_until_it_expires(study):
     trial = announced(study, 7)
     lease = gone({"machine": "elsewhere", "until": time.time() + 1000})

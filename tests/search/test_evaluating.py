@@ -10,8 +10,8 @@ from small_search import build, distance_to_softplus
 from keras_actfn import search
 from keras_actfn.cli import main
 from keras_actfn.expressions import SearchSpace
-from keras_actfn.search.evaluating import get_pruner
-from keras_actfn.search.sampler import state_of
+from keras_actfn.search.pruning import get_pruner
+from keras_actfn.search.sampler import evaluations_of
 
 pytestmark = pytest.mark.once
 
@@ -96,7 +96,7 @@ def test_the_surrogate_learns_from_stopped_trainings(tmp_path):
     found.run(6)
     rows = found.table()
     assert any(row.pruned for row in rows)
-    known, values, taken = state_of(found.study)
+    known, values, taken = evaluations_of(found.study)
     assert dict(zip(known, values, strict=True)) == {row.candidate: row.value for row in rows}
     assert taken == set(known)
 
@@ -122,11 +122,28 @@ def test_a_report_that_is_not_finite_is_passed_over(tmp_path):
         report(1, float("nan"))
         return float("nan")
 
-    found = open_search(tmp_path, diverging, failure=-9.0)
+    found = open_search(tmp_path, diverging)
     found.run(2)
     assert [(row.value, row.diverged, row.pruned) for row in found.table()] == [
-        (-9.0, True, False)
+        (None, True, False)
     ] * 2
+
+
+@pytest.mark.parametrize("name", search.PRUNERS)
+def test_a_training_that_failed_stops_no_other(name, tmp_path):
+    """What fails leads at first: a pruner that compared with it would stop all that ends."""
+
+    def training(text, report):
+        fails = "tanh" in text or "square" in text or "sigmoid" in text
+        for epoch in (1, 2, 3):
+            report(epoch, 10.0 if fails else 1.0)
+        return np.nan if fails else 1.0
+
+    found = open_search(tmp_path, training, name)
+    found.run(16)
+    rows = found.table()
+    assert sum(row.diverged for row in rows) >= 5
+    assert [row.expression for row in rows if row.pruned] == []
 
 
 def test_pruned_without_a_report_is_an_error(tmp_path):

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from keras_actfn._files import write_json
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
@@ -81,7 +82,7 @@ def test_a_damaged_shard_is_named_and_left_out(tmp_path):
     damaged = next(tmp_path.glob("shard-*.npz"))
     damaged.write_bytes(damaged.read_bytes()[:100])
     again = FeatureStore(tmp_path, KEY)
-    with pytest.warns(UserWarning, match=f"{damaged.name} cannot be read .* Delete it"):
+    with pytest.warns(UserWarning, match=f"{damaged.name} cannot be read: .* Delete it"):
         assert again.ids() == set()
     again.append([valid(1)])
     np.testing.assert_array_equal(again.load().ids, [1])
@@ -98,8 +99,8 @@ def test_a_folder_belongs_to_one_key(tmp_path):
 
 def test_a_folder_of_a_newer_version_is_refused(tmp_path):
     FeatureStore(tmp_path, KEY)
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 99'))
+    manifest = {"format": "keras-actfn features", "version": 99, "key": KEY}
+    write_json(tmp_path / "manifest.json", manifest, checked=True)
     with pytest.raises(ValueError, match=r"version 99\. Choose another folder, or install a newer"):
         FeatureStore(tmp_path, KEY)
 

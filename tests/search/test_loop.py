@@ -16,6 +16,7 @@ from small_search import build, distance_to_softplus, points
 
 from keras_actfn import search
 from keras_actfn.expressions import SearchSpace
+from keras_actfn.search.sampler import evaluations_of
 
 pytestmark = pytest.mark.once
 
@@ -33,9 +34,9 @@ DATA = points(300, 1), points(90, 2)
 
 
 def open_search(folder, objective=distance_to_softplus, **options):
-    options = {"embedding": "pca", "baselines": BASELINES, "probes": 25, **options}
+    options = {"embedding": "pca", "baselines": BASELINES, "probes": 25, "study": "s", **options}
     if callable(objective):
-        options = {"probe_data": DATA[0][0][:32], "failure": -10.0, **options}
+        options = {"probe_data": DATA[0][0][:32], **options}
     return search.ActivationSearch(build, objective, SPACE, storage=folder / "search.db", **options)
 
 
@@ -76,9 +77,7 @@ def test_best_gives_a_layer_that_computes_the_function(finished):
 
 
 def test_it_is_an_optuna_study(finished):
-    study = optuna.load_study(
-        study_name="activation-search", storage=f"sqlite:///{finished[1] / 'search.db'}"
-    )
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{finished[1] / 'search.db'}")
     assert len(study.trials) == 12
     assert study.best_value == finished[0].best.value
     assert study.best_trial.user_attrs["expression"] == finished[0].best.expression
@@ -96,7 +95,7 @@ def test_going_on_adds_only_what_is_missing(finished):
 
 def test_a_study_of_another_model_is_refused(finished):
     other = points(300, 3), DATA[1]
-    with pytest.raises(ValueError, match=r"The study 'activation-search' differs: .*data is"):
+    with pytest.raises(ValueError, match=r"The study 's' differs: .*data is"):
         open_search(finished[1], other, output=finished[1] / "other")
     with pytest.raises(ValueError, match=r"differs: .*seed is 0 there and 1 here"):
         open_search(finished[1], seed=1, output=finished[1] / "another")
@@ -112,11 +111,44 @@ def test_pictures_and_report(finished):
     assert page.count("data:image/png;base64,") == 3
 
 
-def test_diverged_trainings_are_results(tmp_path):
-    found = open_search(tmp_path, lambda text: float("nan") if "tanh" in text else 0.5, probes=3)
-    found.run(3)
-    worst = found.table()[-1]
-    assert (worst.expression, worst.value, worst.diverged) == ("tanh(x)", -10.0, True)
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
+def test_a_failure_never_wins_whatever_the_scale(scale, tmp_path):
+    """Nothing but losses to be minimised, negated: zero would be better than all of them."""
+
+    def negated_loss(text):
+        if "tanh" in text or "square" in text:
+            return float("nan")
+        return scale * (distance_to_softplus(text) - 5)
+
+    found = open_search(tmp_path, negated_loss)
+    found.run(14)
+    rows = found.table()
+    failed = [row for row in rows if row.diverged]
+    assert 1 < len(failed) < 13 and rows[-len(failed) :] == failed
+    assert all(row.value is None for row in failed)
+    assert {row.expression for row in failed} == {
+        row.expression for row in rows if "tanh" in row.expression or "square" in row.expression
+    }
+    assert found.best.value == max(row.value for row in rows if not row.diverged)
+    assert found.study.best_value == found.best.value
+    known, values, taken = evaluations_of(found.study)
+    assert len(known) == len(taken) == 14
+    assert {n for n, v in zip(known, values, strict=True) if np.isnan(v)} == {
+        row.candidate for row in failed
+    }
+    page = found.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("failed") >= len(failed)
+    # They are evaluations: going on makes none of them again.
+    again = open_search(tmp_path, negated_loss)
+    again.run(14)
+    assert again.table() == rows
+
+
+def test_nothing_but_failures(tmp_path):
+    found = open_search(tmp_path, lambda text: float("inf"), probes=6)
+    assert found.run(5) is None and found.best is None
+    assert [row.diverged for row in found.table()] == [True] * 5
+    found.report(tmp_path / "report.html")
 
 
 def test_an_error_in_the_objective_returns_the_function(tmp_path):
@@ -222,7 +254,7 @@ def count(path):
     if not path.exists():
         return -1
     try:
-        study = optuna.load_study(study_name="activation-search", storage=f"sqlite:///{path}")
+        study = optuna.load_study(study_name="s", storage=f"sqlite:///{path}")
         return len(study.trials)
     except Exception:
         return -1

@@ -59,8 +59,9 @@ def test_given_images_are_taken_as_they_are():
 
 def test_an_objective_returns_a_number():
     assert FunctionObjective(lambda text: np.float32(0.5))("relu").value == 0.5
-    failed = FunctionObjective(lambda text: np.inf, failure=-1)("relu")
-    assert (failed.value, failed.diverged) == (-1.0, True)
+    for bad in (np.inf, -np.inf, np.nan):
+        failed = FunctionObjective(lambda text, bad=bad: bad)("relu")
+        assert (failed.value, failed.diverged) == (None, True)
     with pytest.raises(ValueError, match=r"returns one number.*Received: 'good' for 'relu'"):
         FunctionObjective(lambda text: "good")("relu")
 
@@ -69,4 +70,4 @@ def test_settings_tell_objectives_apart():
     assert objective().settings() == objective().settings()
     for options in ({"subset": 40}, {"epochs": 2}, {"recipe": "hull"}, {"metric": "loss"}):
         assert objective(**options).settings() != objective().settings()
-    assert objective_of(None, len, 0, 0.0, {}).settings()["objective"] == "len"
+    assert objective_of(None, len, 0, {}).settings()["objective"] == "len"

@@ -1,5 +1,6 @@
 """Probing: the spectrum of each function from the same start, or the reason why it has none."""
 
+import dataclasses
 import os
 import random
 import warnings
@@ -14,7 +15,8 @@ from keras_actfn.fisher import fisher_spectrum
 from keras_actfn.initialization import autoinit
 from keras_actfn.search.feature_store import FeatureStore
 from keras_actfn.search.pool import Pool
-from keras_actfn.search.probing import _in_rounds, _task, check_builder, probe, probe_many, screen
+from keras_actfn.search.probe import Probe, screen
+from keras_actfn.search.probing import _in_rounds, _Shipped, _task, probe_many
 
 X = np.random.RandomState(0).randn(16, 12).astype("float32")
 Y = np.arange(16) % 3
@@ -46,7 +48,7 @@ def dense_chain(activations):
 
 @pytest.mark.parametrize("mode", ["exact", "empirical", "sampled"])
 def test_the_result_is_the_spectrum_at_the_seeds_initial_weights(mode):
-    result = probe(build, "tanh", X, Y, seed=5, mode=mode, number=7)
+    result = Probe(build, X, Y, seed=5, mode=mode).result("tanh", 7)
     model = dense_chain(["tanh", "tanh", "softmax"])
     expected = fisher_spectrum(model, X, Y, mode=mode, seed=5)
     assert (result.id, result.reason) == (7, None)
@@ -57,7 +59,7 @@ def test_the_result_is_the_spectrum_at_the_seeds_initial_weights(mode):
 
 def test_the_callers_random_state_is_untouched():
     before = random.getstate()
-    probe(build, "relu", X, seed=5)
+    Probe(build, X, seed=5).result("relu")
     assert random.getstate() == before
 
 
@@ -65,9 +67,9 @@ def test_weights_are_scaled_first_on_request():
     x = 3 * X + 1
     model = dense_chain(["tanh", "tanh", "softmax"])
     autoinit(model, input_mean=float(x.mean()), input_variance=float(x.var()))
-    result = probe(build, "tanh", x, seed=5, autoinit=True)
+    result = Probe(build, x, seed=5, autoinit=True).result("tanh")
     np.testing.assert_allclose(result.cdf, fisher_spectrum(model, x).features(), atol=1e-6)
-    assert np.abs(result.cdf - probe(build, "tanh", x, seed=5).cdf).max() > 0.01
+    assert np.abs(result.cdf - Probe(build, x, seed=5).result("tanh").cdf).max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_weights_are_scaled_first_on_request():
     ],
 )
 def test_a_function_that_fails_is_a_result_with_the_reason(expression, scale, reason):
-    result = probe(build, expression, scale * X, number=3)
+    result = Probe(build, scale * X).result(expression, 3)
     assert (result.id, result.reason) == (3, reason)
     assert result.cdf is None
 
@@ -91,8 +93,8 @@ def test_an_error_of_one_function_is_its_reason():
             raise KeyError("no tanh here\nsecond line")
         return build(activation)
 
-    assert probe(picky, "tanh(x)+x", X).reason == "KeyError: 'no tanh here\\nsecond line'"
-    assert probe(picky, "swish(x)", X).reason is None
+    assert Probe(picky, X).result("tanh(x)+x").reason == "KeyError: 'no tanh here\\nsecond line'"
+    assert Probe(picky, X).result("swish(x)").reason is None
 
 
 @pytest.mark.parametrize("expression", ["relu", "tanh"])
@@ -101,12 +103,12 @@ def test_an_error_of_the_builder_is_raised(expression):
         raise RuntimeError("no such layer")
 
     with pytest.raises(RuntimeError, match="no such layer"):
-        probe(broken, expression, X)
+        Probe(broken, X).result(expression)
 
 
 def test_an_error_of_the_labels_is_raised():
     with pytest.raises(ValueError, match="needs the labels: pass y"):
-        probe(build, "tanh", X, mode="empirical")
+        Probe(build, X, mode="empirical").result("tanh")
 
 
 def test_a_gradient_that_is_not_finite_is_seen_where_the_output_is():
@@ -126,12 +128,12 @@ def test_models_on_token_numbers_are_screened_by_their_output():
 
 
 def test_a_builder_that_passes_the_activation_on_is_accepted():
-    check_builder(build, X)
+    Probe(build, X).check()
 
 
 def test_a_builder_that_ignores_its_argument_is_refused():
     with pytest.raises(ValueError, match="same Fisher spectra with relu and with tanh"):
-        check_builder(lambda activation: build("selu"), X)
+        Probe(lambda activation: build("selu"), X).check()
 
 
 def test_a_builder_that_changes_more_than_the_activation_is_refused():
@@ -147,12 +149,12 @@ def test_a_builder_that_changes_more_than_the_activation_is_refused():
         )
 
     with pytest.raises(ValueError, match=r"\[260, 63\] with ReLU and \[273, 66\] with tanh"):
-        check_builder(wider, X)
+        Probe(wider, X).check()
 
 
 def test_inputs_without_a_spectrum_are_refused():
     with pytest.raises(ValueError, match=r"layer 1: its factors are not finite.*inputs are finite"):
-        check_builder(build, np.full_like(X, np.nan))
+        Probe(build, np.full_like(X, np.nan)).check()
 
 
 @pytest.fixture
@@ -166,9 +168,8 @@ def test_many_functions_are_probed_once_and_kept(tmp_path, pool):
     ids = [
         pool.find(text) for text in ("relu", "tanh", "zero", "swish", "relu(x)", "tanh(x)+relu(x)")
     ]
-    probed = probe_many(
-        build, pool, ids, X, None, store, seed=5, progress=lambda *count: seen.append(count)
-    )
+    probe = Probe(build, X, seed=5)
+    probed = probe_many(probe, pool, ids, store, progress=lambda *count: seen.append(count))
     assert probed == 5
     assert seen == [(i, 5) for i in range(1, 6)]
     features = store.load()
@@ -176,7 +177,7 @@ def test_many_functions_are_probed_once_and_kept(tmp_path, pool):
     model = dense_chain(["silu", "silu", "softmax"])
     row = features.ids.tolist().index(pool.find("swish"))
     np.testing.assert_allclose(features.cdfs[row], fisher_spectrum(model, X).features(), atol=1e-6)
-    assert probe_many(None, pool, ids, X, None, store, seed=5) == 0
+    assert probe_many(None, pool, ids, store) == 0
 
 
 def test_an_interrupt_loses_nothing_that_is_done(tmp_path, pool):
@@ -193,9 +194,9 @@ def test_an_interrupt_loses_nothing_that_is_done(tmp_path, pool):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        probe_many(counted, pool, ids, X, None, store, progress=interrupt)
+        probe_many(Probe(counted, X), pool, ids, store, progress=interrupt)
     assert store.ids() == set(ids[:2])
-    probe_many(counted, pool, ids, X, None, store)
+    probe_many(Probe(counted, X), pool, ids, store)
     assert store.ids() == set(ids)
     assert built == pool.names(ids)
 
@@ -216,7 +217,7 @@ def test_layers_without_a_spectrum_are_warned_about_once(tmp_path, pool):
     ids = [pool.find(text) for text in ("relu", "tanh", "swish")]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        probe_many(scaled, pool, ids, X, None, FeatureStore(tmp_path, {}))
+        probe_many(Probe(scaled, X), pool, ids, FeatureStore(tmp_path, {}))
     assert ["leaves out 1 layer" in str(w.message) for w in caught].count(True) == 1
 
 
@@ -229,7 +230,7 @@ def test_threads_and_forks_are_refused(tmp_path, pool, kind):
         joblib.parallel_config(kind),
         pytest.raises(ValueError, match="processes that are no fork"),
     ):
-        probe_many(build, pool, [0, 1], X, None, FeatureStore(tmp_path, {}), workers=2)
+        probe_many(Probe(build, X), pool, [0, 1], FeatureStore(tmp_path, {}), workers=2)
 
 
 def self_contained_builder():
@@ -257,14 +258,14 @@ def self_contained_builder():
 def compare_with_this_process(tmp_path, pool):
     ids = [pool.find(text) for text in ("relu", "tanh", "zero", "swish", "tanh(x)+relu(x)")]
     store = FeatureStore(tmp_path, {})
-    probe_many(self_contained_builder(), pool, ids, X, None, store, seed=5, workers=2)
+    probe_many(Probe(self_contained_builder(), X, seed=5), pool, ids, store, workers=2)
     features = store.load()
     error = features.invalid.pop(pool.find("swish"))
     assert error.startswith("RuntimeError: ") and error != f"RuntimeError: {os.getpid()}"
     assert list(features.invalid) == [pool.find("zero")]
     assert store.ids() == set(ids)
     for number, cdf in zip(features.ids, features.cdfs, strict=True):
-        expected = probe(build, pool.expression(number), X, seed=5).cdf
+        expected = Probe(build, X, seed=5).result(pool.expression(number)).cdf
         np.testing.assert_allclose(cdf, expected, atol=1e-6)
 
 
@@ -313,4 +314,9 @@ def test_a_ray_cluster_gives_the_same(tmp_path, pool, monkeypatch):
 @pytest.mark.once
 def test_workers_of_another_backend_are_refused(pool):
     with pytest.raises(ValueError, match="Start workers with KERAS_BACKEND=numpy"):
-        _task(build, "relu(x)", X, None, {}, 0, "numpy", False)
+        _task(
+            dataclasses.replace(_Shipped.of(Probe(build, X), 1), backend="numpy"),
+            0,
+            "relu(x)",
+            False,
+        )

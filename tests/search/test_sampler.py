@@ -7,7 +7,7 @@ from optuna.testing.pytest_samplers import (
     MultiObjectiveSamplerTestCase,
 )
 
-from keras_actfn.search.sampler import CandidateSampler, state_of
+from keras_actfn.search.sampler import CandidateSampler, evaluations_of
 
 pytestmark = pytest.mark.once
 
@@ -40,7 +40,7 @@ def test_what_it_knows():
 def test_a_minimised_study_gives_negated_values():
     study = optuna.create_study(direction="minimize", sampler=CandidateSampler(lowest_free))
     study.optimize(lambda trial: 5 + trial.suggest_int("candidate", 0, 9), n_trials=2)
-    assert state_of(study) == ([0, 1], [-5.0, -6.0], {0, 1})
+    assert evaluations_of(study) == ([0, 1], [-5.0, -6.0], {0, 1})
 
 
 def test_failed_trials_are_free_again():

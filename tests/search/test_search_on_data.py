@@ -42,6 +42,16 @@ def test_training_on_data(tmp_path):
     assert comparison.settings["test_images"] == 90
 
 
+def test_a_diverged_training_has_no_value():
+    for metric in ("accuracy", "loss"):
+        objective = search.TrainingObjective(
+            build, (points(60, 1), points(30, 2)), batch_size=20, validation=12, metric=metric
+        )
+        found = objective("exp(exp(exp(x)))")
+        assert (found.value, found.diverged) == (None, True)
+        assert found.details.keys() == {"seconds"}
+
+
 def test_reporting_changes_no_training():
     objective = search.TrainingObjective(
         build, (points(300, 1), points(90, 2)), epochs=3, batch_size=30, validation=60

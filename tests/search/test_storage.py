@@ -8,7 +8,13 @@ from threading import Barrier
 import optuna
 import pytest
 
-from keras_actfn.search.storage import folder_of, open_storage, open_study
+from keras_actfn.search.storage import (
+    folder_of,
+    is_url,
+    open_storage,
+    open_study,
+    study_named,
+)
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +30,40 @@ def test_a_file_keeps_trials(name, tmp_path):
     again = open_study(open_storage(str(path)), "s", {"space": "a"})
     assert again.best_value == 0.25
     assert again.direction == optuna.study.StudyDirection.MAXIMIZE
+
+
+@pytest.mark.parametrize("suffix", ["db", "log"])
+@pytest.mark.parametrize(
+    "folder", ["50%20off", "what?", "a#b&c=d", "{x}", "ünï cödé", "q'\"", "a:b@c", "a;b\\c", "~$x"]
+)
+def test_a_path_may_have_any_characters(folder, suffix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    storage = f"{folder}/s.{suffix}"
+    study = open_study(open_storage(storage), "s", {})
+    study.tell(study.ask(), 0.25)
+    assert open_study(open_storage(tmp_path / folder / f"s.{suffix}"), "s", {}).best_value == 0.25
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / f"s.{suffix}").stat().st_size > 0
+    assert folder_of(storage, "s").parent.name == folder
+
+
+def test_urls_are_urls(tmp_path):
+    """In a URL `%20` is a space, as everywhere; a path is one although it holds `://`."""
+    study = open_study(open_storage(f"sqlite:///{tmp_path}/a%20b.db"), "s", {})
+    study.tell(study.ask(), 0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["a b.db"]
+    for text in ("sqlite:///a.db", "postgresql+psycopg://host/a", "mysql://u@h/d"):
+        assert is_url(text)
+    for text in ("a.db", "./http://x/a.db", "50%20off/a.db", tmp_path / "a.db", "1://a.db"):
+        assert not is_url(text)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a\\b", "a:b", "50%", "ü", "a b", "*?"])
+def test_a_study_of_any_name_has_a_folder_of_its_own(name, tmp_path):
+    folder = folder_of(tmp_path / "x.db", name)
+    assert folder.parent == tmp_path
+    assert folder_of(tmp_path / "x.db", "other") != folder
+    assert folder_of("postgresql://host/a", name).parent.as_posix() == "runs/search"
 
 
 @pytest.mark.parametrize("name", ["{}/search.db", "{}/search.log", "sqlite:///{}/search.db"])
@@ -80,8 +120,8 @@ def test_another_space_is_refused(tmp_path):
 def test_another_version_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "search.db"
     open_study(open_storage(path), "s", {})
-    monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 2)
-    with pytest.raises(ValueError, match="format is 1 there and 2 here"):
+    monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 9)
+    with pytest.raises(ValueError, match="format is 2 there and 9 here"):
         open_study(open_storage(path), "s", {})
 
 
@@ -91,6 +131,30 @@ def test_a_study_of_another_program_is_refused(tmp_path):
     study.tell(study.ask(), 1.0)
     with pytest.raises(ValueError, match="has trials of another program"):
         open_study(storage, "s", {})
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "maximize"]])
+def test_a_study_that_does_not_maximise_one_value_is_refused(directions, tmp_path):
+    """Also while it is empty: the surrogate would seek the worst."""
+    storage = open_storage(tmp_path / "search.db")
+    optuna.create_study(storage=storage, study_name="s", directions=directions)
+    with pytest.raises(ValueError, match=f"maximises one value.*{', '.join(directions)}.*study="):
+        open_study(storage, "s", {})
+    assert optuna.load_study(study_name="s", storage=storage).user_attrs == {}
+
+
+def test_a_study_by_name_or_the_only_one(tmp_path):
+    storage = open_storage(tmp_path / "search.db")
+    with pytest.raises(ValueError, match="There are: none"):
+        study_named(storage, None, "here")
+    open_study(storage, "a", {})
+    assert study_named(storage, None, "here").study_name == "a"
+    open_study(storage, "b", {})
+    assert study_named(storage, "b", "here").study_name == "b"
+    with pytest.raises(ValueError, match="There are: a, b"):
+        study_named(storage, None, "here")
+    with pytest.raises(ValueError, match="There is no study 'c' in here"):
+        study_named(storage, "c", "here")
 
 
 def test_a_study_that_another_worker_begins_meanwhile(tmp_path, monkeypatch):
@@ -109,7 +173,7 @@ def test_a_study_that_another_worker_begins_meanwhile(tmp_path, monkeypatch):
 
 def test_a_server_without_its_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ImportError, match=r"'psycopg'.*pip install keras-actfn\[postgresql\]"):
+    with pytest.raises(ImportError, match=r"'psycopg'.*keras-actfn\[postgresql\]"):
         open_storage("postgresql://host/name")
 
 

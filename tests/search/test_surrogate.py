@@ -25,7 +25,13 @@ from keras_actfn.search.distance_process import (
     correlation,
     savage_scores,
 )
-from keras_actfn.search.surrogate import REGRESSORS, CandidateFeatures, get_regressor, suggest
+from keras_actfn.search.surrogate import (
+    REGRESSORS,
+    CandidateFeatures,
+    below_the_worst,
+    get_regressor,
+    suggest,
+)
 
 pytestmark = pytest.mark.once
 
@@ -266,8 +272,8 @@ def test_own_regressor():
         (dict(regressor="knn"), ValueError, "one of knr, rfr, svr, gpr, distance_gp, random"),
         (dict(regressor=Ridge), TypeError, "an instance of a scikit-learn regressor"),
         (dict(available=[]), ValueError, "none is available"),
-        (dict(values=[np.nan]), ValueError, "counts at chance level"),
-        (dict(values=[0.1, 0.2]), ValueError, "1 candidates, 2 finite"),
+        (dict(values=[-np.inf]), ValueError, "1 candidates, 1 infinite of 1 values"),
+        (dict(values=[0.1, 0.2]), ValueError, "1 candidates, 0 infinite of 2 values"),
         (
             dict(features=CandidateFeatures(np.zeros((4, 3)))),
             ValueError,
@@ -297,3 +303,32 @@ def test_scores_that_are_no_numbers_are_refused():
 
     with pytest.raises(ValueError, match="Scores must be numbers"):
         suggest(CandidateFeatures(np.zeros((4, 2))), [0], [0.5], [1, 2], Broken())
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1.0, 1e300])
+@pytest.mark.parametrize("offset", [-1.0, 0.0, 1.0])
+def test_a_failure_counts_as_worse_than_the_worst(scale, offset):
+    values = scale * (offset + np.array([0.5, np.nan, -0.5, 0.1, np.nan]))
+    found = below_the_worst(values)
+    ended = np.isfinite(values)
+    np.testing.assert_array_equal(found[ended], values[ended])
+    assert np.isfinite(found).all() and (found[~ended] < found[ended].min()).all()
+
+
+def test_failures_alone_or_beside_one_value():
+    np.testing.assert_array_equal(below_the_worst(np.array([np.nan, np.nan])), [0, 0])
+    for value in (-1e308, -3.0, 0.0, 1e-320, 2e200):
+        assert below_the_worst(np.array([value, np.nan]))[1] < value
+
+
+@pytest.mark.parametrize("name", [name for name in REGRESSORS if name != "random"])
+def test_the_neighbour_of_a_failure_is_passed_over(name):
+    """Two groups of candidates; losses, negated, all below zero: in one group they failed."""
+    rng = np.random.default_rng(0)
+    group = np.arange(40) % 2
+    places = 10.0 * group[:, None] + rng.normal(size=(40, 2))
+    outputs = 10.0 * group[:, None] + 0.1 * rng.normal(size=(40, 30))
+    features = CandidateFeatures(outputs, None, None, places)
+    known = np.arange(12)
+    values = np.where(group[known], np.nan, -5.0 - rng.random(12))
+    assert group[suggest(features, known, values, np.arange(12, 40), name)] == 0

@@ -51,7 +51,6 @@ def open_search(folder, **options):
         probe_data=X,
         embedding="pca",
         storage=folder / "search.db",
-        failure=-10.0,
         **options,
     )
 

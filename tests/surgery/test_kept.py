@@ -187,12 +187,14 @@ def test_losses_by_output_name_follow_a_split_output():
     new.fit(numbers((4, 3)), [numbers((4, 1)), numbers((4, 1))], verbose=0)
 
 
-def test_a_compile_state_that_cannot_be_copied_is_told():
+def test_functions_of_the_compile_state_are_the_same_objects():
     model = small()
-    model.compile("sgd", lambda y, z: ops.mean(y - z), metrics=[lambda y, z: ops.mean(y + z)])
-    with pytest.warns(UserWarning, match=r"not compiled.*Call compile\(\) on the new model"):
-        new = replace_activations(model, "tanh")
-    assert not new.compiled
+    model.compile("sgd", lambda y, z: ops.mean(3 * (y - z)), metrics=[lambda y, z: ops.mean(y + z)])
+    new = replace_activations(model, "relu")
+    x, y = numbers((8, 4)), numbers((8, 2))
+    z = ops.convert_to_numpy(model(x))
+    expected = [np.mean(3 * (y - z)), np.mean(y + z)]
+    np.testing.assert_allclose(new.evaluate(x, y, verbose=0), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", ["aff(identity,relu,tanh)", "pwl(axis=-1)", "max(relu(x),x/3)"])

@@ -8,9 +8,8 @@ import pytest
 
 import keras_actfn
 from keras_actfn import datasets
-from keras_actfn.models.seeds import seeds_drawn_from
+from keras_actfn.models.seeds import batch_order, seeds_drawn_from
 from keras_actfn.training import RECIPES, Recipe, compare
-from keras_actfn.training.compare import batch_order
 
 BATCH = 16
 
@@ -136,7 +135,7 @@ def test_a_changed_setting_is_another_run(data, tmp_path, monkeypatch, change):
         keys.append(key)
         raise Planned
 
-    monkeypatch.setattr("keras_actfn.training.storage.RunStore.load", load)
+    monkeypatch.setattr("keras_actfn.training.run_store.RunStore.load", load)
     for options in ({}, {}, change):
         with pytest.raises(Planned):
             small(data, **{"activations": ["conv(identity,relu)"], **options})
@@ -147,6 +146,7 @@ def test_a_diverged_run_is_a_result(data, tmp_path):
     result = small(data, ["relu", poison], epochs=2, output=tmp_path, plots=True)
     relu, poisoned = result.runs
     assert poisoned.diverged and poisoned.steps == 1 and poisoned.activation == "poison"
+    assert (poisoned.test_accuracy, poisoned.test_loss) == (0.0, np.inf)
     assert not relu.diverged and relu.steps == 10
     assert json.loads((tmp_path / "results.json").read_text())["runs"][1]["test_loss"] is None
     assert small(data, [poison], epochs=2, output=tmp_path, plots=False).reused == 1
@@ -182,6 +182,7 @@ def test_learned_curves_are_those_of_the_layers(data):
         ({"data": "digits"}, r"Dataset or \(\(x_train"),
         ({"data": ((np.ones((3, 8, 8, 1)), np.ones(3)),) * 2}, "integer labels"),
         ({"data": ((np.ones((3, 8, 8, 1)), np.ones(2, int)),) * 2}, "N integer labels"),
+        ({"data": ((np.ones((3, 8, 8, 1)), -np.ones(3, int)),) * 2}, "from 0. Received: -1"),
     ],
 )
 def test_bad_arguments(data, options, match):
@@ -194,7 +195,9 @@ def test_a_builder_that_changes_more(data):
     def wide(activation):
         width = 12 if activation == "relu" else 13
         layers = [keras.layers.Flatten(), keras.layers.Dense(width, activation=activation)]
-        return keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10)])
+        return keras.Sequential(
+            [keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, "softmax")]
+        )
 
     with pytest.raises(ValueError, match="changes nothing but the activation"):
         compare(wide, data, ["relu", "tanh"], batch_size=BATCH, seeds=1)

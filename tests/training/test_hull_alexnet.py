@@ -7,7 +7,7 @@ import pytest
 import keras_actfn
 from keras_actfn import datasets
 from keras_actfn.training import RECIPES, CoupledSGD, bias_variables, compare
-from keras_actfn.training.network import Plan, _with_augmentation
+from keras_actfn.training.setup import Setup
 
 RECIPE = RECIPES["hull_alexnet"]
 DECAY = 5e-4
@@ -120,16 +120,16 @@ def test_decay_is_part_of_the_velocity_and_kept_in_files():
 def test_images_are_cropped_and_centred_on_the_scale_of_bytes():
     digits = datasets.digits()
     x = digits.x_test[:40]
-    mean = np.array([0.25])
-    plan = Plan(1, 1, mean=mean, std=np.ones(1), image_shape=(8, 8, 1))
+    setup = Setup.of(None, digits, recipe=RECIPE)
+    mean = digits.x_train.mean()
     assert RECIPE.model_shape((256, 256, 3)) == (227, 227, 3)
     shape = RECIPE.model_shape((8, 8, 1))
     assert shape == (7, 7, 1)
     model = keras.Sequential([keras.Input(shape), keras.layers.Identity()])
-    seen = _with_augmentation(model, RECIPE, plan)
+    seen = setup.with_input_layers(model)
     still = numbers(seen(x, training=False))
-    np.testing.assert_allclose(still, 255 * (x[:, :7, :7] - 0.25), rtol=1e-4, atol=1e-3)
-    moved = numbers(seen(x, training=True)) / 255 + 0.25
+    np.testing.assert_allclose(still, 255 * (x[:, :7, :7] - mean), rtol=1e-4, atol=1e-3)
+    moved = numbers(seen(x, training=True)) / 255 + mean
     found = set()
     for image, part in zip(x, moved, strict=True):
         for i, j, flip in np.ndindex(2, 2, 2):

@@ -10,7 +10,7 @@ import scipy.stats
 
 from keras_actfn._files import write_file
 from keras_actfn.training import Comparison, RunResult, paired_difference
-from keras_actfn.training.storage import RunStore
+from keras_actfn.training.run_store import RunStore
 
 pytestmark = pytest.mark.once
 
@@ -152,7 +152,7 @@ def test_a_foreign_file_is_named_and_kept(tmp_path, content):
     store.save(run_result(), {})
     path = tmp_path / "runs" / "relu-0.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"relu-0.json cannot be read as one .* Move it away"):
+    with pytest.raises(ValueError, match=r"relu-0.json cannot be read: .* files away to train"):
         store.load("relu-0", "relu")
     assert path.read_text() == content
 

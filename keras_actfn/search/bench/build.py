@@ -1,46 +1,51 @@
 """Build the project's own benchmark: every function of a space, trained; resumable.
 
-Results are lines of JSON, one a training, appended to `results.jsonl` by one process as they
-arrive. A line that was cut off by a kill is ignored and its training repeated. Trainings run
-in a random but fixed order, functions with Bessel operators last: PyTorch takes ten times as
-long for those.
+Results are lines of JSON with a checksum, one a training, appended to `results.jsonl` by one
+process as they arrive. The training of a line that is damaged or was cut off by a kill is repeated.
+Trainings run in a random but fixed order, functions with Bessel operators last: PyTorch takes ten
+times as long for those.
 """
 
-import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..._files import DamagedFile, append_line, read_lines
 from ..._optional import require
 from ..._progress import Progress
-from ...expressions import three_node
+from ...expressions import SearchSpace, three_node
 from .tasks import BenchRecipe, train_function
 
 FILE = "results.jsonl"
 
 
-def bench_functions(space=None):
+def bench_functions(space: SearchSpace | None = None) -> list[str]:
     """The unique functions of a space (three-node if None) whose outputs are finite, as texts."""
     unique = (space or three_node()).unique()
     return [str(unique.expressions[i]) for i in np.flatnonzero(unique.valid)]
 
 
-def read_results(folder):
+def read_results(folder: str | os.PathLike) -> dict[tuple[str, int], dict]:
     """The finished trainings in a folder, by function and seed."""
-    path = Path(folder) / FILE
     found = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                result = json.loads(line)
-            except json.JSONDecodeError:  # cut off by a kill
-                continue
-            found[result["function"], result["seed"]] = result
+    path = Path(folder) / FILE
+    for result in read_lines(path):
+        if not {"function", "seed", "validation_accuracy"} <= set(result):
+            raise DamagedFile(path, "a line is not a training", "Move it away.")
+        found[result["function"], result["seed"]] = result
     return found
 
 
-def build_bench(folder, functions=None, seeds=(0,), workers=None, limit=None, progress=True):
+def build_bench(
+    folder: str | os.PathLike,
+    functions: Iterable[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    workers: int | None = None,
+    limit: int | None = None,
+    progress: bool = True,
+) -> dict[tuple[str, int], dict]:
     """Train functions with seeds and append what is missing in `folder`.
 
     Args:
@@ -75,13 +80,9 @@ def build_bench(folder, functions=None, seeds=(0,), workers=None, limit=None, pr
         results = joblib.Parallel(
             n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs", batch_size=1
         )(joblib.delayed(_task)(*task, seeds[0]) for task in tasks)
-        with open(path, "ab") as file:
-            if file.tell() and not path.read_bytes().endswith(b"\n"):
-                file.write(b"\n")
-            for result in results:
-                file.write(json.dumps(result).encode() + b"\n")
-                file.flush()
-                bar.advance()
+        for result in results:
+            append_line(path, result)
+            bar.advance()
     return read_results(folder)
 
 

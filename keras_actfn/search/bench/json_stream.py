@@ -1,11 +1,14 @@
 """Read the items of a large JSON object or list one after the other, without the whole."""
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..._files import DamagedFile, open_text, text_errors
+
 _CHUNK = 1 << 20  # characters
+_LARGEST_ITEM = 1 << 26  # characters
+_REMEDY = "Copy or download the file again."
 _AFTER_VALUE = frozenset(" \t\r\n,:]}")
 
 
@@ -24,8 +27,7 @@ def json_items(path) -> Iterator[tuple]:
         ValueError: If the file holds something else, or ends too early.
     """
     path = Path(path)
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
+    with open_text(path) as file, text_errors(path):
         text = _Text(file, path)
         start = text.next_character()
         if start not in ("{", "["):
@@ -73,11 +75,9 @@ class _Text:
     def expect(self, *characters):
         found = self.next_character()
         if found not in characters:
-            raise ValueError(
-                f"{self.path} is not valid JSON or was cut off: expected "
-                f"{' or '.join(map(repr, characters))}, found {found or 'its end'!r}. Copy or "
-                "download the file again."
-            )
+            expected = " or ".join(map(repr, characters))
+            problem = f"it is not valid JSON or was cut off: expected {expected}, found "
+            raise DamagedFile(self.path, problem + (repr(found) if found else "its end"), _REMEDY)
         return found
 
     def value(self):
@@ -85,12 +85,11 @@ class _Text:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.buffer)
-            except json.JSONDecodeError as error:
-                if self.ended:
-                    raise ValueError(
-                        f"{self.path} is not valid JSON or was cut off: {error}. Copy or download "
-                        "the file again."
-                    ) from error
+            except (ValueError, RecursionError) as error:
+                whole = isinstance(error, json.JSONDecodeError) and not self.ended
+                if not whole or len(self.buffer) > _LARGEST_ITEM:
+                    problem = f"it is not valid JSON, was cut off, or has a huge item: {error}"
+                    raise DamagedFile(self.path, problem, _REMEDY) from error
             else:
                 # The buffer may end within a number, as in 1 of 12 or 3.5 of 3.5e-7.
                 if self.buffer[end : end + 1] in _AFTER_VALUE or self.ended:

@@ -1,6 +1,6 @@
 """The compact file of this package's own benchmark: packed from trainings, read as an `ActBench`.
 
-An npz file without pickled objects:
+An npz file without pickled objects, with the checksums of its arrays:
 
     manifest     JSON: format, name, recipe, seeds, environment, layers, counts
     functions    texts, (functions,)
@@ -12,7 +12,6 @@ An npz file without pickled objects:
 """
 
 import dataclasses
-import io
 import json
 import os
 import platform
@@ -21,14 +20,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._files import write_file
+from ..._files import DamagedFile, parse_json, read_npz, write_npz
+from ...expressions import SearchSpace, three_node
+from ...fisher.spectrum import bin_weights
 from .build import read_results
-from .published import MEASURES, ActBench, bin_weights
+from .published import MEASURES, ActBench
 
 FORMAT = 1
+_REMEDY = "Copy it again, or write it with `keras-actfn bench build`."
 
 
-def pack_bench(folder, path, space=None):
+def pack_bench(
+    folder: str | os.PathLike, path: str | os.PathLike, space: SearchSpace | None = None
+) -> dict:
     """Write the trainings of `bench build` into one small file, all or nothing.
 
     Functions that were not trained yet are left out; the manifest counts them.
@@ -44,7 +48,6 @@ def pack_bench(folder, path, space=None):
     Raises:
         ValueError: If the folder has no results, or none with a spectrum.
     """
-    from ...expressions import three_node
     from .tasks import BenchRecipe, small_network
 
     results = read_results(folder)
@@ -88,12 +91,12 @@ def pack_bench(folder, path, space=None):
         "environment": _environment(),
         "command": "keras-actfn bench build",
     }
-    _write(
+    write_npz(
         path,
-        manifest=json.dumps(manifest),
+        manifest=np.array(json.dumps(manifest)),
         functions=np.array(functions),
-        equivalents=json.dumps(
-            [[str(e) for e in unique.equivalents(positions[f])] for f in functions]
+        equivalents=np.array(
+            json.dumps([[str(e) for e in unique.equivalents(positions[f])] for f in functions])
         ),
         counts=np.array([spectra[f]["cdf"] for f in functions], "uint16"),
         valid=np.array([spectra[f]["valid"] for f in functions]),
@@ -105,7 +108,7 @@ def pack_bench(folder, path, space=None):
     return manifest
 
 
-def read_bench(path):
+def read_bench(path: str | os.PathLike) -> ActBench:
     """Read a file that `pack_bench` wrote.
 
     Args:
@@ -115,39 +118,68 @@ def read_bench(path):
         An `ActBench`, whose `info` is the manifest, with `diverged` (functions, seeds).
 
     Raises:
-        ValueError: If the file is missing, no such file, or of a newer format.
+        ValueError: If the file is missing, damaged, no such file, or of another format.
     """
     path = Path(path)
     if not path.exists():
         raise ValueError(
             f"There is no benchmark file {path}. Write it with `keras-actfn bench build`."
         )
+    arrays = read_npz(path, _REMEDY)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        manifest = json.loads(str(arrays["manifest"]))
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{path} is no benchmark file of `keras-actfn bench build`. ({error})"
-        ) from error
-    if manifest["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has the format {manifest['format']}; this version reads {FORMAT} and older. "
-            "Update keras-actfn."
-        )
-    bins, parameters = manifest["layer_bins"], manifest["layer_parameters"]
+        manifest = parse_json(str(arrays["manifest"]))
+        if manifest["format"] == FORMAT:
+            return _bench(manifest, arrays)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        problem = f"it is no benchmark file ({type(error).__name__}: {error})"
+        raise DamagedFile(path, problem, _REMEDY) from error
+    raise ValueError(
+        f"{path} has the format {manifest['format']}; this version reads {FORMAT}. Write it again "
+        "with `keras-actfn bench build`, or update keras-actfn."
+    )
+
+
+def _bench(manifest, arrays):
+    """The benchmark in a file's manifest and arrays, whose shapes must agree."""
+    functions = tuple(str(text) for text in arrays["functions"])
+    equivalents = parse_json(str(arrays["equivalents"]))
+    bins, parameters, seeds = (
+        [_natural(number, name) for number in manifest[name]]
+        for name in ("layer_bins", "layer_parameters", "seeds")
+    )
+    shapes = {name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")}
+    shapes |= {"counts": (len(functions), sum(bins)), "valid": (len(functions),)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype.kind not in "fiub":
+            raise ValueError(
+                f"{name} are numbers of shape {shape}. Received: {arrays[name].dtype} of shape "
+                f"{arrays[name].shape}"
+            )
+    if len(bins) != len(parameters) or not all(bins) or not all(parameters):
+        raise ValueError("layer_bins and layer_parameters are positive, one a layer")
+    if len(equivalents) != len(functions) or not all(
+        isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        for texts in equivalents
+    ):
+        raise ValueError("equivalents are a list of texts for each function")
     cdfs = arrays["counts"].astype("float32") / np.repeat(parameters, bins).astype("float32")
-    cdfs[~arrays["valid"]] = np.nan
+    cdfs[~arrays["valid"].astype(bool)] = np.nan
     return ActBench(
-        name=manifest["name"],
-        functions=tuple(str(text) for text in arrays["functions"]),
-        equivalents=tuple(tuple(texts) for texts in json.loads(str(arrays["equivalents"]))),
+        name=str(manifest["name"]),
+        functions=functions,
+        equivalents=tuple(map(tuple, equivalents)),
         runs={name: arrays[name].astype("float64") for name in MEASURES},
         cdfs=cdfs,
-        weights=bin_weights(bins, parameters),
-        seeds=tuple(manifest["seeds"]),
+        weights=bin_weights(parameters, bins),
+        seeds=tuple(seeds),
         info=manifest | {"diverged": arrays["diverged"]},
     )
+
+
+def _natural(number, name):
+    if type(number) is not int or not 0 <= number < 2**31:
+        raise ValueError(f"{name} are integers from 0. Received: {number!r:.50}")
+    return number
 
 
 def _value(run, name):
@@ -164,11 +196,3 @@ def _environment():
         "system": platform.system(),
         "cores": os.cpu_count(),
     }
-
-
-def _write(path, **arrays):
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_file(path, buffer.getvalue())

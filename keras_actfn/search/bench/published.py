@@ -8,6 +8,7 @@ Modeling, section 2), which need a download.
 
 import dataclasses
 import functools
+import os
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from ...expressions import Expression, parse, resolve
 from ...expressions.unique import sampled_inputs
+from ...fisher.spectrum import bin_weights
 from ..surrogate import CandidateFeatures
 from .json_stream import json_items
 
@@ -77,7 +79,7 @@ class ActBench:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @functools.cached_property
-    def outputs(self):
+    def outputs(self) -> np.ndarray:
         """Values at 1,000 draws of N(0, 1) clipped to [-5, 5], float32 (functions, 1000)."""
         inputs = sampled_inputs(0)
         with np.errstate(all="ignore"):
@@ -88,11 +90,11 @@ class ActBench:
         return np.array(rows).reshape(len(rows), len(inputs))
 
     @functools.cached_property
-    def valid(self):
+    def valid(self) -> np.ndarray:
         """Whether a function has a spectrum and finite outputs, bool (functions,)."""
         return np.isfinite(self.cdfs).all(1) & np.isfinite(self.outputs).all(1)
 
-    def index(self, function):
+    def index(self, function: str | Expression) -> int:
         """The position of a function: by its text, or of the one with the same outputs.
 
         Args:
@@ -116,7 +118,9 @@ class ActBench:
             f"'{text}'."
         )
 
-    def features(self, rows=None, *, method="union", seed=0):
+    def features(
+        self, rows: np.ndarray | None = None, *, method: str = "union", seed: int = 0
+    ) -> CandidateFeatures:
         """The features of functions, with coordinates; see `CandidateFeatures.embedded`.
 
         Args:
@@ -130,7 +134,7 @@ class ActBench:
         )
 
 
-def load_act_bench(path):
+def load_act_bench(path: str | os.PathLike) -> ActBench:
     """Read a published Act-Bench file.
 
     The file is JSON, plain or .gz: an object from each function's text to its results, or a
@@ -170,11 +174,16 @@ def load_act_bench(path):
                 f"Item {key} in {path} has {', '.join(entry)}."
             )
         functions.append(text)
-        equal = entry.get("equivalentactivationfunctions") or [text]
-        equivalents.append(tuple([equal] if isinstance(equal, str) else equal))
+        equivalents.append(_texts(entry.get("equivalentactivationfunctions") or text, text, path))
         for name in MEASURES:
             runs[name].append(_number(entry.get(_KEYS[name]), name, text, path))
-        spectrum, found = _spectrum(entry.get("fisherlogeigenvaluecdf"))
+        try:
+            spectrum, found = _spectrum(entry.get("fisherlogeigenvaluecdf"))
+        except (OverflowError, TypeError, ValueError) as error:
+            raise ValueError(
+                "The spectrum of a function is a list of numbers, or one list for each layer. "
+                f"Received for '{text}' in {path}: {error}."
+            ) from error
         spectra.append(spectrum)
         lengths = lengths or found
     runs = {name: np.array(values, "float64")[:, None] for name, values in runs.items()}
@@ -193,34 +202,20 @@ def load_act_bench(path):
     for row, spectrum in zip(cdfs, spectra, strict=True):
         if spectrum is not None and np.isfinite(spectrum).all():
             row[:] = spectrum
-    weights = None if lengths is None else bin_weights(lengths, [100 * n for n in lengths])
+    weights = None if lengths is None else bin_weights([100 * n for n in lengths], lengths)
     name = re.sub(r"\.json(\.gz)?$", "", path.name)
     return ActBench(name, tuple(functions), tuple(equivalents), runs, cdfs, weights)
 
 
-def fashion_mnist_bench():
+def fashion_mnist_bench() -> ActBench:
     """This package's own benchmark, committed with it: the three-node functions.
 
     Raises:
-        ValueError: If the file is missing.
+        ValueError: If the file is missing or damaged.
     """
     from .packed import read_bench
 
     return read_bench(FASHION_MNIST)
-
-
-def bin_weights(bins, parameters):
-    """The weight of each bin in the paper's Eq. 2: a layer's bin width over its parameters.
-
-    Args:
-        bins: Number of bins from -100 to 100 of each layer, (layers,).
-        parameters: Number of weights of each layer, (layers,).
-
-    Returns:
-        (sum of bins,)
-    """
-    bins, parameters = np.asarray(bins, "float64"), np.asarray(parameters, "float64")
-    return np.repeat(200.0 / bins / parameters, bins.astype(int))
 
 
 def _plain(name):
@@ -240,15 +235,23 @@ def _first(entry, *names):
 def _number(value, name, text, path):
     if value is None:
         return np.nan
-    if isinstance(value, (int, float)):
-        return float(value)
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(
             f"The {name.replace('_', ' ')} of a function is a number. Received: {value!r:.50} for "
             f"'{text}' in {path}."
         ) from None
+
+
+def _texts(value, text, path):
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) for each in texts):
+        raise ValueError(
+            f"The equivalent functions of a function are texts. Received: {value!r:.50} for "
+            f"'{text}' in {path}."
+        )
+    return tuple(texts)
 
 
 def _spectrum(value):
@@ -258,9 +261,16 @@ def _spectrum(value):
     if not value or not isinstance(value, list):
         return None, None
     if isinstance(value[0], list):
-        layers = [np.array(layer, "float32") for layer in value]
+        layers = [_row(layer) for layer in value]
         return np.concatenate(layers), [len(layer) for layer in layers]
-    return np.array(value, "float32"), None
+    return _row(value), None
+
+
+def _row(value):
+    row = np.array(value, "float32")
+    if row.ndim != 1 or not row.size:
+        raise ValueError(f"an array of shape {row.shape}")
+    return row
 
 
 def _median(values):

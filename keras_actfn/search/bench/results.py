@@ -9,6 +9,7 @@ with the best of all functions of the benchmark.
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ class BenchRun:
     target: float
     trials: dict[tuple[str, str], list[np.ndarray]]
 
-    def best_so_far(self, regressor, features):
+    def best_so_far(self, regressor: str, features: str) -> np.ndarray:
         """The best validation accuracy after each evaluation, (trials, budget)."""
         value = self.bench.validation_accuracy
         return np.array(
@@ -112,12 +113,12 @@ class BenchRun:
             ]
         )
 
-    def evaluations(self, regressor, features):
+    def evaluations(self, regressor: str, features: str) -> np.ndarray:
         """Evaluations until the target for each trial, (trials,); infinity if never."""
         reached = self.best_so_far(regressor, features) >= self.target
         return np.where(reached.any(1), reached.argmax(1) + 1.0, np.inf)
 
-    def curves(self):
+    def curves(self) -> list[Curve]:
         """A list of `Curve`."""
         curves = []
         for regressor, features in self.trials:
@@ -127,12 +128,12 @@ class BenchRun:
             curves.append(Curve(regressor, features, steps, mean, low, high))
         return curves
 
-    def table(self):
+    def table(self) -> list[BenchRow]:
         """A list of `BenchRow`, the fewest evaluations first."""
         rows = [self._row(*key) for key in self.trials]
         return sorted(rows, key=lambda r: (r.evaluations or np.inf, -r.after_50, r.regressor))
 
-    def write(self, folder):
+    def write(self, folder: str | os.PathLike) -> list[Path]:
         """Write `table.json`, `table.csv` and `table.txt`, each all or nothing.
 
         Returns:
@@ -154,7 +155,7 @@ class BenchRun:
             write_file(folder / name, text)
         return [folder / name for name in contents]
 
-    def summary(self):
+    def summary(self) -> dict:
         """What was searched, for the table's head: a dictionary for JSON."""
         value = self.bench.validation_accuracy
         return {
@@ -168,7 +169,7 @@ class BenchRun:
             "target": float(self.target),
         }
 
-    def text(self):
+    def text(self) -> str:
         """The table as text."""
         head = self.summary()
         lines = [

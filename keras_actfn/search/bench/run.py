@@ -12,18 +12,18 @@ A search that holds the best function has nothing left to find and ends there.
 
 import functools
 import hashlib
-import io
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..._files import write_file
+from ..._files import DamagedFile, append_line, read_json, read_lines, write_json, write_npz
 from ..._optional import require
 from ..._progress import Progress
-from ..embedding import embed
+from ..embedding import embed, read_coordinates
 from ..surrogate import REGRESSORS, CandidateFeatures, suggest
+from .published import ActBench
 from .results import SHARE, STARTS, BenchRun
 
 #: Sets of features, and the embedding that the regressors in the plane work on.
@@ -32,18 +32,18 @@ _TRIALS, _SETTINGS = "trials.jsonl", "settings.json"
 
 
 def run_bench(
-    bench,
-    folder=None,
+    bench: ActBench,
+    folder: str | os.PathLike | None = None,
     *,
-    regressors=tuple(REGRESSORS),
-    features=tuple(FEATURE_SETS),
-    trials=100,
-    budget=100,
-    seed=0,
-    embedding="umap",
-    workers=None,
-    progress=True,
-):
+    regressors: Sequence[str] = tuple(REGRESSORS),
+    features: Sequence[str] = tuple(FEATURE_SETS),
+    trials: int = 100,
+    budget: int = 100,
+    seed: int = 0,
+    embedding: str = "umap",
+    workers: int | None = None,
+    progress: bool = True,
+) -> BenchRun:
     """Run searches on a benchmark.
 
     Args:
@@ -148,7 +148,7 @@ def _features(bench, rows, kind, embedding, seed, store):
     """The features of the functions that take part, with coordinates."""
     outputs = None if kind == "spectra" else bench.outputs[rows]
     cdfs = None if kind == "outputs" else bench.cdfs[rows]
-    coordinates = store.coordinates(kind)
+    coordinates = store.coordinates(kind, len(rows))
     if coordinates is None:
         method = "pca" if embedding == "pca" else FEATURE_SETS[kind]
         coordinates = embed(outputs, cdfs, weights=bench.weights, method=method, seed=seed)
@@ -166,11 +166,12 @@ class _Store:
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows = set(range(len(bench)))
         settings = settings | {"bench": bench.name, "fingerprint": _fingerprint(bench)}
         path = self.folder / _SETTINGS
         if not path.exists():
-            write_file(path, json.dumps(settings, indent=1) + "\n")
-        found = json.loads(path.read_text(encoding="utf-8"))
+            write_json(path, settings, checked=True)
+        found = read_json(path, "Delete the folder to search again.")
         changed = [name for name in settings if found.get(name) != settings[name]]
         if changed:
             raise ValueError(
@@ -181,39 +182,34 @@ class _Store:
     def load(self):
         """The trials there are, by regressor, features and number."""
         found = {}
-        path = self.folder and self.folder / _TRIALS
-        if path and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # cut off by a kill
-                    continue
-                key = entry["regressor"], entry["features"], entry["trial"]
-                found[key] = np.array(entry["evaluated"], int)
+        for entry in read_lines(self.folder / _TRIALS) if self.folder else ():
+            key = tuple(entry.get(name) for name in ("regressor", "features", "trial"))
+            evaluated = entry.get("evaluated")
+            if not isinstance(evaluated, list) or not set(evaluated) <= self._rows:
+                raise DamagedFile(
+                    self.folder / _TRIALS,
+                    f"the trial {key} has functions that the benchmark has not",
+                    "Delete the folder to search again.",
+                )
+            found[key] = np.array(evaluated, int)
         return found
 
     def append(self, key, evaluated):
         """Add a trial."""
-        if self.folder is None:
-            return
-        entry = dict(zip(("regressor", "features", "trial"), key, strict=True))
-        path = self.folder / _TRIALS
-        torn = path.exists() and not path.read_bytes().endswith(b"\n")
-        with open(path, "ab") as file:
-            line = json.dumps(entry | {"evaluated": evaluated.tolist()})
-            file.write(b"\n" * torn + line.encode() + b"\n")
+        if self.folder is not None:
+            entry = dict(zip(("regressor", "features", "trial"), key, strict=True))
+            append_line(self.folder / _TRIALS, entry | {"evaluated": evaluated.tolist()})
 
-    def coordinates(self, kind):
+    def coordinates(self, kind, candidates):
         """The embedding of a set of features, or None."""
-        path = self.folder and self.folder / f"embedding-{kind}.npy"
-        return np.load(path) if path and path.exists() else None
+        if self.folder is None:
+            return None
+        return read_coordinates(self.folder / f"embedding-{kind}.npz", candidates)
 
     def save_coordinates(self, kind, coordinates):
         """Keep an embedding."""
         if self.folder is not None:
-            file = io.BytesIO()
-            np.save(file, coordinates)
-            write_file(self.folder / f"embedding-{kind}.npy", file.getvalue())
+            write_npz(self.folder / f"embedding-{kind}.npz", coordinates=coordinates)
 
 
 def _check(regressors, features, budget, candidates, embedding):

@@ -14,6 +14,7 @@ same numbers, several times faster.
 
 import dataclasses
 import functools
+import os
 import time
 
 import keras
@@ -53,7 +54,7 @@ class BenchRecipe:
     spectrum_images: int = 128
 
 
-def small_network(spec):
+def small_network(spec: object) -> keras.Model:
     """The benchmark's Keras model of 19,178 parameters, with logits, for 1×28×28 images."""
     layers = keras.layers
     model = keras.Sequential([keras.Input((1, 28, 28))])
@@ -72,7 +73,13 @@ def small_network(spec):
     return model
 
 
-def train_function(spec, seed, recipe=None, data_path=None, spectrum=True):
+def train_function(
+    spec: object,
+    seed: int,
+    recipe: BenchRecipe | None = None,
+    data_path: str | os.PathLike | None = None,
+    spectrum: bool = True,
+) -> dict:
     """Train the network with one function and measure it.
 
     Args:

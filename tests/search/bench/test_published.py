@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pytest
 
+from keras_actfn._files import append_line, read_npz, write_npz
+from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search.bench import json_stream
 from keras_actfn.search.bench.build import FILE
 from keras_actfn.search.bench.json_stream import json_items
 from keras_actfn.search.bench.packed import pack_bench, read_bench
-from keras_actfn.search.bench.published import bin_weights, load_act_bench
+from keras_actfn.search.bench.published import load_act_bench
 
 pytestmark = pytest.mark.once
 
@@ -88,7 +90,7 @@ def test_a_spectrum_by_layers_has_the_weights_of_equation_2(tmp_path):
 
 
 def test_bin_weights_are_width_over_parameters():
-    np.testing.assert_allclose(bin_weights([2, 1], [250, 160]), [0.4, 0.4, 1.25])
+    np.testing.assert_allclose(bin_weights([250, 160], [2, 1]), [0.4, 0.4, 1.25])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
@@ -130,11 +132,40 @@ def test_only_a_part_of_the_file_is_read_ahead(tmp_path, monkeypatch):
             },
             "with 1, 2 bins",
         ),
+        ('{"relu(x)": {"validation accuracy": ' + "9" * 400 + "}}", "is a number"),
+        ('{"relu(x)": {"validation accuracy": ' + "9" * 5000 + "}}", r"act\.json cannot be read"),
+        ('{"relu(x)": ' + "[" * 100_000, r"act\.json cannot be read.*download"),
+        ({"relu(x)": {"Fisher log eigenvalue CDF": [0.1, "a"]}}, "is a list of numbers"),
+        ({"relu(x)": {"Fisher log eigenvalue CDF": [10**400]}}, "is a list of numbers"),
+        ({"relu(x)": {"Fisher log eigenvalue CDF": [[0.1], 1]}}, "is a list of numbers"),
+        ({"relu(x)": {"Fisher log eigenvalue CDF": [[0.1], {}]}}, "is a list of numbers"),
+        ({"relu(x)": {"Equivalent Activation Functions": [["x"]]}}, "functions of a function are"),
+        ({"relu(x)": {"Equivalent Activation Functions": 3}}, "functions of a function are texts"),
     ],
 )
 def test_bad_files(content, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load_act_bench(write(tmp_path / "act.json", content))
+
+
+def test_damaged_published_files(tmp_path):
+    path = write(tmp_path / "act.json.gz", ENTRIES)
+    content = path.read_bytes()
+    for damaged in (content[:-30], b"\x00" + content[1:], content[:40] + b"\xff" + content[41:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"act\.json\.gz.*download the file again"):
+            load_act_bench(path)
+    (tmp_path / "latin.json").write_bytes('{"é": 1}'.encode("latin1"))
+    with pytest.raises(ValueError, match=r"latin\.json cannot be read.*download"):
+        load_act_bench(tmp_path / "latin.json")
+
+
+def test_a_huge_item_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_CHUNK", 64)
+    monkeypatch.setattr(json_stream, "_LARGEST_ITEM", 1000)
+    path = write(tmp_path / "act.json.gz", '{"relu(x)": "' + "a" * 100_000)
+    with pytest.raises(ValueError, match="huge item"):
+        load_act_bench(path)
 
 
 def test_a_function_that_is_not_there(tmp_path):
@@ -185,8 +216,10 @@ def packed(tmp_path_factory):
         training("add(zero(x),zero(x))", 0, 0.1, valid=False),
         training("not of the space", 0, 0.5),
     ]
-    text = "".join(json.dumps(result) + "\n" for result in results) + '{"function": "cut o'
-    (folder / FILE).write_text(text)
+    for result in results:
+        append_line(folder / FILE, result)
+    with open(folder / FILE, "a") as file:
+        file.write('{"function": "cut o')
     return folder / "part" / "bench.npz", pack_bench(folder, folder / "part" / "bench.npz")
 
 
@@ -211,7 +244,7 @@ def test_packed_trainings_are_read_as_a_benchmark(packed):
     np.testing.assert_allclose(bench.cdfs[1], spectrum, rtol=1e-6)
     assert np.isnan(bench.cdfs[0]).all()
     bins = [n // 100 for n in LAYERS]
-    np.testing.assert_allclose(bench.weights, bin_weights(bins, LAYERS))
+    np.testing.assert_allclose(bench.weights, bin_weights(LAYERS, bins))
 
 
 def test_the_manifest_says_how_the_benchmark_was_made(packed):
@@ -229,7 +262,7 @@ def test_the_manifest_says_how_the_benchmark_was_made(packed):
 def test_packing_without_trainings(tmp_path):
     with pytest.raises(ValueError, match=r"no trainings in .*bench build"):
         pack_bench(tmp_path, tmp_path / "bench.npz")
-    (tmp_path / FILE).write_text(json.dumps(training("not of the space", 0, 0.5)) + "\n")
+    append_line(tmp_path / FILE, training("not of the space", 0, 0.5))
     with pytest.raises(ValueError, match="of a function of the space"):
         pack_bench(tmp_path, tmp_path / "bench.npz")
     assert not (tmp_path / "bench.npz").exists()
@@ -239,13 +272,39 @@ def test_files_that_are_no_benchmark(tmp_path, packed):
     with pytest.raises(ValueError, match=r"no benchmark file .*missing\.npz"):
         read_bench(tmp_path / "missing.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match="is no benchmark file"):
+    with pytest.raises(ValueError, match=r"text\.npz cannot be read: .*bench build"):
         read_bench(tmp_path / "text.npz")
-    arrays = dict(np.load(packed[0]))
-    manifest = json.loads(str(arrays["manifest"])) | {"format": 99}
-    np.savez(tmp_path / "new.npz", **arrays | {"manifest": json.dumps(manifest)})
-    with pytest.raises(ValueError, match="has the format 99"):
-        read_bench(tmp_path / "new.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(manifest=dict(format=99)), "has the format 99"),
+        (dict(manifest=dict(format=None)), "has the format None"),
+        (dict(manifest=[]), "no benchmark file"),
+        (dict(manifest=dict(seeds=[0, 1])), r"shape \(3, 2\)\. Received: .*\(3, 3\)"),
+        (dict(manifest=dict(layer_bins=[10**400, 1, 1, 1])), "integers from 0"),
+        (dict(manifest=dict(layer_bins=[10**9, 1, 1, 1])), r"counts are numbers of shape"),
+        (dict(manifest=dict(layer_parameters=[160, 0, 9248, 5130])), "positive"),
+        (dict(test_loss=np.zeros((2, 3))), r"test_loss are numbers of shape \(3, 3\)"),
+        (dict(valid=np.ones(4, bool)), r"valid are numbers of shape \(3,\)"),
+        (dict(diverged=np.array([["a"] * 3] * 3)), "diverged are numbers"),
+        (dict(functions=np.array(["relu(x)"])), r"of shape \(1, 3\)"),
+        (dict(equivalents=np.array("[]")), "a list of texts for each function"),
+        (dict(equivalents=np.array("[[1], [2], [3]]")), "a list of texts for each function"),
+        (dict(equivalents=np.array("[" * 100_000)), "nested too deeply"),
+        (dict(counts=None), "KeyError: 'counts'"),
+    ],
+)
+def test_benchmarks_that_do_not_belong_together(changes, message, tmp_path, packed):
+    arrays = read_npz(packed[0], "")
+    manifest = changes.pop("manifest", {})
+    if isinstance(manifest, dict):
+        manifest = json.loads(str(arrays["manifest"])) | manifest
+    arrays |= {"manifest": np.array(json.dumps(manifest))} | changes
+    write_npz(tmp_path / "b.npz", **{k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(ValueError, match=message):
+        read_bench(tmp_path / "b.npz")
 
 
 def test_the_projects_own_benchmark():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -142,7 +143,31 @@ def test_what_is_there_is_not_run_again(searched, bench, monkeypatch):
     for key, trials in run.trials.items():
         for a, b in zip(trials, again.trials[key], strict=True):
             np.testing.assert_array_equal(a, b)
-    assert len((folder / "trials.jsonl").read_bytes().splitlines()) == len(lines) + 1
+    assert sorted((folder / "trials.jsonl").read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_what_is_damaged_is_made_again(searched, bench, tmp_path):
+    folder, run = searched
+    shutil.copytree(folder, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    trials = folder / "trials.jsonl"
+    lines = trials.read_bytes().splitlines(keepends=True)
+    digit = lines[4].index(b'"evaluated": [') + 14
+    changed = b"%d" % (9 - int(lines[4][digit : digit + 1]))
+    lines[4] = lines[4][:digit] + changed + lines[4][digit + 1 :]
+    trials.write_bytes(b"".join(lines))
+    for embedding in folder.glob("embedding-*.npz"):
+        embedding.write_bytes(embedding.read_bytes()[:-30])
+    with pytest.warns(UserWarning) as found:
+        again = run_bench(bench, folder, trials=3, budget=11, **PCA)
+    texts = [str(warning.message) for warning in found]
+    assert any("trials.jsonl cannot be read: line 5 is damaged. What it h" in t for t in texts)
+    assert any("embedding-" in text and "What it held is made again" in text for text in texts)
+    for key, rows in run.trials.items():
+        np.testing.assert_array_equal(np.concatenate(rows), np.concatenate(again.trials[key]))
+    (folder / "settings.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"settings\.json cannot be read.*Delete the folder"):
+        run_bench(bench, folder, trials=3, budget=11, **PCA)
 
 
 def test_other_settings_in_the_folder(searched, bench):
@@ -255,6 +280,26 @@ def test_command_show(app, published, tmp_path):
     assert (tmp_path / "map.png").stat().st_size > 5000
     result = CliRunner().invoke(app, ["bench", "show", "relu", *words[2:4], "--json"])
     assert json.loads(result.stdout)["function"] == "add(mul(1,relu(x)),mul(0,tanh(x)))"
+
+
+@pytest.mark.parametrize("name", ["important.txt", "important.png", "important", "folder.png"])
+def test_command_show_replaces_nothing_but_pictures(app, published, tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder.png" else path.write_text("important")
+    words = ["bench", "show", "--bench", str(published), "--plot", str(path)]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ValueError) and str(path) in str(result.exception)
+    assert "another name" in str(result.exception) or "ends in .png" in str(result.exception)
+    assert path.is_dir() or path.read_text() == "important"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["map.svg", "map.PNG", "map.pdf"])
+def test_command_show_replaces_pictures(app, published, tmp_path, name):
+    words = ["bench", "show", "--bench", str(published), "--plot", str(tmp_path / name)]
+    for _ in range(2):
+        assert CliRunner().invoke(app, words).exit_code == 0
+        assert (tmp_path / name).stat().st_size > 5000
 
 
 def test_command_build_needs_trainings_for_the_best(app, tmp_path):

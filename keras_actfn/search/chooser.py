@@ -1,23 +1,27 @@
-"""The functions that a search can evaluate next, and the choice among them."""
+"""Which function a search evaluates next."""
 
+import functools
 import hashlib
-import io
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
-from .._files import write_file
+from .._files import write_npz
 from .._version import __version__
-from .embedding import embed
-from .sampler import CandidateSampler, state_of
+from .embedding import embed, read_coordinates
+from .feature_store import FeatureStore
+from .sampler import CandidateSampler, evaluations_of
 from .surrogate import CandidateFeatures, get_regressor, suggest
 
 
-class Candidates:
+class Chooser:
     """Chooses what to evaluate: the baselines, then what the surrogate expects most of.
 
     Candidates are the functions with a valid spectrum. Their features are embedded once, and
     again only when spectra have arrived; the embedding is kept in the folder, so that a search
-    that goes on sees the same map.
+    that goes on sees the same map. A regressor that needs no map, such as `distance_gp`, does not
+    wait for one.
 
     Args:
         pool: A `Pool`.
@@ -29,7 +33,16 @@ class Candidates:
         seed: Seed of the embedding and the regressor.
     """
 
-    def __init__(self, pool, store, folder, baselines, regressor="knr", embedding="union", seed=0):
+    def __init__(
+        self,
+        pool,
+        store: FeatureStore,
+        folder: Path,
+        baselines: Iterable[int],
+        regressor: object = "knr",
+        embedding: str = "union",
+        seed: int = 0,
+    ) -> None:
         self.pool = pool
         self._store = store
         self._folder = folder
@@ -40,23 +53,23 @@ class Candidates:
         self._ids = None
         self._features = None
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Look for new spectra before the next choice."""
         self._ids = self._features = None
 
-    def sampler(self):
+    def sampler(self) -> CandidateSampler:
         """An Optuna sampler that chooses among the candidates."""
         return CandidateSampler(self.choose, self._seed)
 
     @property
-    def ids(self):
+    def ids(self) -> np.ndarray:
         """Numbers of the functions with a valid spectrum, ascending."""
         if self._ids is None:
             self._load()
         return self._ids
 
     @property
-    def features(self):
+    def features(self) -> CandidateFeatures:
         """Their outputs, spectra and map, as `CandidateFeatures`."""
         if self._features is None:
             self._load()
@@ -73,30 +86,29 @@ class Candidates:
             outputs,
             cdfs,
             None if cdfs is None else found.weights,
-            self._coordinates(outputs, cdfs),
+            functools.partial(self._coordinates, self._ids, outputs, cdfs),
         )
 
-    def _coordinates(self, outputs, cdfs):
+    def _coordinates(self, ids, outputs, cdfs):
         """The map of the candidates, computed once for the same candidates."""
-        if not len(self._ids):
+        if not len(ids):
             return np.zeros((0, 2))
         asked = f"{__version__} {self.embedding} {self._seed}".encode()
-        key = hashlib.sha256(asked + self._ids.tobytes()).hexdigest()[:20]
-        path = self._folder / f"embedding-{key}.npy"
-        if path.exists():
-            return np.load(path)
+        key = hashlib.sha256(asked + ids.tobytes()).hexdigest()[:20]
+        path = self._folder / f"embedding-{key}.npz"
+        found = read_coordinates(path, len(ids))
+        if found is not None:
+            return found
         coordinates = embed(outputs, cdfs, method=self.embedding, seed=self._seed)
-        content = io.BytesIO()
-        np.save(content, coordinates)
-        write_file(path, content.getvalue())
-        return np.load(path)
+        write_npz(path, coordinates=coordinates)
+        return coordinates
 
-    def choose(self, known, values, taken):
+    def choose(self, known: list[int], values: list[float], taken: set[int]) -> int:
         """The number of the function to evaluate next.
 
         Args:
             known: Numbers of the evaluated functions.
-            values: Their values, more being better.
+            values: Their values, more being better; NaN for a failure.
             taken: Set of the numbers that are evaluated or being evaluated.
 
         Raises:
@@ -121,11 +133,11 @@ class Candidates:
         )
         return int(self.ids[row])
 
-    def choose_for(self, study):
+    def choose_for(self, study) -> int:
         """`choose` with the evaluations of an Optuna study."""
-        return self.choose(*state_of(study))
+        return self.choose(*evaluations_of(study))
 
-    def left(self, study):
+    def left(self, study) -> bool:
         """Whether any function is left to evaluate."""
-        taken = state_of(study)[2]
+        taken = evaluations_of(study)[2]
         return any(b not in taken for b in self._baselines) or bool(set(map(int, self.ids)) - taken)

@@ -5,14 +5,14 @@ another name and then moved, the JSON last: it exists only if the run is complet
 """
 
 import dataclasses
-import json
 import math
+import os
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
+from .._files import DamagedFile, read_json, read_npz, write_json, write_npz
 
-from .._files import write_json, write_npz
+_REMEDY = "Move the run's .json and .npz files away to train it again."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class RunResult:
     diverged: bool
     arrays: dict
 
-    def summary(self):
+    def summary(self) -> dict:
         """Everything but the arrays, for JSON; None for numbers that are not finite."""
         names = ("activation", "seed", "key", *self.NUMBERS)
         return {name: _finite(getattr(self, name)) for name in names}
@@ -72,32 +72,33 @@ class RunStore:
         folder: A `pathlib.Path`, or None to keep nothing.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike | None) -> None:
         self._folder = None if folder is None else Path(folder) / "runs"
 
-    def load(self, key, activation):
+    def load(self, key: str, activation: str) -> RunResult | None:
         """The finished run with this key, labelled `activation`, or None.
 
         Raises:
-            ValueError: If its files cannot be read; they are left as they are.
+            ValueError: If its files are damaged or not its own; they are left as they are.
         """
         if self._folder is None or not (self._folder / f"{key}.json").is_file():
             return None
         path = self._folder / f"{key}.json"
+        values = read_json(path, _REMEDY)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))["result"]
-            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-                arrays = dict(file)
-            if values["test_loss"] is None:
-                values["test_loss"] = math.nan
-            return RunResult(**{**values, "activation": activation}, arrays=arrays)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"A finished run is a pair of .json and .npz files written by compare. {path} "
-                f"cannot be read as one ({error}). Move it away to train that run again."
-            ) from error
+            arrays = read_npz(path.with_suffix(".npz"), _REMEDY)
+        except FileNotFoundError as error:
+            raise DamagedFile(path.with_suffix(".npz"), "it is missing", _REMEDY) from error
+        try:
+            result = _result(values["result"], activation, arrays)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            problem = f"it is not a finished run ({type(error).__name__}: {error})"
+            raise DamagedFile(path, problem, _REMEDY) from error
+        if result.key != key:
+            raise DamagedFile(path, f"it is the run {result.key}", _REMEDY)
+        return result
 
-    def save(self, result, settings):
+    def save(self, result: RunResult, settings: dict) -> None:
         """Write a finished run, with the settings behind its key for people to read."""
         if self._folder is None:
             return
@@ -105,7 +106,22 @@ class RunStore:
         write_json(
             self._folder / f"{result.key}.json",
             {"result": result.summary(), "settings": settings},
+            checked=True,
         )
+
+
+def _result(values, activation, arrays):
+    """The run of a file's values; numbers are numbers."""
+    numbers = {name: values[name] for name in RunResult.NUMBERS}
+    for name, value in numbers.items():
+        if value is None and name in ("test_loss", "validation_accuracy", "step_seconds"):
+            continue
+        if not isinstance(value, int | float):
+            raise ValueError(f"{name} is a number. Received: {value!r}")
+        float(value)
+    if numbers["test_loss"] is None:
+        numbers["test_loss"] = math.nan
+    return RunResult(activation, values["seed"], values["key"], **numbers, arrays=arrays)
 
 
 def _finite(value):

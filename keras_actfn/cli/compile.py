@@ -1,0 +1,125 @@
+"""`keras-actfn compile`: the activations of a saved model as linear segments, for chips."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import JsonOption, ListCommand
+
+
+def register(app):
+    """Add the command to the app."""
+    app.command("compile", cls=ListCommand)(compile_model)
+
+
+def compile_model(
+    model: Annotated[Path, typer.Argument(help="A .keras file.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="What the model sees: a data set's name, or an .npz file with an array x or "
+            "x_train."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
+    segments: Annotated[
+        int, typer.Option(help="Largest number of segments for each activation.")
+    ] = 16,
+    samples: Annotated[
+        int, typer.Option(help="Samples of the data that are looked at, from its beginning.")
+    ] = 1024,
+    sites: Annotated[
+        list[str] | None,
+        typer.Option(help="Paths or patterns of the activations; the hidden ones if left out."),
+    ] = None,
+    max_error: Annotated[
+        float | None, typer.Option(help="Bound on the largest error of each function.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--formats",
+            help="8-bit files to write: litert (KERAS_BACKEND=tensorflow), onnx (tensorflow or "
+            "torch).",
+        ),
+    ] = None,
+    plot: Annotated[bool, typer.Option(help="Draw a picture for each activation.")] = True,
+    as_json: JsonOption = False,
+):
+    """Turn the activations of a trained model into few linear segments.
+
+    The folder gets compiled.keras, report.json, activations.h (tables of 256 bytes in C), a
+    picture for each activation, and the 8-bit files asked for.
+    """
+    if not model.is_file():
+        raise ValueError(f"There is no file {model}.")
+    if samples < 1:
+        raise ValueError(f"--samples is a positive number. Received: {samples}.")
+    import keras
+
+    from .._files import replacing
+    from ..surgery import compile_activations, export_int8, write_c
+    from ..surgery.int8 import check_format
+    from ..surgery.tables import c_name
+
+    loaded = keras.models.load_model(model)
+    x = _samples(data, loaded, samples)
+    files = {form: output / f"model.{_ENDINGS.get(form, form)}" for form in formats or ()}
+    for form, path in files.items():
+        check_format(loaded, path, form)
+    compiled = compile_activations(loaded, x, segments, sites=sites or None, max_error=max_error)
+    output.mkdir(parents=True, exist_ok=True)
+    with replacing(output / "compiled.keras") as temporary:
+        compiled.model.save(temporary)
+    compiled.save_json(output / "report.json")
+    write_c(output / "activations.h", compiled.sites)
+    for form, path in files.items():
+        export_int8(compiled, path, x, form)
+    if plot:
+        from ..plotting import draw_compiled_site, save_figure
+
+        for site in compiled.sites:
+            save_figure(draw_compiled_site(site), output / f"{c_name(site.site.path)}.png")
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), **compiled.to_dict()}, indent=2))
+        return
+    typer.echo(f"{compiled}\n\nWritten to {output}.")
+
+
+_ENDINGS = {"litert": "tflite"}
+
+
+def _samples(data, model, count):
+    """The first samples of a data set or file, as the model takes them."""
+    import numpy as np
+
+    if data.endswith(".npz"):
+        path = Path(data)
+        if not path.is_file():
+            raise ValueError(f"There is no file {path}.")
+        with np.load(path, allow_pickle=False) as file:
+            name = next((n for n in ("x", "x_train") if n in file.files), None)
+            if name is None:
+                raise ValueError(
+                    f"{path} holds the model's inputs as x or x_train. Received: "
+                    f"{', '.join(file.files) or 'no array'}."
+                )
+            x = file[name]
+    else:
+        from ..datasets import load
+
+        x = load(data).x_train
+    x = np.asarray(x[:count], dtype="float32")
+    wanted = model.inputs[0].shape[1:]
+    if (
+        len(model.inputs) != 1
+        or len(wanted) != x.ndim - 1
+        or any(size not in (None, given) for size, given in zip(wanted, x.shape[1:], strict=True))
+    ):
+        raise ValueError(
+            f"The data fits the model's input, {wanted} for each sample. Received: "
+            f"{x.shape[1:]} in {data}."
+        )
+    return x

@@ -1,0 +1,132 @@
+"""A piecewise-linear activation with breakpoints at any places, for networks that are done."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from .base import LearnableActivation
+
+#: Inputs count as no farther from zero than this.
+_FARTHEST = 1e30
+
+#: Most segments that a layer takes.
+MOST_SEGMENTS = 1024
+
+
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class SegmentedLinear(LearnableActivation):
+    r"""Continuous piecewise-linear activation of K segments between given breakpoints.
+
+    $$f(x) = s_k\,x + c_k \quad\text{for } t_k \le x < t_{k+1},\qquad
+    c_{k+1} = c_k + (s_k - s_{k+1})\,t_{k+1}$$
+
+    with $t_0 = -\infty$ and $t_K = \infty$. Inputs beyond $\pm 10^{30}$ count as that, so that a
+    flat end stays finite at infinity; NaN gives NaN. It is what a network is deployed with:
+    `keras_actfn.surgery.compile_activations` fits it to any other activation. A comparison for
+    each breakpoint and two table look-ups compute it; `PWL` is the layer to learn with.
+
+    Args:
+        breakpoints: The K − 1 positions where a segment ends, rising; may be empty.
+        slopes: The K slopes.
+        intercept: c₀, the value at zero of the first segment's line.
+        trainable: Whether the slopes and the intercept are trained. The breakpoints never are.
+        **kwargs: `keras.layers.Layer`'s.
+
+    Input shape:
+        Any; float.
+
+    Output shape:
+        The input's.
+
+    Weights:
+        `slopes`, (K,), and `intercept`, (), float32.
+
+    Raises:
+        ValueError: If the numbers are not finite, the breakpoints do not rise, or there is not
+            one more slope than there are breakpoints.
+
+    Example:
+    ```python
+    relu6 = SegmentedLinear([0.0, 6.0], [0.0, 1.0, 0.0])
+    relu6(keras.ops.array([-1.0, 2.0, 7.0]))  # [0.0, 2.0, 6.0]
+    ```
+    """
+
+    def __init__(self, breakpoints, slopes, intercept=0.0, trainable=False, **kwargs):
+        super().__init__(axis=None, trainable=trainable, **kwargs)
+        self.breakpoints = _numbers("breakpoints", breakpoints)
+        self.initial_slopes = _numbers("slopes", slopes)
+        self.initial_intercept = _numbers("intercept", [intercept])[0]
+        if len(self.initial_slopes) != len(self.breakpoints) + 1:
+            raise ValueError(
+                "SegmentedLinear has one more slope than breakpoints. Received: "
+                f"{len(self.breakpoints)} breakpoints and {len(self.initial_slopes)} slopes."
+            )
+        if len(self.initial_slopes) > MOST_SEGMENTS:
+            raise ValueError(
+                f"SegmentedLinear has at most {MOST_SEGMENTS} segments. Received: "
+                f"{len(self.initial_slopes)}."
+            )
+        if (np.diff(self.breakpoints) <= 0).any():
+            raise ValueError(
+                "SegmentedLinear's breakpoints rise from each to the next. Received: "
+                f"{self.breakpoints}. Sort them and leave out what stands twice."
+            )
+        self.create_shared_parameters()
+
+    @classmethod
+    def of(cls, segments, **kwargs) -> "SegmentedLinear":
+        """The layer of a `keras_actfn.theory.segments.Segments`.
+
+        Args:
+            segments: The function.
+            **kwargs: The constructor's other arguments.
+        """
+        return cls(
+            segments.breakpoints.tolist(),
+            segments.slopes.tolist(),
+            float(segments.intercepts[0]),
+            **kwargs,
+        )
+
+    def build(self, input_shape):
+        """Create `slopes` and `intercept`."""
+        super().build(input_shape)
+        constant = keras.initializers.Constant
+        slopes = np.asarray(self.initial_slopes)
+        self.add_parameter("slopes", len(slopes), lambda shape, dtype: ops.cast(slopes, dtype))
+        self.add_parameter("intercept", None, constant(self.initial_intercept))
+
+    def activate(self, x, slopes, intercept):
+        """The formula above."""
+        dtype = x.dtype
+        x = ops.clip(ops.cast(x, slopes.dtype), -_FARTHEST, _FARTHEST)
+        if not self.breakpoints:
+            return ops.cast(slopes[0] * x + intercept, dtype)
+        positions = ops.convert_to_tensor(self.breakpoints, slopes.dtype)
+        steps = (slopes[:-1] - slopes[1:]) * positions
+        intercepts = intercept + ops.concatenate([ops.zeros_like(slopes[:1]), ops.cumsum(steps)])
+        index = ops.searchsorted(positions, ops.reshape(x, (-1,)), side="right")
+        lines = ops.stack([slopes, intercepts], axis=1)
+        chosen = ops.take(lines, ops.reshape(index, ops.shape(x)), axis=0)
+        return ops.cast(chosen[..., 0] * x + chosen[..., 1], dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("axis")
+        return {
+            **config,
+            "breakpoints": self.breakpoints,
+            "slopes": self.initial_slopes,
+            "intercept": self.initial_intercept,
+        }
+
+
+def _numbers(name, values) -> list[float]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise ValueError(
+            f"SegmentedLinear's {name} is a list of finite numbers. Received: {values!r}."
+        )
+    return array.tolist()

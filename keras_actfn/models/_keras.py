@@ -1,0 +1,182 @@
+"""Keras's private names that copying a model needs, each behind a function that says what it does.
+
+With `graph`, this is the only place that may use what Keras does not promise to keep. The test
+of each function states what it relies on.
+"""
+
+import contextlib
+import dis
+import types
+from collections.abc import Iterator
+
+import keras
+from keras.src.backend import compute_output_spec
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.saving import serialization_lib
+from keras.src.trainers.trainer import Trainer
+
+__all__ = [
+    "Functional",
+    "compile_arguments",
+    "decides_training",
+    "deserializing",
+    "has_own_from_config",
+    "held_attributes",
+    "lambda_arguments",
+    "own_attributes",
+    "own_classes",
+    "replace_held",
+    "serializing",
+    "symbolic_outputs",
+    "takes_the_arguments_of",
+]
+
+#: What decides how a model is trained, evaluated, compiled or asked for predictions.
+_TRAINING = {name for name in vars(Trainer) if not name.startswith("_")} | {
+    "train_step",
+    "test_step",
+    "predict_step",
+    "fit",
+    "evaluate",
+    "predict",
+    "losses",
+    "add_loss",
+    "metrics",
+}
+
+#: Set on a model by others than its own classes.
+_SET_FROM_OUTSIDE = {"history"}
+
+
+@contextlib.contextmanager
+def serializing() -> Iterator[dict[int, dict]]:
+    """Inside, Keras notes the configuration of each object that it serializes.
+
+    Yields:
+        The very dictionary that stands for an object in what was serialized, by its `id`.
+    """
+    with serialization_lib.ObjectSharingScope():
+        yield global_state.get_global_attribute("shared_objects/id_to_config_map")
+
+
+@contextlib.contextmanager
+def deserializing(known: dict[int, object]) -> Iterator[dict[int, object]]:
+    """Inside, configurations with a `"shared_object_id"` give one object for each number.
+
+    Args:
+        known: The objects of some numbers.
+
+    Yields:
+        The objects of all numbers so far.
+    """
+    with serialization_lib.ObjectSharingScope():
+        objects = global_state.get_global_attribute("shared_objects/id_to_obj_map")
+        objects.update(known)
+        # Layers that clone others in their constructor, as Bidirectional does, share nothing.
+        global_state.set_global_attribute("shared_objects/id_to_config_map", None)
+        yield objects
+
+
+def lambda_arguments(layer: keras.layers.Lambda) -> dict[str, object]:
+    """The constructor's arguments of a Lambda layer that are not those of every layer."""
+    return {
+        "function": layer.function,
+        "output_shape": layer._output_shape,
+        "mask": layer.mask,
+        "arguments": layer.arguments,
+    }
+
+
+def has_own_from_config(kind: type) -> bool:
+    """Whether a layer's class reads its configuration itself instead of handing it over."""
+    return kind.from_config.__func__ is not keras.Operation.from_config.__func__
+
+
+def own_classes(model: keras.Model) -> list[type]:
+    """The classes of a model that are not Keras's or its backend's, the most derived first."""
+    found = []
+    for kind in type(model).__mro__:
+        if kind is keras.Model or kind.__module__.startswith("keras."):
+            break
+        found.append(kind)
+    return found
+
+
+def takes_the_arguments_of(kind: type, base: type) -> bool:
+    """Whether a class of models has the constructor of Sequential or of functional models."""
+    if base is keras.Sequential:
+        return kind.__init__ is base.__init__
+    return functional_like_constructor(kind)
+
+
+def decides_training(model: keras.Model) -> list[str]:
+    """Names in a model's own classes that change how it is trained, evaluated or compiled."""
+    return sorted({name for kind in own_classes(model) for name in vars(kind)} & _TRAINING)
+
+
+def own_attributes(model: keras.Model, fresh: keras.Model) -> dict[str, object]:
+    """Attributes that neither Keras nor the backend set on a model.
+
+    Args:
+        model: The model.
+        fresh: A model of the same class that only Keras's constructor has seen.
+    """
+    own = own_classes(model)
+    stored = _stored(own)
+    by_keras = _stored([kind for kind in type(model).__mro__ if kind not in own])
+    by_keras |= _SET_FROM_OUTSIDE | set(held_attributes(fresh))
+    return {
+        name: value
+        for name, value in held_attributes(model).items()
+        if name not in by_keras and (name in stored or not name.startswith("_"))
+    }
+
+
+def held_attributes(layer: keras.layers.Layer) -> dict[str, object]:
+    """Everything that hangs on a layer by a name; PyTorch keeps layers apart from the rest."""
+    modules = vars(layer).get("_modules") or {}
+    return {**vars(layer), **modules}
+
+
+def replace_held(holder: keras.layers.Layer, name: str, new: keras.layers.Layer) -> None:
+    """Let a layer hold another layer under a name, and the one that it held no more."""
+    old = getattr(holder, name, None)
+    if old is not new:
+        holder._tracker.untrack(old)
+        setattr(holder, name, new)
+
+
+def symbolic_outputs(model: keras.Model) -> None:
+    """Run the code of a model's layers once on symbols, without computing anything.
+
+    A layer that knows the shape of its outputs does not run its code while a model is built, so
+    that the activation it holds may have no weights yet. Here it does run.
+    """
+    compute_output_spec(model.call, model.input)
+
+
+def compile_arguments(model: keras.Model) -> dict[str, object]:
+    """The arguments that a model was compiled with, as they were given."""
+    return dict(model._compile_config.config)
+
+
+def _stored(classes):
+    """Names of attributes that methods of some classes set."""
+    names = set()
+    for kind in classes:
+        for value in vars(kind).values():
+            parts = (value.fget, value.fset) if isinstance(value, property) else (value,)
+            for part in parts:
+                part = getattr(part, "__wrapped__", getattr(part, "__func__", part))
+                if isinstance(part, types.FunctionType):
+                    names |= _stored_by(part.__code__)
+    return names
+
+
+def _stored_by(code):
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_ATTR"}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _stored_by(constant)
+    return names

@@ -1,0 +1,58 @@
+"""Derivatives of every layer in every mode of the backend, against closed forms in float64.
+
+Forward, reverse, mixed, twice, for each example, with and without compilation, each by the tools
+that a user of the backend would take.
+"""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+from differentiation.cases import LAYERS, Case
+from keras import ops
+
+BACKEND = keras.backend.backend()
+MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("spec", LAYERS)
+def test_derivatives(spec, mode):
+    case = Case(spec)
+    expected, compute = MODES[mode]
+    check(compute(case), getattr(case, expected))
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="in tests/layers/test_torch_fusion.py")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("spec", LAYERS)
+def test_compiled_derivatives(spec, mode):
+    case = Case(spec)
+    expected, compute = MODES[mode]
+
+    def run(sources):
+        case.sources = sources
+        return compute(case)
+
+    check(compiled(run)(case.sources), getattr(case, expected))
+
+
+def compiled(function):
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
+def check(found, expected):
+    found, expected = list(found), list(expected)
+    assert len(found) == len(expected)
+    for one, exact in zip(found, expected, strict=True):
+        one = ops.convert_to_numpy(one)
+        assert one.shape == np.shape(exact)
+        scale = max(1.0, np.abs(exact).max(initial=0))
+        np.testing.assert_allclose(one, exact, rtol=1e-5, atol=1e-5 * scale)

@@ -1,0 +1,144 @@
+"""Activations of a model as few segments, best for what reaches them."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_actfn
+from keras_actfn.layers import SegmentedLinear
+from keras_actfn.surgery import compile_activations, find_activations
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def network():
+    """Every kind of site, nested and shared ones included."""
+    inner = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(5, activation="gelu", name="fused")], name="inner"
+    )
+    inputs = keras.Input((4,))
+    x = layers.Dense(6, name="first")(inputs)
+    x = layers.Activation("swish", name="swish")(x)
+    x = keras_actfn.activation("aff(identity,relu,tanh)", name="hull")(x)
+    x = keras.ops.relu(x)
+    x = inner(x)
+    x = keras_actfn.activation("pwl", name="pwl")(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+
+
+def outputs(model, x):
+    return ops.convert_to_numpy(model(x, training=False))
+
+
+def test_every_hidden_activation_becomes_segments():
+    model, x = network(), numbers(300, 4)
+    before = outputs(model, x)
+    compiled = compile_activations(model, x, segments=8)
+    paths = [site.path for site in find_activations(model) if site.replaced_by_default]
+    assert [site.site.path for site in compiled.sites] == paths and len(paths) == 5
+    for layer, site in zip(compiled.layers, compiled.sites, strict=True):
+        assert isinstance(layer, SegmentedLinear) and not layer.trainable_variables
+        assert len(site.segments) <= 8 and site.rms <= site.largest
+        assert site.rms <= site.rms_even * 1.001
+    np.testing.assert_array_equal(outputs(model, x), before)
+    change = outputs(compiled.model, x) - before
+    assert compiled.output_largest == pytest.approx(np.abs(change).max(), rel=1e-3)
+    assert compiled.output_rms == pytest.approx(np.sqrt((change**2).mean()), rel=1e-3)
+    assert compiled.output_rms < 0.02 * compiled.output_scale
+
+
+def test_the_density_is_that_of_the_inputs():
+    model, x = network(), numbers(257, 4)
+    site = compile_activations(model, x, sites="swish", batch_size=100).sites[0]
+    first = model.get_layer("first")
+    seen = x @ ops.convert_to_numpy(first.kernel) + ops.convert_to_numpy(first.bias)
+    assert site.segments.low == pytest.approx(seen.min(), abs=1e-5)
+    assert site.segments.high == pytest.approx(seen.max(), abs=1e-5)
+    expected = np.histogram(seen, site.edges)[0] / seen.size
+    assert np.abs(site.density - expected).sum() < 0.02  # rounding at the edges of bins
+    swish = site.middles / (1 + np.exp(-site.middles))
+    np.testing.assert_allclose(site.values, swish, atol=1e-5)
+    error = np.sqrt(site.density @ (site.segments(site.middles) - swish) ** 2)
+    assert site.rms == pytest.approx(error, rel=1e-2)
+
+
+def test_the_new_model_saves_and_loads(tmp_path):
+    x = numbers(64, 4)
+    compiled = compile_activations(network(), x, segments=4)
+    compiled.model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(outputs(loaded, x), outputs(compiled.model, x))
+    compiled.save_json(tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [len(site["slopes"]) for site in report["sites"]] == [
+        len(site.segments) for site in compiled.sites
+    ]
+    assert "| swish | silu |" in str(compiled)
+
+
+def test_options_reach_every_site():
+    compiled = compile_activations(network(), numbers(64, 4), 6, match="silu", right="flat")
+    assert [site.segments.slopes[-1] for site in compiled.sites] == [0.0]
+
+
+def test_a_function_for_each_channel_stays_and_is_told():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(3, activation="tanh", name="a"),
+            keras_actfn.activation("pwl(axis=-1)", name="own"),
+            layers.Dense(2),
+        ]
+    )
+    with pytest.warns(UserWarning, match="'own' stays as it is"):
+        compiled = compile_activations(model, numbers(32, 4))
+    assert [site.site.path for site in compiled.sites] == ["a"]
+    assert [(site.path, reason) for site, reason in compiled.kept] == [
+        ("own", "it has a function for each channel")
+    ]
+    with pytest.raises(ValueError, match="'own' can't become segments"):
+        compile_activations(model, numbers(32, 4), sites="own")
+
+
+def test_parametric_relus_with_one_slope():
+    model = keras.Sequential([keras.Input((4, 4)), layers.PReLU("ones", shared_axes=[1, 2])])
+    with pytest.warns(UserWarning, match="slope for each"), pytest.raises(ValueError):
+        per_channel = keras.Sequential([keras.Input((4,)), layers.PReLU()])
+        compile_activations(per_channel, numbers(32, 4))
+    found = compile_activations(model, numbers(32, 4, 4)).sites[0].segments
+    np.testing.assert_allclose(found.slopes, 1.0, atol=1e-5)
+
+
+def broken(weight):
+    model = network()
+    first = model.get_layer("first")
+    first.kernel.assign(np.full((4, 6), weight, "float32"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "options", "message"),
+    [
+        (lambda: broken(np.nan), numbers(8, 4), {}, "What reaches an activation is finite"),
+        (lambda: broken(0.0), numbers(8, 4), {}, "varies. Received: 0 for every input of 'swish'"),
+        (network, numbers(0, 4), {}, "at least one"),
+        (network, numbers(8, 4), {"segments": 0}, "segments is a positive integer"),
+        (network, numbers(8, 4), {"segments": 2000}, "at most 1024"),
+        (network, numbers(8, 4), {"batch_size": 0}, "batch_size is a positive"),
+        (network, numbers(8, 4), {"sites": "none"}, "no activation at 'none'"),
+        (
+            lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]),
+            numbers(8, 4),
+            {},
+            "No activation is left to replace",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(model, x, options, message):
+    with pytest.raises(ValueError, match=message):
+        compile_activations(model(), x, **options)

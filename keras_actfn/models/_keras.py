@@ -18,6 +18,7 @@ from keras.src.trainers.trainer import Trainer
 
 __all__ = [
     "Functional",
+    "build_late",
     "compile_arguments",
     "decides_training",
     "deserializing",
@@ -30,7 +31,6 @@ __all__ = [
     "own_classes",
     "replace_held",
     "serializing",
-    "symbolic_outputs",
     "takes_the_arguments_of",
 ]
 
@@ -149,13 +149,22 @@ def replace_held(holder: keras.layers.Layer, name: str, new: keras.layers.Layer)
         setattr(holder, name, new)
 
 
-def symbolic_outputs(model: keras.Model) -> None:
+def build_late(model: keras.Model) -> None:
     """Run the code of a model's layers once on symbols, without computing anything.
 
     A layer that knows the shape of its outputs does not run its code while a model is built, so
-    that the activation it holds may have no weights yet. Here it does run.
+    that an activation inside it may have no weights yet. Here it does run. Code that can't be
+    traced for sizes that are unknown is traced for a size of 8.
     """
-    compute_output_spec(model.call, model.input)
+    inputs = model.input
+    try:
+        compute_output_spec(model.call, inputs)
+    except Exception:  # of any kind: the code is the user's, and the backend's tracing
+        sized = keras.tree.map_structure(
+            lambda x: keras.KerasTensor([8 if n is None else n for n in x.shape], dtype=x.dtype),
+            inputs,
+        )
+        compute_output_spec(model.call, sized)
 
 
 def compile_arguments(model: keras.Model) -> dict[str, object]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backend import GradientTaps
 from ..models.objective import mask_of
-from .distributions import Distribution
+from .distribution import Distribution
 from .factors import Block
 from .losses import distribution_of, position_weights
 from .spectrum import BlockSpectrum, FisherSpectrum

@@ -10,6 +10,13 @@ libraries than Keras and NumPy.
 
 from . import constraints, expressions, layers
 from ._version import __version__
-from .activation import activation
+from .activation import activation, register_layer
 
-__all__ = ["__version__", "activation", "constraints", "expressions", "layers"]
+__all__ = [
+    "__version__",
+    "activation",
+    "constraints",
+    "expressions",
+    "layers",
+    "register_layer",
+]

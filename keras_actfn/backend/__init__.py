@@ -30,10 +30,14 @@ __all__ = [
     "bessel_i1e",
     "compiled",
     "custom_gradient",
+    "divide",
     "elementwise",
+    "elu",
     "keeping",
     "piecewise_linear",
     "pointwise",
+    "selu",
+    "tanh",
     "vector_jacobian_product",
 ]
 
@@ -42,8 +46,12 @@ bessel_i1e = backend.bessel_i1e
 GradientTaps = backend.GradientTaps
 compiled = backend.compiled
 custom_gradient = backend.custom_gradient
+divide = backend.divide
+elu = backend.elu
 keeping = backend.keeping
 pointwise = backend.pointwise
+selu = backend.selu
+tanh = backend.tanh
 vector_jacobian_product = backend.vector_jacobian_product
 
 

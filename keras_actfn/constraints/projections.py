@@ -45,7 +45,8 @@ def project_unit_sum(values, axis: int = 0):
 
     Large entries of both signs round the sum by more than 1e-7: entries of 10⁶ are multiples of
     1/16 in float32. So sums are taken without rounding, and what the stored entries miss is
-    added once more, the rest of it to the entry of least magnitude, which has the digits for it. Beyond 2²⁴, where all
+    added once more, the rest of it to the entry of least magnitude, which has the digits for
+    it. Beyond 2²⁴, where all
     entries are even numbers, no sum of them is 1.
 
     Args:

@@ -80,7 +80,7 @@ class _Builder:
         """The copy of a Sequential or functional model."""
         if id(old) not in self._copies:
             self._choose_names(old)
-            make = self._sequential if isinstance(old, graph.Sequential) else self._functional
+            make = self._of_layers if isinstance(old, graph.Sequential) else self._of_graph
             self._remember(old, make(old))
             self._copies[id(old)].dtype_policy = old.dtype_policy
         return self._copies[id(old)]
@@ -206,7 +206,7 @@ class _Builder:
         self._copies[id(old)] = new
         return new
 
-    def _sequential(self, old):
+    def _of_layers(self, old):
         followed = []
         for layer in old.layers:
             followed += [self._operation(layer), *self._follower(layer)]
@@ -215,7 +215,7 @@ class _Builder:
             followed.insert(0, self._operation(first[0]))
         return self._of_class(old, keras.Sequential, followed)
 
-    def _functional(self, old):
+    def _of_graph(self, old):
         for tensor in old.inputs:
             self._operation(graph.operation_of(tensor))
         inputs = keras.tree.map_structure(

@@ -41,9 +41,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder = _Builder(exchange, graph.containers(model))
     new = builder.container(model)
     builder.finish()
-    learned = activations.learned_layers(graph.nested(new))
-    if new.built and not all(layer.built for layer in learned):
-        _keras.build_late(new)
+    activations.build_learned(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()

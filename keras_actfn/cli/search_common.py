@@ -92,7 +92,7 @@ def open_search(
 def interruptible() -> Iterator[None]:
     """End at an interrupt, and at a request to terminate, with what is finished kept."""
 
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     # Python lets only the main thread set handlers.

@@ -318,7 +318,7 @@ class ActivationSearch:
     def best(self) -> BestActivation | None:
         """The best function found, or None before the first evaluation that did not fail."""
         for row in self.table():
-            return None if row.diverged else BestActivation(row.expression, row.value)
+            return None if row.value is None else BestActivation(row.expression, row.value)
         return None
 
     def table(self) -> list[SearchRow]:

@@ -199,9 +199,9 @@ class DistanceProcess(Regressor):
     def fit(self, features, known: np.ndarray, values: np.ndarray) -> "DistanceProcess":
         """See `Regressor.fit`."""
         linalg = require("scipy.linalg", extra="search")
-        known = [int(row) for row in known]
-        self.distances = features.distances.to(known)
-        among = self.distances.rows(known)
+        rows = [int(row) for row in known]
+        self.distances = features.distances.to(rows)
+        among = self.distances.rows(rows)
         target = savage_scores(values)
         self.mean = target.mean()
         target = target - self.mean

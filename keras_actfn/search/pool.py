@@ -1,8 +1,9 @@
 """The candidates of a search: the unique functions of a space, and functions of the user's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..expressions import Expression, UniqueFunctions, resolve
 
@@ -35,9 +36,9 @@ class Pool:
 
     def __init__(self, unique: UniqueFunctions, extra: Iterable = ()) -> None:
         self.unique = unique
-        self._extra = []
+        self._extra: list = []
         self._extra_outputs = np.empty((0, len(unique.inputs)), np.float32)
-        self._texts = {}
+        self._texts: dict = {}
         self._columns = np.unique(np.linspace(0, len(unique.inputs) - 1, _COLUMNS).astype(int))
         self._corner = None
         for spec in extra:
@@ -63,13 +64,13 @@ class Pool:
         """The texts of functions; `find` and `keras_actfn.activation` read them."""
         return [str(self.expression(number)) for number in numbers]
 
-    def outputs(self, numbers: Sequence[int]) -> np.ndarray:
+    def outputs(self, numbers: ArrayLike) -> np.ndarray:
         """Values of functions on the space's inputs, float32 (numbers, inputs)."""
-        numbers = self._checked(numbers)
-        rows = np.empty((len(numbers), len(self.unique.inputs)), np.float32)
-        own = numbers < len(self.unique)
-        rows[own] = self.unique.outputs[numbers[own]]
-        rows[~own] = self._extra_outputs[numbers[~own] - len(self.unique)]
+        checked = self._checked(numbers)
+        rows = np.empty((len(checked), len(self.unique.inputs)), np.float32)
+        own = checked < len(self.unique)
+        rows[own] = self.unique.outputs[checked[own]]
+        rows[~own] = self._extra_outputs[checked[~own] - len(self.unique)]
         return rows
 
     def find(self, spec: object) -> int:

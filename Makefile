@@ -21,9 +21,10 @@ test: .venv/test build/wheel lint
 	done; \
 	if [ -n "$$failed" ]; then echo "Tests failed on:$$failed" >&2; exit 1; fi
 
-lint: .venv/test
+lint: .venv/test build/wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 data:
 	@scripts/fashion_mnist.sh

@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
+import keras_actfn
+
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +27,11 @@ loss = model.train_on_batch(rng.normal(size=(8, 28, 28, 1)), np.arange(8) % 10)
 assert np.isfinite(loss)
 print("trained", keras_actfn.__version__)
 """
+
+
+def test_the_package_says_that_it_has_types():
+    """The tests import the wheel's content, so the marker file is in it."""
+    assert (Path(keras_actfn.__file__).parent / "py.typed").is_file()
 
 
 def test_wheel_trains_in_an_empty_environment(tmp_path):

@@ -10,13 +10,17 @@ import importlib
 import re
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .._keras_import import before_keras
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
-from .disks import disk_problem
 from .keras_backend import choose_backend
+
+if TYPE_CHECKING:
+    import typer
 
 #: The modules of the commands, in the order in which `--help` lists them.
 COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
@@ -25,7 +29,7 @@ COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace",
 INTERRUPTED = 130
 
 
-def build_app():
+def build_app() -> "typer.Typer":
     """The typer app with every command of `COMMANDS`.
 
     Raises:
@@ -42,7 +46,7 @@ def build_app():
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    def show_version(shown: bool):
+    def show_version(shown: bool) -> None:
         if shown:
             typer.echo(f"keras-actfn {__version__}")
             raise typer.Exit()
@@ -55,7 +59,7 @@ def build_app():
         debug: bool = typer.Option(
             False, "--debug", help="Show the traceback of an error (anywhere on the line)."
         ),
-    ):
+    ) -> None:
         pass
 
     for name in COMMANDS:
@@ -63,13 +67,13 @@ def build_app():
     return app
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "app":
         return build_app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     An error is one line on standard error; `--debug` shows its traceback as well.
@@ -83,8 +87,8 @@ def main(arguments=None):
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    before_keras(choose_backend)
     try:
+        before_keras(choose_backend)
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
@@ -100,21 +104,23 @@ def main(arguments=None):
 
             traceback.print_exc()
         if "typer" in locals() and isinstance(error, typer.Abort):
+            if isinstance(error.__cause__, EOFError):  # typer takes it for an interrupt
+                return _fail(f"a file ends before its content does: {error.__cause__}", 1)
             return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else disk_problem(error, words) or str(error)
+        text = usage() if usage else str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 
 @contextlib.contextmanager
-def interrupts_kept():
+def interrupts_kept() -> Iterator[None]:
     """Repeat an interrupt that Python drops because it came while it collected garbage.
 
     JAX has a callback there, so that now and then a Ctrl-C would do nothing.
     """
     before = sys.unraisablehook
 
-    def hook(dropped):
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             # A moment later, when the collector is done: here it would be dropped again.
             threading.Timer(0.05, _thread.interrupt_main).start()
@@ -128,7 +134,7 @@ def interrupts_kept():
         sys.unraisablehook = before
 
 
-def _fail(text, status):
+def _fail(text: str, status: int) -> int:
     """Print an error in one line.
 
     Lines that only point at a place above are left out, endless words are cut, and passwords of

@@ -3,12 +3,15 @@
 import json
 import statistics
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import JsonOption, ListCommand, SeedOption, SeedsOption, WorkersOption, parse_seeds
 from .tables import FEATURE_SETS, REGRESSORS, listed
+
+if TYPE_CHECKING:
+    from ..search import ActBench
 
 DEFAULT_SEEDS = ["1"]
 
@@ -63,7 +66,7 @@ def build(
 
     functions = None
     if best is not None:
-        found = {}
+        found: dict[str, list[float]] = {}
         for (name, _), result in read_results(output).items():
             found.setdefault(name, []).append(result["validation_accuracy"])
         ranked = sorted(found, key=lambda name: -statistics.median(found[name]))
@@ -208,7 +211,7 @@ def show(
         typer.echo(plot)
 
 
-def _entry(bench, i):
+def _entry(bench: "ActBench", i: int) -> dict[str, Any]:
     """A function's results; NaN becomes None."""
     from ..search.bench.published import MEASURES
 
@@ -221,11 +224,11 @@ def _entry(bench, i):
     }
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _open(path):
+def _open(path: Path | None) -> "ActBench":
     from ..search.bench.packed import read_bench
     from ..search.bench.published import fashion_mnist_bench, load_act_bench
 

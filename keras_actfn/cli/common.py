@@ -128,20 +128,19 @@ def spread_values(words: Sequence[str], options: Collection[str]) -> list[str]:
     spread_values(["--seeds", "1", "2"], {"--seeds"})  # ['--seeds', '1', '--seeds', '2']
     ```
     """
-    result, current = [], None
+    result: list[str] = []
+    option, has_value = None, False  # the option whose values are read, if any
     for position, word in enumerate(words):
         if word == "--":
-            return result + words[position:]
+            return [*result, *words[position:]]
         if word.startswith("-"):
             name, equals, _ = word.partition("=")
-            current = [name, 1 if equals else 0] if name in options else None
-            result.append(word)
-        else:
-            if current and current[1]:
-                result.append(current[0])
-            if current:
-                current[1] += 1
-            result.append(word)
+            option, has_value = (name, bool(equals)) if name in options else (None, False)
+        elif option is not None:
+            if has_value:
+                result.append(option)
+            has_value = True
+        result.append(word)
     return result
 
 
@@ -236,6 +235,11 @@ def _seed_range(word: str) -> range:
 def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
     """The function that `module:function` names; modules are found in the current folder too."""
     module, _, function = name.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), function]):
+        raise ValueError(
+            "--model module:function names a module and a function in it, such as "
+            f"my_models:build. Received: '{name}'."
+        )
     with _importable(os.getcwd()):
         try:
             found = getattr(importlib.import_module(module), function, None)

@@ -25,17 +25,21 @@ def compile_model(
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
     segments: Annotated[
-        int, typer.Option(help="Largest number of segments for each activation.")
+        int, typer.Option(min=1, max=1024, help="Largest number of segments for each activation.")
     ] = 16,
     samples: Annotated[
-        int, typer.Option(help="Samples of the data that are looked at, from its beginning.")
+        int,
+        typer.Option(
+            min=1, max=1_000_000, help="Samples of the data that are looked at, from its beginning."
+        ),
     ] = 1024,
     sites: Annotated[
         list[str] | None,
         typer.Option(help="Paths or patterns of the activations; the hidden ones if left out."),
     ] = None,
     max_error: Annotated[
-        float | None, typer.Option(help="Bound on the largest error of each function.")
+        float | None,
+        typer.Option(min=1e-6, max=1e6, help="Bound on the largest error of each function."),
     ] = None,
     formats: Annotated[
         list[str] | None,
@@ -55,8 +59,6 @@ def compile_model(
     """
     if not model.is_file():
         raise ValueError(f"There is no file {model}.")
-    if samples < 1:
-        raise ValueError(f"--samples is a positive number. Received: {samples}.")
     import keras
 
     from .._files import replacing

@@ -89,21 +89,24 @@ def correlation(
         two_class_optimum,
     )
 
-    centres = numbers(means, "--means") if means else np.linspace(-half, half, classes)
-    std = numbers(sigma, "--sigma")
+    centres = np.array(numbers(means, "--means")) if means else np.linspace(-half, half, classes)
+    std = numbers(sigma, "--sigma", 1e-6)
     mixture = GaussianMixture(
-        centres, std if len(std) > 1 else std[0], numbers(priors, "--priors") if priors else None
+        centres,
+        np.array(std if len(std) > 1 else std[0]),
+        np.array(numbers(priors, "--priors")) if priors else None,
     )
-    positions = np.linspace(low, high, knots)
+    positions = positions_of(low, high, knots)
     objective = CorrelationObjective(mixture, positions, extrapolation)
-    facts, unrestricted = {}, None
+    facts: dict[str, Any] = {}
+    unrestricted = None
     if two_class:
-        found = two_class_optimum(mixture, positions, extrapolation)
-        values = found.values
+        pair = two_class_optimum(mixture, positions, extrapolation)
+        values = pair.values
         facts |= {
-            "rho_2": found.correlation,
-            "rho_2_of_all_functions": found.unrestricted_correlation,
-            "posterior_slope": found.slope,
+            "rho_2": pair.correlation,
+            "rho_2_of_all_functions": pair.unrestricted_correlation,
+            "posterior_slope": pair.slope,
         }
     else:
         found = objective.optimum(certify=certify)
@@ -166,7 +169,7 @@ def eafo(
     function, source = resolve(activation), read_density(density)
     bounds = None
     if region is not None:
-        bounds = tuple(numbers(region, "--region"))
+        bounds = tuple(numbers(region, "--region", -math.inf, math.inf))
         if len(bounds) != 2:
             raise ValueError(f"--region is two numbers, low,high. Received: {region!r}.")
     result = eafo_step(
@@ -177,7 +180,7 @@ def eafo(
         region=bounds,
         smooth=smooth,
     )
-    positions = np.linspace(low, high, knots)
+    positions = positions_of(low, high, knots)
     facts = {
         "step": result.step,
         "largest_step": result.max_step,
@@ -199,17 +202,27 @@ def eafo(
     report(facts, positions, result.table(positions), figure, output, as_json)
 
 
-def numbers(text: str, option: str) -> list[float]:
-    """Numbers between commas; at most a thousand, none of them NaN."""
+def numbers(text: str, option: str, low: float = -LIMIT, high: float = LIMIT) -> list[float]:
+    """Up to a thousand numbers between commas, each from `low` to `high`."""
     try:
         found = [float(word) for word in text.split(",")]
     except ValueError:
         found = [math.nan]
-    if len(found) > 1000 or any(math.isnan(value) for value in found):
+    if len(found) > 1000 or not all(low <= value <= high for value in found):
         raise ValueError(
-            f"{option} is up to a thousand numbers separated by commas. Received: {text!r}."
+            f"{option} is up to a thousand numbers from {low:g} to {high:g}, separated by commas. "
+            f"Received: {text!r}."
         )
     return found
+
+
+def positions_of(low: float, high: float, knots: int) -> "np.ndarray":
+    """Evenly spaced positions of knots."""
+    import numpy as np
+
+    if not high - low > 1e-9 * LIMIT:
+        raise ValueError(f"--low lies below --high. Received: --low={low:g} and --high={high:g}.")
+    return np.linspace(low, high, knots)
 
 
 def read_density(text: str) -> Any:
@@ -219,17 +232,40 @@ def read_density(text: str) -> Any:
     from .._optional import require
 
     if text.endswith(".npy"):
-        return np.load(text, allow_pickle=False)
+        if not Path(text).is_file():
+            raise ValueError(f"--density: there is no file {text}.")
+        try:
+            samples = np.load(text, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{text} is not a .npy file of numbers: {error}") from error
+        if samples.dtype.kind not in "fiu" or not np.isfinite(samples).all():
+            raise ValueError(
+                f"--density takes samples that are finite numbers. Received: {text}, an array of "
+                f"{samples.dtype} with {samples.size} values."
+            )
+        return samples
     stats = require("scipy.stats", extra="theory")
     match = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", text)
     family = getattr(stats, match.group(1), None) if match else None
-    if not isinstance(family, stats.rv_continuous):
+    if match is None or not isinstance(family, stats.rv_continuous):
         raise ValueError(
             "--density is a continuous distribution of scipy.stats with its numbers, such as "
             f"norm, 'norm(0, 2)' or 't(4)', or a .npy file of samples. Received: {text!r}."
         )
-    arguments = match.group(2)
-    return family(*(numbers(arguments, "--density") if arguments and arguments.strip() else ()))
+    arguments = (match.group(2) or "").strip()
+    shape = numbers(arguments, "--density") if arguments else []
+    try:
+        density = family(*shape)
+        valid = not np.isnan(density.support()).any() and np.isfinite(density.mean())
+    except TypeError:  # too few or too many numbers
+        valid = False
+    if not valid:
+        names = [*filter(None, (family.shapes or "").split(", ")), "loc=0", "scale=1"]
+        raise ValueError(
+            f"--density {family.name} is {family.name}({', '.join(names)}) with numbers that the "
+            f"distribution takes. Received: {text!r}."
+        )
+    return density
 
 
 def report(

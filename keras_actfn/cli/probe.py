@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from .common import (
     model_builder,
 )
 from .tables import ENGINES, listed
+
+if TYPE_CHECKING:
+    from ..fisher import FisherSpectrum
 
 _COLUMNS = ("max", "min_positive", "trace", "effective_rank", "log_determinant")
 
@@ -108,16 +111,16 @@ def probe(
     typer.echo(f"Spectra{' and picture' if plots else ''}: {output}")
 
 
-def _file_name(activation):
+def _file_name(activation: str) -> str:
     """An activation's name as a file name: other characters than letters and digits become _."""
     return "".join(c if c.isalnum() else "_" for c in activation)
 
 
-def _finite(value):
+def _finite(value: float) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
 
-def _as_json(spectrum, seconds, distance):
+def _as_json(spectrum: "FisherSpectrum", seconds: float, distance: float | None) -> dict[str, Any]:
     layers = {
         name: {k: _finite(v) for k, v in spectrum.summary(i).items()}
         for i, name in enumerate(spectrum.layers)
@@ -136,7 +139,7 @@ def _as_json(spectrum, seconds, distance):
     }
 
 
-def _print(name, spectrum, seconds):
+def _print(name: str, spectrum: "FisherSpectrum", seconds: float) -> None:
     from rich.box import MARKDOWN
     from rich.console import Console
     from rich.table import Table

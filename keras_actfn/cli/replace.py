@@ -3,11 +3,16 @@
 import json
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import JsonOption, ListCommand
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..surgery import ActivationSite
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +65,7 @@ def replace(
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
         old = keras.models.load_model(model)
     found = find_activations(old)
-    if list_sites:
+    if list_sites or activation is None or output is None:
         _show(found, as_json)
         return
     chosen = {site.path for site in select(old, sites or None, match or None)}
@@ -85,7 +90,7 @@ def replace(
         typer.echo(f"  kept {site.path}: {site.activation}, {site.reason or site.role}")
 
 
-def _show(found, as_json):
+def _show(found: "list[ActivationSite]", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([_as_dict(site) for site in found], indent=2, ensure_ascii=False))
         return
@@ -103,13 +108,13 @@ def _show(found, as_json):
             typer.echo(f"{site.path} can't be replaced: {site.reason}.")
 
 
-def _as_dict(site):
+def _as_dict(site: "ActivationSite") -> dict[str, Any]:
     import dataclasses
 
     return {**dataclasses.asdict(site), "replaced_by_default": site.replaced_by_default}
 
 
-def _save(model, path):
+def _save(model: "keras.Model", path: Path) -> None:
     from .._files import replacing
 
     with replacing(path) as temporary:

@@ -2,14 +2,18 @@
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .._optional import require
 from .common import JsonOption, SeedOption
 from .tables import SPACES, listed
+
+if TYPE_CHECKING:
+    from ..expressions import Expression, UniqueFunctions
 
 SpaceArgument = Annotated[
     str,
@@ -96,8 +100,10 @@ def show(
     from ..expressions import Expression, resolve
 
     unique = _open(space, output, 0, "grid", False)
+    group: int | None
     if function.isdecimal():
-        expression, group = unique.expressions[int(function)], int(function)
+        group = _number(function, len(unique))
+        expression = unique.expressions[group]
     else:
         expression = resolve(function)
         if not isinstance(expression, Expression):
@@ -132,7 +138,16 @@ def show(
         typer.echo(f"plot         {result['plot']}")
 
 
-def _open(space, output, seed, method, up_to_sign):
+def _number(word: str, count: int) -> int:
+    """The number of a unique function."""
+    if len(word) > 12 or int(word) >= count:
+        raise ValueError(f"A unique function has a number from 0 to {count - 1}. Received: {word}.")
+    return int(word)
+
+
+def _open(
+    space: str, output: Path | None, seed: int, method: str, up_to_sign: bool
+) -> "UniqueFunctions":
     """The unique functions in the folder, built with a progress bar if they are not there."""
     from ..expressions import SPACES, SearchSpace, nearest
 
@@ -157,16 +172,25 @@ def _open(space, output, seed, method, up_to_sign):
 
 
 @contextlib.contextmanager
-def _progress(title):
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, shown from the first call on; yields the call."""
     rich = require("rich.progress", extra="cli")
     console = require("rich.console", extra="cli").Console(stderr=True)
-    with rich.Progress(console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = rich.Progress(console=console, transient=True)
+    task = bar.add_task(title, total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
-def _print_counts(unique, as_json, groups=0):
+def _print_counts(unique: "UniqueFunctions", as_json: bool, groups: int = 0) -> None:
     import numpy as np
 
     counts = unique.counts()
@@ -192,7 +216,7 @@ def _print_counts(unique, as_json, groups=0):
             typer.echo(f"{group['equal']:>12,}  {group['function']}")
 
 
-def _draw(expression, folder):
+def _draw(expression: "Expression", folder: Path) -> Path:
     """Draw the function next to the space's folder; return the path."""
     import re
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from ..models.activations import LEARNED_LAYERS
+from ..models.activations import is_learned
 from .parameters import LearnedActivationTreatment, NormalizationTreatment
 from .treatments import (
     ConvolutionTreatment,
@@ -18,7 +18,8 @@ from .treatments import (
 layers = keras.layers
 
 #: Layer classes and their treatments. Of a layer's base classes the nearest one in the table
-#: counts, if its treatment covers the layer.
+#: counts, if its treatment covers the layer. Learnable activations are known by
+#: `models.activations`.
 TREATMENTS: dict[type, type[Treatment]] = {
     layers.Dense: DenseTreatment,
     layers.EinsumDense: EinsumDenseTreatment,
@@ -37,7 +38,6 @@ TREATMENTS: dict[type, type[Treatment]] = {
     layers.LayerNormalization: NormalizationTreatment,
     layers.GroupNormalization: NormalizationTreatment,
     layers.RMSNormalization: NormalizationTreatment,
-    **dict.fromkeys(LEARNED_LAYERS, LearnedActivationTreatment),
 }
 
 
@@ -47,7 +47,7 @@ def treatment_class(layer: keras.layers.Layer) -> type[Treatment] | None:
         treatment = TREATMENTS.get(kind)
         if treatment is not None and treatment.covers(layer, kind):
             return treatment
-    return None
+    return LearnedActivationTreatment if is_learned(layer) else None
 
 
 def register_treatment(layer_class: type, treatment: type[Treatment]) -> None:

@@ -46,8 +46,8 @@ class Probe:
 
     Example:
     ```python
-    probe = Probe(lambda activation: LeNet5(activation=activation), images)
-    probe.result("swish").cdf.shape  # (614,)
+    probe = Probe(build_model, x[:16])
+    probe.result("swish").cdf.shape  # one bin for every hundred weights of a layer
     ```
     """
 

@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 from scipy import stats
 
+from keras_actfn._files import read_npz, write_npz
 from keras_actfn.callbacks import ActivationSnapshots, Snapshots
 from keras_actfn.callbacks.activation_snapshots import curve_image
 from keras_actfn.layers import PWL, ConvexHullActivation
@@ -274,3 +275,44 @@ def test_errors(tmp_path):
         ActivationSnapshots(tmp_path / "a.npz", x)
     with pytest.raises(ValueError, match="`low` must be below"):
         ActivationSnapshots(tmp_path / "a.npz", low=1, high=0)
+
+
+def small_snapshots():
+    rng = np.random.default_rng(0)
+    grids = np.arange(3), np.linspace(-1, 1, 20), np.linspace(-1, 1, 11)
+    return Snapshots(*grids, {"a": rng.random((3, 20, 2))}, {"a": rng.random((3, 4, 10))})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"curve_0": np.zeros((2, 20, 2))},
+        {"curve_0": np.zeros((3, 20))},
+        {"curve_0": None},
+        {"histogram_0": np.zeros((3, 4, 9))},
+        {"x": np.zeros((20, 1))},
+        {"layers": np.array("3")},
+        {"layers": np.array("[" * 100_000)},
+        {"layers": np.array("[]")},
+        {"layers": np.array('[["a"]]')},
+        {"epochs": None},
+    ],
+)
+def test_files_that_are_no_snapshots(tmp_path, changes):
+    small_snapshots().save(tmp_path / "run.npz")
+    arrays = read_npz(tmp_path / "run.npz", "") | changes
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    write_npz(tmp_path / "run.npz", **arrays)
+    with pytest.raises(ValueError, match=r"run\.npz cannot be read: it holds no snapshots"):
+        Snapshots.load(tmp_path / "run.npz")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("damage", [lambda c: c[:-40], lambda c: c[:60] + c[61:], lambda c: b""])
+def test_damaged_snapshots_are_named(tmp_path, damage):
+    path = tmp_path / "run.npz"
+    small_snapshots().save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"run\.npz cannot be read: .*Pass a file written by"):
+        Snapshots.load(path)

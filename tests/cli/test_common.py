@@ -84,6 +84,8 @@ def test_version_and_help_of_the_whole(capsys):
         ),
         (["compare", "--data", "digits", "--model", "nomodule:f"], 1, "no module 'nomodule'"),
         (["compare", "--data", "digits", "--model", "json:f"], 1, "'json' has no function 'f'"),
+        (["compare", "--data", "digits", "--model", ":"], 1, "such as my_models:build"),
+        (["compare", "--data", "digits", "--model", "..:x"], 1, "such as my_models:build"),
         (["compare", "--data", "digits", "--recipe", "hul"], 1, "Did you mean 'hull'?"),
         (["compare", "--data", "digits", "--epochs", "0"], 2, "greater than or equal to 1"),
         (["compare", "--data", "digits", "--seeds", "a"], 1, "Seeds are one number"),
@@ -151,6 +153,14 @@ def test_images_larger_than_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr(base, "machine_memory", lambda: 2.0**30)
     with pytest.raises(ValueError, match=r"memory of 1 GiB. Received: image_size=4096, .* 90 GiB"):
         load_data("digits", image_size=4096)
+
+
+def test_the_end_of_a_file_is_no_interrupt(capsys, tmp_path):
+    path = tmp_path / "empty.npz"
+    path.write_bytes(b"")
+    status, out, err = run(capsys, "bench", "show", "--bench", str(path))
+    assert (status, out) == (1, "")
+    assert "interrupted" not in err
 
 
 def test_debug_shows_the_traceback(capsys):

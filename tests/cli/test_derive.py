@@ -77,12 +77,39 @@ def test_eafo_reads_samples_regions_and_distributions(capsys, tmp_path):
     assert found["step"] == pytest.approx(found["largest_step"] / 2)
 
 
+def test_files_that_are_not_samples_are_refused(capsys, tmp_path):
+    files = {"empty": b"", "text": b"hello"}
+    for name, content in files.items():
+        (tmp_path / f"{name}.npy").write_bytes(content)
+    np.save(tmp_path / "infinite.npy", np.array([1.0, np.inf]))
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
+    for name, text in [
+        *dict.fromkeys(files, "is not a .npy file of numbers").items(),
+        ("infinite", "finite numbers"),
+        ("words", "finite numbers"),
+    ]:
+        path = tmp_path / f"{name}.npy"
+        assert main(["derive", "eafo", "--density", str(path)]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert text in captured.err and path.name in captured.err
+
+
 @pytest.mark.parametrize(
     "words, text",
     [
         (["correlation", "--classes", "2"], "two_class_optimum"),
         (["correlation", "--means", "1;2"], "--means is up to a thousand numbers"),
+        (["correlation", "--means=1e400,1"], "numbers from -1e+06 to 1e+06"),
+        (["correlation", "--sigma", "1e-300"], "numbers from 1e-06 to 1e+06"),
+        (["correlation", "--priors", "nan,1"], "--priors is up to a thousand numbers"),
+        (["correlation", "--low=3", "--high=3"], "--low lies below --high"),
         (["eafo", "--density", "nonsense"], "continuous distribution of scipy.stats"),
+        (["eafo", "--density", "norm(1e400)"], "--density is up to a thousand numbers"),
+        (["eafo", "--density", "norm(0,-1)"], "norm is norm(loc=0, scale=1)"),
+        (["eafo", "--density", "t()"], "t is t(df, loc=0, scale=1)"),
+        (["eafo", "--density", "norm(1,2,3,4)"], "norm is norm(loc=0, scale=1)"),
+        (["eafo", "--density", "none.npy"], "there is no file none.npy"),
         (["eafo", "--density", "laplace"], "largest valid step is 0"),
         (["eafo", "--activation", "tanhh"], "tanh"),
         (["eafo", "--region", "0"], "--region is two numbers"),

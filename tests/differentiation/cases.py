@@ -30,6 +30,15 @@ LAYERS = {
     "one(x)": reference.one_expression,
 }
 
+#: One of each kind, for what takes long.
+SOME_LAYERS = (
+    "conv(identity,relu,tanh)",
+    "pwl(initial=tanh)",
+    "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)",
+    "crrelu(epsilon=0.3)",
+    "mul(x,erfc(x))",
+)
+
 SHAPE = (4, 3, 5)
 
 

@@ -1,10 +1,13 @@
 """`FisherSpectrum` against brute force on all products."""
 
+import json
+
 import numpy as np
 import pytest
 from reference.fisher import kronecker_eigenvalues
 from scipy import stats
 
+from keras_actfn._files import read_npz, write_npz
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 
@@ -167,6 +170,54 @@ def test_other_files_are_refused(tmp_path):
     for file in (path, text):
         with pytest.raises(ValueError, match=r"Pass a file written by FisherSpectrum\.save"):
             FisherSpectrum.load(file)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifest": "[]"},
+        {"manifest": "[" * 100_000},
+        {"manifest": "é".encode("latin1")},
+        {"blocks": [{"name": "a"}]},
+        {"blocks": [{"name": 3, "parameters": 1, "pairs": 1, "clipped": 0.0}]},
+        {"blocks": [{"name": "a", "parameters": 1, "pairs": 10**400, "clipped": 0.0}]},
+        {"blocks": {"a": 1}},
+        {"uncovered": ["a"]},
+        {"version": None},
+        {"format": "other"},
+        {"0.0.omega": np.array(["a"])},
+        {"0.0.omega": np.ones((2, 2))},
+        {"0.0.gamma": np.zeros(0)},
+        {"0.0.gamma": None},
+    ],
+)
+def test_hostile_files_are_refused(tmp_path, changes):
+    path = tmp_path / "spectrum.npz"
+    spectrum(0).save(path)
+    arrays = read_npz(path, "")
+    manifest = json.loads(arrays["manifest"].tobytes())
+    for name, value in changes.items():
+        if name in manifest:
+            manifest[name] = value
+        elif name != "manifest":
+            arrays[name] = value
+    content = changes.get("manifest", json.dumps(manifest))
+    content = content if isinstance(content, bytes) else content.encode()
+    arrays["manifest"] = np.frombuffer(content, np.uint8)
+    write_npz(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=r"spectrum\.npz cannot be read: it is not a Fisher spec"):
+        FisherSpectrum.load(path)
+
+
+@pytest.mark.parametrize("place", [40, -300, 200])
+def test_damaged_files_are_named(tmp_path, place):
+    path = tmp_path / "spectrum.npz"
+    spectrum(0).save(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"spectrum\.npz cannot be read: .*compute the spectrum"):
+        FisherSpectrum.load(path)
 
 
 def test_unknown_layers_are_named():

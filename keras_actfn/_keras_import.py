@@ -31,8 +31,11 @@ CLASSES = {
         "ConvexHullActivation",
         "ExpressionActivation",
         "PWL",
+        "SegmentedLinear",
     ),
+    "surgery.int8": ("DenseSegments",),
     "training.augmentation": ("RandomPaddedCrop", "RandomResizedCrop"),
+    "training.grouped_optimizer": ("GroupedOptimizer", "VariableGroups"),
     "training.optimizers": ("CoupledSGD",),
     "training.schedules": ("FrozenUntil", "LinearWarmUpAndDecay"),
 }

@@ -16,6 +16,7 @@ ORDER = (
     (
         *("_version", "_optional", "_files", "_names", "_secrets", "_keras_import"),
         "_keras_activations",
+        "_drafts",
     ),
     ("_progress",),
     ("backend",),

@@ -2,14 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import JsonOption, ListCommand
+from .tables import DATASETS, listed
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("compile", cls=ListCommand)(compile_model)
 
@@ -19,23 +24,25 @@ def compile_model(
     data: Annotated[
         str,
         typer.Option(
-            help="What the model sees: a data set's name, or an .npz file with an array x or "
-            "x_train."
+            help=f"What the model sees: a dataset, {listed(DATASETS)}, or an .npz file with an "
+            "array x or x_train."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
     segments: Annotated[
-        int, typer.Option(help="Largest number of segments for each activation.")
+        int, typer.Option(min=1, max=256, help="Largest number of segments for each activation.")
     ] = 16,
     samples: Annotated[
-        int, typer.Option(help="Samples of the data that are looked at, from its beginning.")
+        int,
+        typer.Option(min=1, max=10**9, help="Number of samples to read, from the beginning."),
     ] = 1024,
     sites: Annotated[
         list[str] | None,
-        typer.Option(help="Paths or patterns of the activations; the hidden ones if left out."),
+        typer.Option(help="Paths or patterns of the activations. Default: the hidden ones."),
     ] = None,
     max_error: Annotated[
-        float | None, typer.Option(help="Bound on the largest error of each function.")
+        float | None,
+        typer.Option(min=0, max=1e6, help="Bound on the largest error of each function."),
     ] = None,
     formats: Annotated[
         list[str] | None,
@@ -47,16 +54,14 @@ def compile_model(
     ] = None,
     plot: Annotated[bool, typer.Option(help="Draw a picture for each activation.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Turn the activations of a trained model into few linear segments.
 
     The folder gets compiled.keras, report.json, activations.h (tables of 256 bytes in C), a
-    picture for each activation, and the 8-bit files asked for.
+    picture for each activation, and the 8-bit files that you ask for.
     """
     if not model.is_file():
         raise ValueError(f"There is no file {model}.")
-    if samples < 1:
-        raise ValueError(f"--samples is a positive number. Received: {samples}.")
     import keras
 
     from .._files import replacing
@@ -91,8 +96,8 @@ def compile_model(
 _ENDINGS = {"litert": "tflite"}
 
 
-def _samples(data, model, count):
-    """The first samples of a data set or file, as the model takes them."""
+def _samples(data: str, model: "keras.Model", count: int) -> "np.ndarray":
+    """The first samples of a dataset or file, as the model takes them."""
     import numpy as np
 
     if data.endswith(".npz"):

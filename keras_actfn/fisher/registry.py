@@ -2,7 +2,7 @@
 
 import keras
 
-from ..models.activations import LEARNED_LAYERS
+from ..layers import LearnableActivation
 from .parameters import LearnedActivationTreatment, NormalizationTreatment
 from .treatments import (
     ConvolutionTreatment,
@@ -37,7 +37,8 @@ TREATMENTS: dict[type, type[Treatment]] = {
     layers.LayerNormalization: NormalizationTreatment,
     layers.GroupNormalization: NormalizationTreatment,
     layers.RMSNormalization: NormalizationTreatment,
-    **dict.fromkeys(LEARNED_LAYERS, LearnedActivationTreatment),
+    layers.PReLU: LearnedActivationTreatment,
+    LearnableActivation: LearnedActivationTreatment,
 }
 
 
@@ -67,6 +68,8 @@ def register_treatment(layer_class: type, treatment: type[Treatment]) -> None:
 
     Example:
     ```python
+    from keras_actfn.fisher.parameters import ParameterTreatment
+
     class Scale(keras.layers.Layer):
         def build(self, shape):
             self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")

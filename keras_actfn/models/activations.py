@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import keras
 
+from .._activation import LAYERS
 from .._keras_activations import (
     KERAS_ACTIVATIONS,
     KerasActivation,
@@ -26,7 +27,6 @@ from .._keras_activations import (
     keras_layer,
     keras_operation,
 )
-from ..activation import LAYERS
 from ..expressions import Expression
 from ..layers import ExpressionActivation, LearnableActivation
 

@@ -62,7 +62,7 @@ def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
 
     Example:
     ```python
-    outputs = three_node().unique().outputs[:100]
+    outputs = np.random.default_rng(0).normal(size=(100, 50))
     coordinates = embed(outputs, method="pca")
     ```
     """

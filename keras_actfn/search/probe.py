@@ -46,8 +46,8 @@ class Probe:
 
     Example:
     ```python
-    probe = Probe(lambda activation: LeNet5(activation=activation), images)
-    probe.result("swish").cdf.shape  # (614,)
+    probe = Probe(build_model, x)
+    probe.result("swish").cdf.shape
     ```
     """
 

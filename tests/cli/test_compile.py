@@ -69,8 +69,6 @@ def test_the_table_is_printed(files, capsys):
         ("--data other.npz", "as x or x_train. Received: y"),
         ("--data nothing", "A dataset's name is one of"),
         ("--formats tflite", "format is one of: litert, onnx"),
-        ("--segments 0", "segments is a positive integer"),
-        ("--samples 0", "--samples is a positive number"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_written(files, capsys, change, message):

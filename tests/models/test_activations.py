@@ -299,7 +299,7 @@ def test_a_class_with_a_name_in_the_grammar_is_an_activation(monkeypatch):
     assert not activations.is_activation_layer(layer)
     import sys
 
-    monkeypatch.setitem(sys.modules["keras_actfn.activation"].LAYERS, "slope", Slope)
+    monkeypatch.setitem(sys.modules["keras_actfn._activation"].LAYERS, "slope", Slope)
     assert activations.is_learned(layer) and activations.layer_name(layer) == "Slope"
 
 

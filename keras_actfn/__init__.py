@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "activation", "constraints", "expressions", "layers"]
 
+#: Functions of `_activation`, imported when they are first used.
+_FUNCTIONS = ("activation",)
+
 #: Public packages, imported when they are first used as an attribute.
 _PACKAGES = (
     "applications",
@@ -45,8 +48,8 @@ _keras_import.register_deferred_classes()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "activation":
-        value = importlib.import_module("._activation", __name__).activation
+    if name in _FUNCTIONS:
+        value = getattr(importlib.import_module("._activation", __name__), name)
     elif name in _PACKAGES:
         value = importlib.import_module(f".{name}", __name__)
     else:

@@ -353,7 +353,12 @@ def _verified(content):
         raise ValueError(f"it is a JSON object. Received: {type(value).__name__}")
     if CHECKSUM not in value:
         raise ValueError("it has no checksum, so another program or version wrote it")
-    if value.pop(CHECKSUM) != _json_checksum(value):
+    expected = value.pop(CHECKSUM)
+    try:
+        found = _json_checksum(value)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+    if found != expected:
         raise ValueError("its checksum differs")
     return value
 

@@ -105,6 +105,8 @@ def test_no_flipped_zeroed_or_missing_byte_is_passed_over(tmp_path, kind, seed):
         ("{}", "it has no checksum"),
         ('{"a": 1, "checksum": "0123456789abcdef"}', "its checksum differs"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"checksum": "0", "a": ' + "[" * 970 + "]" * 970 + "}", "nested too|checksum differs"),
+        ('{"checksum": "0", "a": NaN}', "not JSON compliant"),
         ("1" * 5000, "cannot be read"),
         ("", "Expecting value"),
         (b"\xff\xfe", "cannot be read"),

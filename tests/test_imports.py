@@ -14,7 +14,7 @@ pytestmark = pytest.mark.once
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
     (
-        *("_version", "_optional", "_files", "_names", "_secrets", "_keras_import"),
+        *("_version", "_optional", "_files", "_drafts", "_names", "_secrets", "_keras_import"),
         "_keras_activations",
         "_drafts",
     ),

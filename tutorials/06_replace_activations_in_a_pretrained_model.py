@@ -84,7 +84,7 @@ grid = np.linspace(-4, 4, 401)
 for site in find_activations(learned):
     if site.activation == "PWL":
         axes.plot(grid, learned.get_layer(site.path).evaluate(grid), label=site.path)
-axes.plot(grid, np.maximum(grid, 0), "k:", label="relu")
+axes.plot(grid, np.maximum(grid, 0), "k:", label="ReLU, the start")
 axes.set(xlabel="input", ylabel="output", title="Learned activations")
 axes.legend()
 figure.savefig(folder / "curves.png", dpi=120)

@@ -4,6 +4,8 @@ import importlib
 
 import keras
 
+from .protocol import Backend
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 _name = keras.backend.backend()
@@ -14,4 +16,4 @@ if _name not in BACKENDS:
         "importing keras."
     )
 
-backend = importlib.import_module(f"{__package__}.{_name}")
+backend: Backend = importlib.import_module(f"{__package__}.{_name}")

@@ -21,7 +21,7 @@ _CHUNK = 1 << 16
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
-    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring."""
+    """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`."""
     gradients = functools.partial(_gradients, forward, backward, sums)
     return with_gradient(forward, gradients, x, *parameters)
 
@@ -76,16 +76,16 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     return jax.vjp(function, x, *parameters)[1](gradient)
 
 
-def fuses(x):
+def _fuses(x):
     """Whether functions of tensors like x are compiled into one kernel: under `jax.jit` only."""
     return isinstance(x, jax.core.Tracer)
 
 
 def _fuses_on_cpu(x):
-    return fuses(x) and jax.default_backend() == "cpu"
+    return _fuses(x) and jax.default_backend() == "cpu"
 
 
-selects = fuses  # in a kernel, a look-up by selects is faster than a gather
+selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
 
 
 def keeping(forward, backward, x):
@@ -138,7 +138,7 @@ def _kernel(function):
     return jax.jit(lambda x: jnp.stack(_value_and_slope(function, x)))
 
 
-def in_place_interpolation(**grid):
+def in_place_interpolation(*, low, scale, bounds):
     """None: no operation here writes in place."""
 
 

@@ -23,6 +23,7 @@ from functools import partial
 from keras import ops
 
 from ._load import backend
+from .elementwise import custom_gradient
 
 #: The position that infinite inputs are given.
 LARGEST_POSITION = 1e30
@@ -48,7 +49,7 @@ def piecewise_linear(x, values, low, high, clamp):
     bounds = (0, last) if clamp else (-LARGEST_POSITION, LARGEST_POSITION)
     grid = {"low": low, "scale": last / (high - low), "bounds": bounds}
     select = backend.selects(x)
-    return backend.custom_gradient(
+    return custom_gradient(
         partial(interpolate, **grid, select=select),
         partial(interpolate_gradient, **grid, select=select),
         x,

@@ -4,7 +4,7 @@ import functools
 import math
 
 import tensorflow as tf
-from tensorflow.python.eager import record
+from tensorflow.python.eager import forwardprop_util, record
 
 from .folding import folded_gradients
 
@@ -16,16 +16,17 @@ _SLICE = 1 << 17
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
-    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+    """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`.
 
     While a graph is traced under a gradient tape, all become XLA kernels inside it:
     TensorFlow's graph runs one kernel per operation otherwise, several times slower for a
     chain of elementwise ones. Where no tape watches, `forward` alone is traced, in plain
-    operations that every export format knows.
+    operations that every export format knows; likewise in forward mode.
     """
-    if not record.could_possibly_record():
+    carried = forwardprop_util.pack_tangents([x, *parameters]).tangents
+    if carried or not record.could_possibly_record():
         return forward(x, *parameters)
-    fused = fuses(x)
+    fused = _fuses(x)
 
     def fuse(function):
         return tf.function(function, jit_compile=True, autograph=False) if fused else function
@@ -38,7 +39,8 @@ def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None)
 
     def pull_back(*arguments):
         foldable = sums is None and all(p.shape.rank == 0 for p in parameters)
-        if not (fused and parameters and (sums or foldable)):
+        apart = fused and parameters and (sums or foldable)
+        if not apart or record.could_possibly_record():  # another tape may differentiate it
             return fuse(gradients)(*arguments)
         # One kernel for all would keep what they share in memory, which takes longer.
         to_x = fuse(lambda *arguments: gradients(*arguments)[0])(*arguments)
@@ -91,7 +93,7 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     )
 
 
-def in_place_interpolation(**grid):
+def in_place_interpolation(*, low, scale, bounds):
     """None: no operation here writes in place."""
 
 
@@ -105,7 +107,7 @@ def knot_sums(gradient, right, index, knots, channels):
     return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
 
 
-def fuses(x):
+def _fuses(x):
     """Whether `custom_gradient` compiles functions of tensors like x into one kernel.
 
     Eager calls would compile at every call, and inputs of varying inner sizes once per size.
@@ -114,7 +116,7 @@ def fuses(x):
     return static and record.could_possibly_record()
 
 
-selects = fuses  # in a kernel, a look-up by selects is faster than a gather
+selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
 
 
 def _on_cpu():

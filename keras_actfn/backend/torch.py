@@ -24,7 +24,7 @@ _PASSES = 2
 
 
 def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
-    """`forward(x, *parameters)` with `backward` for its gradient; see the package's docstring.
+    """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`.
 
     On a CPU large tensors go through compiled loops (see `_torch_fusion`), others slice by
     slice of the batch. Under `torch.compile` and every export the plain `forward` is traced:
@@ -89,8 +89,9 @@ def _differentiated(function, gradient, *sources):
     ]
 
 
-def in_place_interpolation(**grid):
+def in_place_interpolation(*, low, scale, bounds):
     """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
+    grid = {"low": low, "scale": scale, "bounds": bounds}
     return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
 
 

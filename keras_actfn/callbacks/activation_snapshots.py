@@ -2,10 +2,10 @@
 
 For each learnable activation layer and epoch: its curve on fixed positions, and the
 histogram of its inputs for every class (correlation objectives, Figs. 3 and 4, and the
-check of the Gaussian assumption in Section 4.2). One npz file, rewritten after each epoch.
+check of the Gaussian assumption in Section 4.2). One npz file, written anew after each epoch
+with what it had before.
 """
 
-import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,9 @@ import numpy as np
 from keras import ops
 
 from .._files import DamagedFile, parse_json, read_npz, write_npz
-from .._optional import require
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..theory.gaussianity import Gaussianity, gaussianity
+from .trackers import WandbWriter, summary_writer
 
 _REMEDY = "Pass a file written by ActivationSnapshots or Snapshots.save."
 
@@ -120,6 +120,11 @@ def _check_shapes(epochs, x, edges, curves, histograms, others):
 class ActivationSnapshots(keras.callbacks.Callback):
     """Records curves of learnable activations and class histograms of their inputs.
 
+    Snapshots are numbered by the epochs trained before, 0 being the state before training. A
+    training that goes on (`initial_epoch`, `BackupAndRestore`, another `fit` with the same
+    callback) continues the numbers and keeps the snapshots in the file; those of epochs that are
+    trained again are replaced. A training that starts at its first epoch begins a new file.
+
     Args:
         path: The npz file; read it back with `Snapshots.load`.
         x: Inputs for the histograms; without them only curves are recorded.
@@ -134,11 +139,13 @@ class ActivationSnapshots(keras.callbacks.Callback):
         max_positions: At most this many positions of each sample enter the histograms.
         tensorboard: Folder for TensorBoard event files, or `None`. Needs TensorFlow or
             tensorboardX.
-        wandb: An active Weights & Biases run (anything with `log(dict, step=...)`), or
-            `None`. Offline runs work.
+        wandb: An active Weights & Biases run (anything with `log(dict)`), or `None`. The epoch
+            is logged as `snapshot/epoch` beside the figures, not as the run's step, so that
+            loggers of batches do not collide. Offline runs work.
 
     Raises:
-        ValueError: If the model has no learnable activation, or arguments do not fit.
+        ValueError: If the model has no learnable activation, arguments do not fit, or a training
+            goes on and the file has snapshots of other layers or settings.
         ImportError: If `tensorboard` is given and no writer is installed.
 
     Example:
@@ -177,9 +184,15 @@ class ActivationSnapshots(keras.callbacks.Callback):
         self._grid, self._edges = np.linspace(low, high, points), np.linspace(low, high, bins + 1)
         self._data, self._batch_size, self._max_positions = (x, y), batch_size, max_positions
         self._classes = None if y is None else int(Batches(x, y).labels.max()) + 1
-        self._writer = None if tensorboard is None else summary_writer(tensorboard)
-        self._wandb = wandb
-        self.layers, self._epochs, self._curves, self._histograms = [], [], [], []
+        self._writers = [] if tensorboard is None else [summary_writer(tensorboard)]
+        self._writers += [] if wandb is None else [WandbWriter(wandb)]
+        self.layers = []
+        self._forget()
+
+    def _forget(self):
+        self._epochs, self._curves, self._histograms = [], [], []
+        self._trained = 0  # epochs trained before now
+        self._offset = None  # what an epoch's number of this fit lacks to that of all
 
     def set_model(self, model):
         """Find the layers."""
@@ -188,7 +201,7 @@ class ActivationSnapshots(keras.callbacks.Callback):
         if layers == self.layers:
             return
         self.layers, self.labels = layers, label_names(layers)
-        self._epochs, self._curves, self._histograms = [], [], []
+        self._forget()
         if self._classes is not None:
             self._inputs = LayerInputs(
                 model, layers, self._reduce, self._max_positions, training=False
@@ -207,19 +220,49 @@ class ActivationSnapshots(keras.callbacks.Callback):
         return ops.reshape(counts, (self._classes, bins))
 
     def on_train_begin(self, logs=None):
-        """Record the state before training."""
+        """Wait for the first epoch: only then is it known where a training goes on."""
+        self._offset = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Record the state before training, or go on with earlier snapshots."""
+        if self._offset is not None:
+            return
+        if not self._epochs and epoch:
+            self._read(epoch)
+        self._offset = self._trained - epoch if self._epochs else 0
         if not self._epochs:
-            self._record(0)
+            self._record(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Record the state after a scheduled epoch."""
-        if (epoch + 1) % self.every == 0:
-            self._record(epoch + 1)
+        self._trained = epoch + 1 + self._offset
+        if self._trained % self.every == 0:
+            self._record(self._trained)
 
     def on_train_end(self, logs=None):
-        """Flush the writer."""
-        if self._writer is not None:
-            self._writer.flush()
+        """Flush the writers."""
+        for writer in self._writers:
+            writer.flush()
+
+    def _read(self, epoch):
+        """Take over the file's snapshots up to an epoch, if there is a file."""
+        if not self.path.is_file():
+            return
+        found = Snapshots.load(self.path)
+        own = (self.labels, self._grid, self._edges, self._classes is not None)
+        theirs = (found.layers, found.x, found.edges, bool(found.histograms))
+        if not all(np.array_equal(a, b) for a, b in zip(own, theirs, strict=True)):
+            raise ValueError(
+                "ActivationSnapshots goes on in its file with the same layers, positions and "
+                f"bins. Received: {self.path} with the layers {found.layers} and "
+                f"{found.x.size} positions. Choose another path."
+            )
+        keep = np.flatnonzero(found.epochs <= epoch)
+        self._epochs = found.epochs[keep].tolist()
+        self._curves = [[found.curves[name][i] for name in self.labels] for i in keep]
+        if self._classes is not None:
+            self._histograms = [[found.histograms[n][i] for n in self.labels] for i in keep]
+        self._trained = epoch
 
     def _record(self, epoch):
         self._epochs.append(epoch)
@@ -252,7 +295,7 @@ class ActivationSnapshots(keras.callbacks.Callback):
         return Snapshots(np.array(self._epochs), self._grid, self._edges, curves, histograms)
 
     def _report(self, epoch):
-        if self._writer is None and self._wandb is None:
+        if not self._writers:
             return
         scalars, images = {}, {}
         data = self.snapshots()
@@ -261,11 +304,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
             for k, found in enumerate(data.gaussianity(name) if data.histograms else []):
                 if found is not None:
                     scalars[f"gaussianity/{name}/class_{k}"] = found.distance
-        if self._writer is not None:
-            self._writer.write(epoch, scalars, images)
-        if self._wandb is not None:
-            image = require("wandb", extra="tracking").Image
-            self._wandb.log({**scalars, **{k: image(v) for k, v in images.items()}}, step=epoch)
+        for writer in self._writers:
+            writer.write(epoch, scalars, images)
 
 
 def curve_image(data: Snapshots, layer: str, size: int = 160) -> np.ndarray:
@@ -281,56 +321,3 @@ def curve_image(data: Snapshots, layer: str, size: int = 160) -> np.ndarray:
         for left, right, column in zip(rows[:-1], rows[1:], range(size - 1), strict=True):
             picture[min(left, right) : max(left, right) + 1, column] = (31, 119, 180)
     return picture
-
-
-class _TensorFlowWriter:
-    """TensorFlow's event writer; `tf.summary.write` needs no TensorBoard to be installed."""
-
-    def __init__(self, tf, folder):
-        from tensorflow.core.framework import summary_pb2
-
-        self._tf, self._writer = tf, tf.summary.create_file_writer(str(folder))
-        plugin = summary_pb2.SummaryMetadata.PluginData
-        self._scalar = summary_pb2.SummaryMetadata(
-            plugin_data=plugin(plugin_name="scalars"), data_class=summary_pb2.DATA_CLASS_SCALAR
-        )
-        self._image = summary_pb2.SummaryMetadata(
-            plugin_data=plugin(plugin_name="images"),
-            data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
-        )
-
-    def write(self, step, scalars, images):
-        tf = self._tf
-        with self._writer.as_default():
-            for name, value in scalars.items():
-                tf.summary.write(name, tf.constant(value, "float32"), step, self._scalar)
-            for name, picture in images.items():
-                height, width = (str(size) for size in picture.shape[:2])
-                png = tf.io.encode_png(tf.constant(picture))
-                content = tf.stack([tf.constant(width), tf.constant(height), png])
-                tf.summary.write(name, content, step, self._image)
-
-    def flush(self):
-        self._writer.flush()
-
-
-class _TensorboardXWriter:
-    def __init__(self, module, folder):
-        self._writer = module.SummaryWriter(str(folder))
-
-    def write(self, step, scalars, images):
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-        for name, picture in images.items():
-            self._writer.add_image(name, picture, step, dataformats="HWC")
-
-    def flush(self):
-        self._writer.flush()
-
-
-def summary_writer(folder):
-    """A TensorBoard writer from tensorboardX or TensorFlow, whichever is installed."""
-    try:
-        return _TensorboardXWriter(importlib.import_module("tensorboardX"), folder)
-    except ModuleNotFoundError:
-        return _TensorFlowWriter(require("tensorflow", extra="tensorflow"), folder)

@@ -17,7 +17,6 @@ from .._keras_import import before_keras
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
-from .disks import disk_problem
 from .keras_backend import choose_backend
 
 if TYPE_CHECKING:
@@ -88,8 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    before_keras(choose_backend)
     try:
+        before_keras(choose_backend)
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
         with interrupts_kept():
@@ -109,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _fail(f"a file ends before its content does: {error.__cause__}", 1)
             return _fail("interrupted", INTERRUPTED)
         usage = getattr(error, "format_message", None)  # typer's errors of usage
-        text = usage() if usage else disk_problem(error, words) or str(error)
+        text = usage() if usage else str(error)
         return _fail(text or type(error).__name__, getattr(error, "exit_code", 1))
 
 

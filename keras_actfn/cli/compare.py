@@ -106,7 +106,7 @@ def compare(
     settings = result.settings
     typer.echo(
         f"{model} on {dataset.name} ({dataset.source}): {settings['training_images']} training and "
-        f"{settings['test_images']} test images, {epochs} epochs, seeds "
+        f"{settings['test_images']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
         f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())

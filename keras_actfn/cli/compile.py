@@ -30,11 +30,13 @@ def compile_model(
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
     segments: Annotated[
-        int, typer.Option(min=1, max=256, help="Largest number of segments for each activation.")
+        int, typer.Option(min=1, max=1024, help="Largest number of segments for each activation.")
     ] = 16,
     samples: Annotated[
         int,
-        typer.Option(min=1, max=10**9, help="Number of samples to read, from the beginning."),
+        typer.Option(
+            min=1, max=1_000_000, help="Samples of the data that are looked at, from its beginning."
+        ),
     ] = 1024,
     sites: Annotated[
         list[str] | None,
@@ -42,7 +44,7 @@ def compile_model(
     ] = None,
     max_error: Annotated[
         float | None,
-        typer.Option(min=0, max=1e6, help="Bound on the largest error of each function."),
+        typer.Option(min=1e-6, max=1e6, help="Bound on the largest error of each function."),
     ] = None,
     formats: Annotated[
         list[str] | None,

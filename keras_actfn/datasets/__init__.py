@@ -78,7 +78,7 @@ def load(name: str, path: str | os.PathLike | None = None, **options) -> Dataset
 
 
 def register_dataset(name: str, function: Callable[..., Dataset]) -> None:
-    """Add a dataset of your own to `DATASETS`, for `load` and the command line.
+    """Add a dataset of your own to `DATASETS`, for `load`.
 
     Args:
         name: Its name: letters, digits and underscores. It is not taken yet.

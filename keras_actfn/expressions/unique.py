@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import naming_the_file
 from .arithmetic import METHODS
 from .enumeration import Enumeration, in_order
 from .spaces import SearchSpace
@@ -68,9 +69,10 @@ def unique_functions(
             return found
     folder = new_draft(path)
     try:
-        with OutputWriter(Path(folder.name), len(inputs)) as writer:
-            classes = _classify(space, inputs, arithmetic, up_to_sign, writer, progress)
-        return publish(folder, path, classes=classes, **question)
+        with naming_the_file(path or folder.name):
+            with OutputWriter(Path(folder.name), len(inputs)) as writer:
+                classes = _classify(space, inputs, arithmetic, up_to_sign, writer, progress)
+            return publish(folder, path, classes=classes, **question)
     except BaseException:
         folder.cleanup()
         raise

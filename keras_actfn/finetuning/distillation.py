@@ -15,18 +15,21 @@ has two heads, as `DeiTTiny`, the labels go to the class head, the teacher to th
 import keras
 from keras import ops
 
-from .frozen import TrainsOneModel
+from .base import TrainsOneModel, example_weights
 
 #: The paper's λ and τ by kind of distillation (section 4 and Table 9).
 DEFAULTS = {"hard": (0.5, 1.0), "soft": (0.1, 3.0)}
 
 
+@keras.saving.register_keras_serializable(package="keras_actfn")
 class Distillation(TrainsOneModel):
     """Trains `student` on labels and on the outputs of `teacher`.
 
     Compile it with the loss and the metrics that the student alone would get, and fit it on
     images and labels; then use `student`. The loss compares the labels with the class head
-    (the output of a student with one head), the metrics with the student's output.
+    (the output of a student with one head), the metrics with the student's output. Weights of
+    samples multiply both terms of the loss. A `.keras` file of this model, such as
+    `ModelCheckpoint` writes, holds student and teacher and goes on where it was.
 
     Args:
         student: The model to train. If it has layers named `"class_head"` and
@@ -100,15 +103,16 @@ class Distillation(TrainsOneModel):
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True, **kwargs):
         """The formula above; layers' own losses are added once."""
-        labelled = super().compute_loss(
-            x=x, y=y, y_pred=y_pred["labelled"], sample_weight=sample_weight, training=training
-        )
         teacher = _log_probabilities(self.teacher(x, training=False), self.teacher_from_logits)
         teacher = ops.stop_gradient(ops.cast(teacher, y_pred["distilled"].dtype))
         function = hard_loss if self.kind == "hard" else soft_loss
         distilled = function(y_pred["distilled"], teacher, self.temperature)
         if sample_weight is not None:
-            distilled = distilled * ops.cast(sample_weight, distilled.dtype)
+            sample_weight = example_weights(sample_weight, distilled)
+            distilled = distilled * sample_weight
+        labelled = super().compute_loss(
+            x=x, y=y, y_pred=y_pred["labelled"], sample_weight=sample_weight, training=training
+        )
         loss = (1 - self.weight) * labelled + self.weight * ops.mean(distilled)
         return loss + self.weight * sum(self.losses)
 

@@ -20,7 +20,7 @@ numbers `"chosen"` and `"rejected"`, each prompt and answer and padded at the en
 import keras
 from keras import ops
 
-from .frozen import TrainsOneModel
+from .base import TunesLanguageModel, example_weights
 
 
 def token_log_probabilities(logits, tokens):
@@ -60,11 +60,13 @@ def dpo_loss(margin, label_smoothing=0.0):
     return -(1 - label_smoothing) * agree - label_smoothing * disagree
 
 
-class SupervisedFineTuning(keras.Model):
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class SupervisedFineTuning(TunesLanguageModel):
     """Trains a language model on the chosen answers by cross entropy.
 
     The loss of a batch is the mean of −log π(token | tokens before) over the tokens of its
-    chosen answers.
+    chosen answers. With `sample_weight`, one weight per pair, it is the sum of the weighted
+    terms over the number of tokens, as Keras's losses divide by the number of samples.
 
     Args:
         policy: A model from token numbers to logits, such as `GPT2`.
@@ -85,7 +87,7 @@ class SupervisedFineTuning(keras.Model):
     """
 
     def __init__(self, policy, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(policy, **kwargs)
         self.policy = policy
 
     def call(self, inputs, training=None):
@@ -97,15 +99,19 @@ class SupervisedFineTuning(keras.Model):
         """The mean over the answers' tokens, and the layers' own losses."""
         mask = ops.cast(x["chosen_mask"][:, 1:], y_pred.dtype)
         count = ops.maximum(ops.sum(mask), 1.0)
-        return -ops.sum(y_pred * mask) / count + sum(self.losses)
+        losses = -ops.sum(y_pred * mask, axis=-1)
+        return ops.sum(losses * example_weights(sample_weight, losses)) / count + sum(self.losses)
 
 
-class DirectPreferenceOptimization(TrainsOneModel):
+@keras.saving.register_keras_serializable(package="keras_actfn")
+class DirectPreferenceOptimization(TunesLanguageModel):
     """Trains a language model to prefer the chosen answers.
 
     `fit` and `evaluate` report `loss`, `reward_margin` (mean of r(x, y_w) − r(x, y_l)) and
     `reward_accuracy` (how often r(x, y_w) > r(x, y_l)), the three metrics of the CRReLU
-    paper's Table 4. `predict` gives the four log-probabilities of each pair.
+    paper's Table 4. `predict` gives the four log-probabilities of each pair. `sample_weight`,
+    one weight per pair, multiplies the pair's loss; as with Keras's `metrics`, the two figures
+    are those of unweighted pairs.
 
     Args:
         policy: A model from token numbers to logits, such as `GPT2`.
@@ -165,7 +171,8 @@ class DirectPreferenceOptimization(TrainsOneModel):
         margin = self.margins(y_pred)
         self.margin.update_state(margin)
         self.accuracy.update_state(ops.cast(margin > 0, "float32"))
-        return ops.mean(dpo_loss(margin, self.label_smoothing)) + sum(self.losses)
+        losses = dpo_loss(margin, self.label_smoothing)
+        return ops.mean(losses * example_weights(sample_weight, losses)) + sum(self.losses)
 
     def margins(self, log_probabilities):
         """r(x, y_w) − r(x, y_l) from what `predict` gives."""

@@ -17,7 +17,7 @@ import numpy as np
 from ..backend import vector_jacobian_product
 from ..models.objective import mask_of
 from .losses import distribution_of, position_weights
-from .tapping import TappedLayers, build_late_layers
+from .tapping import TappedLayers, build_all_layers
 
 
 @dataclass
@@ -74,7 +74,7 @@ def exact_fisher(
     Returns:
         The matrix and the positions of each variable in it.
     """
-    build_late_layers(model, x)
+    build_all_layers(model, x)
     variables = model.trainable_variables
     values = [keras.ops.convert_to_tensor(v.value) for v in variables]
     tapped = TappedLayers(model)

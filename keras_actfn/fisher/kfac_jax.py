@@ -27,7 +27,7 @@ from .distributions import Bernoulli, Categorical, Normal
 from .factors import Pair
 from .losses import distribution_of
 from .spectrum import BlockSpectrum, FisherSpectrum
-from .tapping import TappedLayers, build_late_layers
+from .tapping import TappedLayers, build_all_layers
 from .treatments import ConvolutionTreatment, DenseTreatment
 
 _USE_NATIVE = "Use engine='native'."
@@ -79,7 +79,7 @@ class KfacJax:
         if request.sample_weight is not None or request.class_weight is not None:
             raise ValueError(f"engine='kfac_jax' takes no weights. {_USE_NATIVE}")
         self._request, self._samples = request, len(x)
-        build_late_layers(model, x)
+        build_all_layers(model, x)
         self._tapped = TappedLayers(model)
         treatments = accepted(self._tapped)
         self._values = {

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 from .._names import nearest
-from ..models.objective import compiled_loss, computes_its_own_loss, loss_settings
+from ..models.objective import compiled_loss, computes_its_own_loss, loss_arguments
 from .distributions import DISTRIBUTIONS, SIGMOID, SOFTMAX, SQUARED, Distribution
 
 #: Names of Keras's losses, and what they are.
@@ -83,7 +83,7 @@ def _keras_loss(loss):
         except ValueError:
             raise _no_distribution(given) from None
     if isinstance(loss, keras.losses.Loss):
-        settings = loss_settings(loss)
+        settings = loss_arguments(loss)
         own = type(loss).__module__.startswith("keras.")
         loss = getattr(loss, "fn", None) if own else None
     for name in LOSSES:

@@ -7,6 +7,7 @@ compiled; on JAX a new activation function is, once.
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import keras
@@ -15,9 +16,10 @@ import numpy as np
 from ..backend import GradientTaps
 from ..models.objective import mask_of
 from .distributions import Distribution
+from .factors import Block
 from .losses import distribution_of, position_weights
 from .spectrum import BlockSpectrum, FisherSpectrum
-from .tapping import TappedLayers, build_late_layers
+from .tapping import TappedLayers, build_all_layers
 from .threads import numpy_pool
 
 
@@ -81,7 +83,7 @@ def compute_blocks(model, x, y, request: Request):
     samples = len(keras.tree.flatten(x)[0])
     step = request.batch_size or samples
     first = keras.tree.map_structure(lambda a: a[:step], x)
-    build_late_layers(model, first)
+    build_all_layers(model, first)
     tapped = TappedLayers(model, request.options, request.training)
     timings = {"forward and backward": 0.0, "factors": 0.0}
     blocks: dict[int, object] = {}
@@ -140,7 +142,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
         for block in blocks:
             by_block.setdefault(id(block), (block, []))[1].append(i)
     omegas = {
-        key: submit(_add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
+        key: submit(add_inputs, block, [(inputs[i], recorder.uses[i][1]) for i in uses])
         for key, (block, uses) in by_block.items()
     }
     del inputs
@@ -154,7 +156,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
             job.result()
         timings["factors"] += time.perf_counter() - start
         jobs = [
-            submit(_add_gradients, block, [gradients[i] for i in uses], omegas[key])
+            submit(add_gradients, block, [gradients[i] for i in uses], omegas[key])
             for key, (block, uses) in by_block.items()
         ]
         start = time.perf_counter()
@@ -164,13 +166,26 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
     return distribution, [block for block, _ in by_block.values()]
 
 
-def _add_inputs(block, uses):
+def add_inputs(block: Block, uses: list) -> None:
+    """Add a batch's inputs to a block.
+
+    Args:
+        block: The block.
+        uses: Pairs of an input and the shape of the output, one for each use of the layer.
+    """
     block.start_batch()
     for x, output_shape in uses:
         block.add_input(_numpy(x), output_shape)
 
 
-def _add_gradients(block, gradients, inputs_added):
+def add_gradients(block: Block, gradients: list, inputs_added: Future) -> None:
+    """Add the gradients of one cotangent to a block, one for each use of the layer.
+
+    Args:
+        block: The block.
+        gradients: The gradients.
+        inputs_added: The job of `add_inputs` for the batch. It must have begun.
+    """
     if block.inputs_first:
         inputs_added.result()  # it began before this job, so a thread is at it or done
     for gradient in gradients:

@@ -4,34 +4,16 @@ That costs one compilation a function on JAX, where every operation, derivative 
 cost one of its own, and changes nothing elsewhere.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from ..backend import pointwise
-from ..expressions import function_names
-from ..layers import ExpressionActivation
-
-#: Functions of `keras.activations` that act on each number by itself.
-_ELEMENTWISE = tuple(
-    getattr(keras.activations, name)
-    for name in function_names()
-    if hasattr(keras.activations, name)
-)
+from ..models.activations import elementwise_function
 
 
-def elementwise_function(activation):
-    """Return the function of one number behind an activation; `None` if none is known.
-
-    Args:
-        activation: A function or layer.
-    """
-    if type(activation) is keras.layers.Activation:
-        activation = activation.activation
-    if type(activation) is ExpressionActivation:
-        return activation.expression
-    return next((known for known in _ELEMENTWISE if activation is known), None)
-
-
-def apply(activation, x, call=None):
+def apply(activation: Callable, x: Any, call: Callable | None = None) -> Any:
     """Return `activation(x)`, by one kernel where `elementwise_function` knows one.
 
     Args:

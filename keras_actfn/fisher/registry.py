@@ -2,7 +2,7 @@
 
 import keras
 
-from ..layers import LearnableActivation
+from ..models.activations import is_learned
 from .parameters import LearnedActivationTreatment, NormalizationTreatment
 from .treatments import (
     ConvolutionTreatment,
@@ -18,7 +18,8 @@ from .treatments import (
 layers = keras.layers
 
 #: Layer classes and their treatments. Of a layer's base classes the nearest one in the table
-#: counts, if its treatment covers the layer.
+#: counts, if its treatment covers the layer. Learnable activations are known by
+#: `models.activations`.
 TREATMENTS: dict[type, type[Treatment]] = {
     layers.Dense: DenseTreatment,
     layers.EinsumDense: EinsumDenseTreatment,
@@ -37,8 +38,6 @@ TREATMENTS: dict[type, type[Treatment]] = {
     layers.LayerNormalization: NormalizationTreatment,
     layers.GroupNormalization: NormalizationTreatment,
     layers.RMSNormalization: NormalizationTreatment,
-    layers.PReLU: LearnedActivationTreatment,
-    LearnableActivation: LearnedActivationTreatment,
 }
 
 
@@ -48,7 +47,7 @@ def treatment_class(layer: keras.layers.Layer) -> type[Treatment] | None:
         treatment = TREATMENTS.get(kind)
         if treatment is not None and treatment.covers(layer, kind):
             return treatment
-    return None
+    return LearnedActivationTreatment if is_learned(layer) else None
 
 
 def register_treatment(layer_class: type, treatment: type[Treatment]) -> None:
@@ -68,7 +67,8 @@ def register_treatment(layer_class: type, treatment: type[Treatment]) -> None:
 
     Example:
     ```python
-    from keras_actfn.fisher.parameters import ParameterTreatment
+    import keras
+    from keras_actfn.fisher import ParameterTreatment, register_treatment
 
     class Scale(keras.layers.Layer):
         def build(self, shape):

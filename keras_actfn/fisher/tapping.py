@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import keras
 
+from ..models.activations import elementwise_function
+from ..models.building import build_late_layers, unbuilt_layers
 from ..models.graph import nested
 from ..models.taps import call_with, intercepted
-from .pointwise import apply, elementwise_function
+from .pointwise import apply
 from .pooling import PoolTreatment, is_disjoint
 from .registry import treatment_class
 from .treatments import NotTreated, first_argument, own_weights
@@ -209,12 +211,14 @@ def _runner(treatment, recorder):
     return run
 
 
-def build_late_layers(model: keras.Model, x) -> None:
+def build_all_layers(model: keras.Model, x) -> None:
     """Build what exists only after a model's first call, such as a PWL inside a Dense layer.
 
     Args:
         model: A built model.
         x: A batch of inputs.
     """
-    if not all(layer.built for layer in nested(model)):
+    if unbuilt_layers(model):
+        build_late_layers(model)
+    if unbuilt_layers(model):  # in code that cannot be read
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, x), training=False)

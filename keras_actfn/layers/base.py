@@ -17,8 +17,8 @@ class LearnableActivation(keras.layers.Layer):
     (rows, …) with trailing axes that broadcast against those of x.
 
     Parameters stay float32 under every dtype policy (float64 under float64), outputs follow the
-    compute dtype. Keras promotes float64 to float32 inside many operations on JAX and PyTorch,
-    so float64 does not promise more than float32's accuracy there.
+    compute dtype. Under float64 the layers compute in float64, but some operations of Keras that
+    base functions and expressions may be made of give float32 there (`keras.ops.tanh` on JAX).
 
     Args:
         axis: None for one set of parameters for the layer, or the axis or axes of the input
@@ -198,6 +198,15 @@ def _moves(constraint, parameter):
     value = ops.convert_to_numpy(parameter)
     moved = np.abs(ops.convert_to_numpy(constraint(parameter)) - value)
     return not moved.max(initial=0) <= 1e-4 * max(1, np.abs(value).max(initial=0))
+
+
+def working_dtype(x, parameter) -> str:
+    """The wider dtype of an input's and a parameter's, in which a layer computes.
+
+    Not `keras.backend.result_type`, which on JAX and PyTorch makes float32 of two float64.
+    """
+    dtypes = [keras.backend.standardize_dtype(each.dtype) for each in (x, parameter)]
+    return "float64" if "float64" in dtypes else keras.backend.result_type(*dtypes)
 
 
 def _axis_argument(axis):

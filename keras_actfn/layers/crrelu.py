@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from .. import backend
-from .base import LearnableActivation
+from .base import LearnableActivation, working_dtype
 
 #: Beyond this |x| the correction is zero in float64 too; it keeps inf · 0 from turning into NaN.
 _REACH = 40.0
@@ -81,14 +81,12 @@ class CRReLU(LearnableActivation):
 
 
 def _value(x, epsilon):
-    wide, bell = _input_and_bell(x, epsilon)
-    near = ops.clip(wide, -_REACH, _REACH)
+    wide, near, bell = _input_and_bell(x, epsilon)
     return ops.cast(ops.relu(wide) + epsilon * (near * bell), x.dtype)
 
 
 def _gradient(gradient, x, epsilon):
-    wide, bell = _input_and_bell(x, epsilon)
-    near = ops.clip(wide, -_REACH, _REACH)
+    wide, near, bell = _input_and_bell(x, epsilon)
     gradient = ops.cast(gradient, wide.dtype)
     slope = ops.cast(wide > 0, wide.dtype) + epsilon * ((1 - near * near) * bell)
     to_epsilon = gradient * (near * bell)
@@ -98,9 +96,10 @@ def _gradient(gradient, x, epsilon):
 
 
 def _input_and_bell(x, epsilon):
-    """X in the precision of epsilon or its own, whichever is wider, and exp(−x²/2)."""
-    wide = ops.cast(x, keras.backend.result_type(x.dtype, epsilon.dtype))
-    return wide, ops.exp(-0.5 * wide * wide)
+    """X in the precision of epsilon or its own, whichever is wider, within reach, exp(−x²/2)."""
+    wide = ops.cast(x, working_dtype(x, epsilon))
+    near = ops.clip(wide, -_REACH, _REACH)
+    return wide, near, ops.exp(-0.5 * near * near)
 
 
 def _own(parameter, axis):

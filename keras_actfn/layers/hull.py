@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from .. import backend, constraints, expressions
-from .base import LearnableActivation
+from .base import LearnableActivation, working_dtype
 
 
 class _HullActivation(LearnableActivation):
@@ -180,7 +180,7 @@ class AffineHullActivation(_HullActivation):
 
 
 def _combine(functions, x, *coefficients):
-    wide = ops.cast(x, keras.backend.result_type(x.dtype, coefficients[0].dtype))
+    wide = ops.cast(x, working_dtype(x, coefficients[0]))
     terms = [_term(f, wide, c) for f, c in zip(functions, coefficients, strict=True)]
     return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 

@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 
 import keras
-from keras.src.backend import compute_output_spec
+from keras.src.backend import compute_output_spec, get_keras_mask
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional, functional_like_constructor
 from keras.src.saving import serialization_lib
@@ -18,17 +18,19 @@ from keras.src.trainers.trainer import Trainer
 
 __all__ = [
     "Functional",
+    "build_late",
     "compile_arguments",
     "decides_training",
     "deserializing",
     "has_own_from_config",
     "held_attributes",
     "lambda_arguments",
+    "loss_arguments",
+    "mask_of",
     "own_attributes",
     "own_classes",
     "replace_held",
     "serializing",
-    "symbolic_outputs",
     "takes_the_arguments_of",
 ]
 
@@ -147,18 +149,40 @@ def replace_held(holder: keras.layers.Layer, name: str, new: keras.layers.Layer)
         setattr(holder, name, new)
 
 
-def symbolic_outputs(model: keras.Model) -> None:
+def build_late(model: keras.Model) -> None:
     """Run the code of a model's layers once on symbols, without computing anything.
 
     A layer that knows the shape of its outputs does not run its code while a model is built, so
-    that the activation it holds may have no weights yet. Here it does run.
+    that an activation inside it may have no weights yet. Here it does run. Code that can't be
+    traced for sizes that are unknown is traced for a size of 8.
     """
-    compute_output_spec(model.call, model.input)
+    inputs = model.input
+    try:
+        compute_output_spec(model.call, inputs)
+    except Exception:  # of any kind: the code is the user's, and the backend's tracing
+        sized = keras.tree.map_structure(
+            lambda x: keras.KerasTensor([8 if n is None else n for n in x.shape], dtype=x.dtype),
+            inputs,
+        )
+        compute_output_spec(model.call, sized)
 
 
 def compile_arguments(model: keras.Model) -> dict[str, object]:
     """The arguments that a model was compiled with, as they were given."""
     return dict(model._compile_config.config)
+
+
+def loss_arguments(loss: keras.losses.Loss) -> dict[str, object]:
+    """The arguments with which a loss object calls its function.
+
+    `get_config` leaves some out: the axis of `SparseCategoricalCrossentropy`, for one.
+    """
+    return dict(getattr(loss, "_fn_kwargs", None) or {})
+
+
+def mask_of(tensor: object) -> object:
+    """The mask that Keras attached to a tensor, or `None`."""
+    return get_keras_mask(tensor)
 
 
 def _stored(classes):

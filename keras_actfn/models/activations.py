@@ -29,10 +29,12 @@ from .._keras_activations import (
 )
 from ..expressions import Expression
 from ..layers import ExpressionActivation, LearnableActivation
+from . import graph
 
 __all__ = [
     "FUSED_LAYERS",
     "activation_variables",
+    "applied_by",
     "base_name",
     "elementwise_function",
     "function_name",
@@ -276,6 +278,20 @@ def operation_name(operation: keras.Operation, node) -> str | None:
         return "relu" if is_zero and type(operation).__module__.startswith("keras.") else None
     row = keras_operation(operation)
     return None if row is None else _named(row, _arguments(row, operation))
+
+
+def applied_by(operation: keras.Operation) -> Callable:
+    """The function of one tensor that a bare operation of a graph applies in its first call."""
+    arguments = graph.calls_of(operation)[0].arguments
+
+    def apply(x):
+        args, kwargs = keras.tree.map_structure(
+            lambda value: x if isinstance(value, keras.KerasTensor) else value,
+            (arguments.args, arguments.kwargs),
+        )
+        return operation(*args, **kwargs)
+
+    return apply
 
 
 def activation_variables(layer: keras.layers.Layer) -> list[keras.Variable]:

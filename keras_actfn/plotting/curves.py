@@ -18,6 +18,8 @@ _PANEL = 3.2  # inches
 def draw_learned_curves(comparison):
     """One panel for each slot, one line for each activation, a faint one for each seed.
 
+    Later lines are thinner, so that curves that coincide show below each other.
+
     Args:
         comparison: A `keras_actfn.training.Comparison`.
 
@@ -32,7 +34,8 @@ def draw_learned_curves(comparison):
         colour = _colour(comparison, curve.activation)
         for values in curve.runs:
             axes.plot(curve.x, values, color=colour, linewidth=0.6, alpha=0.4)
-        axes.plot(curve.x, curve.mean, color=colour, label=curve.activation)
+        width = _width(comparison, curve.activation)
+        axes.plot(curve.x, curve.mean, color=colour, linewidth=width, label=curve.activation)
     for number, axes in enumerate(panels, start=1):
         axes.set_title(f"slot {number}")
         axes.set_xlabel("input")
@@ -133,6 +136,12 @@ def _panels(count):
 def _colour(comparison, activation):
     """The same colour for an activation in every figure, from a cycle of ten."""
     return f"C{comparison.activations.index(activation) % 10}"
+
+
+def _width(comparison, activation):
+    """Width of an activation's line in points, from 4 for the first to 1.2 for the last drawn."""
+    last = max(len(comparison.activations) - 1, 1)
+    return 4 - 2.8 * comparison.activations.index(activation) / last
 
 
 def _legend(figure, panels):

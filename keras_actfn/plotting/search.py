@@ -1,12 +1,20 @@
 """Figures of an activation search: its progress, the map of candidates, the best functions."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._optional import require
 from ..search.tandem import functions_of
-from .functions import function_curve
+from .functions import FunctionCurve, function_curve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..search import ActivationSearch
+    from ..search.results import SearchRow
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +49,7 @@ class SearchMap:
     labels: tuple[str, ...]
 
 
-def search_progress(rows):
+def search_progress(rows: "Sequence[SearchRow]") -> SearchProgress:
     """A `SearchProgress` of the rows of `ActivationSearch.table()`, by number of the trial."""
     rows = sorted(rows, key=lambda row: row.number)
     values = np.array([row.value for row in rows], float)
@@ -50,7 +58,7 @@ def search_progress(rows):
     return SearchProgress(values, best, np.array([row.baseline for row in rows], bool))
 
 
-def search_map(search):
+def search_map(search: "ActivationSearch") -> SearchMap:
     """A `SearchMap` of an `ActivationSearch`; evaluated functions without a place are left out."""
     ids = {int(number): row for row, number in enumerate(search.chooser.ids)}
     rows = [row for row in search.table() if row.candidate in ids]
@@ -62,7 +70,7 @@ def search_map(search):
     )
 
 
-def search_figures(search, top=9):
+def search_figures(search: "ActivationSearch", top: int = 9) -> dict[str, "Figure"]:
     """The figures of a search by name: `progress`, `map` and `functions`.
 
     Args:
@@ -76,8 +84,8 @@ def search_figures(search, top=9):
     if not rows:
         raise ValueError("There is nothing to draw: no function was evaluated yet.")
     return {
-        "progress": draw_search_progress(search_progress(rows)),
-        "map": draw_search_map(search_map(search)),
+        "progress": draw_search_progress(search_progress(rows), search.objective.measure),
+        "map": draw_search_map(search_map(search), search.objective.measure),
         "functions": draw_functions(
             [
                 (function_curve(function), row.value)
@@ -88,8 +96,13 @@ def search_figures(search, top=9):
     }
 
 
-def draw_search_progress(progress):
-    """Draw the value of each evaluation and the best so far."""
+def draw_search_progress(progress: SearchProgress, measure: str = "validation metric") -> "Figure":
+    """Draw the value of each evaluation and the best so far.
+
+    Args:
+        progress: From `search_progress`.
+        measure: What the values are.
+    """
     figure = _figure(5.0, 3.4)
     axes = figure.subplots()
     number = np.arange(1, len(progress.values) + 1)
@@ -110,14 +123,22 @@ def draw_search_progress(progress):
         )
     axes.step(number, progress.best, where="post", color="0.3", linewidth=1, label="best so far")
     axes.set_xlabel("evaluation")
-    axes.set_ylabel("validation metric")
+    axes.set_ylabel(measure)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, fontsize=8)
     return figure
 
 
-def draw_search_map(placed, labelled=3):
-    """Draw the candidates where the embedding puts them, the evaluated ones by value."""
+def draw_search_map(
+    placed: SearchMap, measure: str = "validation metric", labelled: int = 3
+) -> "Figure":
+    """Draw the candidates where the embedding puts them, the evaluated ones by value.
+
+    Args:
+        placed: From `search_map`.
+        measure: What the values are.
+        labelled: How many of the best are named.
+    """
     figure = _figure(5.4, 4.2)
     axes = figure.subplots()
     axes.scatter(*placed.coordinates.T, s=5, color="0.8", linewidths=0)
@@ -126,7 +147,7 @@ def draw_search_map(placed, labelled=3):
         failed = np.isnan(placed.values)
         axes.scatter(x[failed], y[failed], s=20, marker="x", color="0.4", lw=0.8)
         drawn = axes.scatter(x, y, c=placed.values, s=28, cmap="viridis", edgecolors="0.3", lw=0.4)
-        figure.colorbar(drawn, ax=axes, label="validation metric")
+        figure.colorbar(drawn, ax=axes, label=measure)
         best = np.argsort(-placed.values, kind="stable")[: min(labelled, np.sum(~failed))]
         for rank, i in enumerate(best, start=1):
             # The best often lie together: a number beside each, their formulas below.
@@ -139,12 +160,12 @@ def draw_search_map(placed, labelled=3):
     return figure
 
 
-def draw_functions(curves, extent=6.0):
+def draw_functions(curves: Sequence[tuple[FunctionCurve, float]], extent: float = 6.0) -> "Figure":
     """Draw functions side by side, with their values in the titles.
 
     Args:
         curves: Pairs of a `FunctionCurve` and a value.
-        extent: Function values beyond ± this are cut off.
+        extent: The frame ends at function values of ± this; a curve that goes beyond leaves it.
     """
     columns = max(1, min(3, len(curves)))
     rows = max(1, -(-len(curves) // columns))
@@ -153,12 +174,22 @@ def draw_functions(curves, extent=6.0):
     for axes, (curve, value) in zip(grid.flat, curves, strict=False):
         axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-        axes.plot(curve.x, np.clip(curve.values, -extent, extent), linewidth=1.4)
+        axes.plot(curve.x, curve.values, linewidth=1.4)
+        axes.set_ylim(*frame_of(curve.values, extent))
         axes.set_title(f"{curve.label}\n{value:.4f}", fontsize=7)
         axes.tick_params(labelsize=6)
     for axes in list(grid.flat)[len(curves) :]:
         axes.set_visible(False)
     return figure
+
+
+def frame_of(values: np.ndarray, extent: float) -> tuple[float, float]:
+    """The least and the greatest value that a frame shows: those of the curve, ± extent at most."""
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (-1.0, 1.0)
+    margin = 0.05 * (min(high, extent) - max(low, -extent)) or 0.5
+    low, high = max(low - margin, -extent), min(high + margin, extent)
+    return (low, high) if low < high else (-extent, extent)
 
 
 def _figure(width, height):

@@ -92,8 +92,12 @@ def derived_correlation(objective, values, shapes=None, unrestricted=None) -> De
         rivals["best of all functions"] = mean + unrestricted(x) * np.sqrt(
             statistics.variance(values)
         )
+    title = f"correlation optimum, L = {objective.value(values):.4f}"
+    correlations = objective.correlations(values)
+    if len(correlations) == 2:  # then L is zero for every function
+        title = f"optimum for two classes, ρ₂ = {correlations[1]:.4f}"
     return DerivedCurve(
-        title=f"correlation optimum, L = {objective.value(values):.4f}",
+        title=title,
         knots=knots,
         values=np.asarray(values),
         x=x,

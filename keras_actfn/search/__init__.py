@@ -8,8 +8,9 @@ from .embedding import EMBEDDINGS
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
 from .pruning import PRUNERS
+from .regressor import Regressor
 from .results import BestActivation, SearchRow
-from .surrogate import REGRESSORS
+from .surrogate import REGRESSORS, CandidateFeatures, register_regressor
 
 __all__ = [
     "ActBench",
@@ -19,9 +20,12 @@ __all__ = [
     "REGRESSORS",
     "ActivationSearch",
     "BestActivation",
+    "CandidateFeatures",
     "Evaluation",
+    "Regressor",
     "SearchRow",
     "TrainingObjective",
     "fashion_mnist_bench",
     "load_act_bench",
+    "register_regressor",
 ]

@@ -5,7 +5,7 @@ import numpy as np
 from .._optional import require
 
 
-def expected_improvement(mean, deviation, best):
+def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
     """Expected improvement over the best value so far, E max(0, Y - best), Y normal.
 
         (mean - best) Φ(z) + deviation φ(z),  z = (mean - best) / deviation

@@ -29,11 +29,13 @@ the first 680 trainings of the project's benchmark (28 %, a random sample).
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._optional import require
 from .embedding import nearest_with_spectrum, prepare_outputs, prepare_spectra
+from .regressor import Regressor
 
 #: The grid: scales a of outputs and b of spectra, shares m of the spectra (or none), noise v.
 OUTPUT_SCALES = (0.1, 0.3, 1.0, 3.0)
@@ -65,7 +67,7 @@ class Distances:
     norms: tuple[np.ndarray, np.ndarray] | None
     spectra: np.ndarray | None
 
-    def rows(self, rows):
+    def rows(self, rows: Sequence[int]) -> "Distances":
         """The distances of some candidates."""
         norms = None if self.norms is None else (self.norms[0][rows], self.norms[1])
         same, opposite, spectra = (
@@ -105,7 +107,7 @@ class DistanceTable:
             raise ValueError("A process on distances needs outputs or spectra of the candidates.")
         self._columns = {}
 
-    def to(self, known):
+    def to(self, known: Sequence[int]) -> Distances:
         """`Distances` from every candidate to known ones, (candidates, known)."""
         for row in known:
             if row not in self._columns:
@@ -135,7 +137,9 @@ class DistanceTable:
         return same, opposite, spectra
 
 
-def correlation(distances, output_scale, spectrum_scale, share):
+def correlation(
+    distances: Distances, output_scale: float, spectrum_scale: float, share: float
+) -> np.ndarray:
     """k(f, g) / s² of the module's formula; a feature that is missing leaves all to the other.
 
     Args:
@@ -161,7 +165,7 @@ def correlation(distances, output_scale, spectrum_scale, share):
     return total
 
 
-def savage_scores(values):
+def savage_scores(values: Sequence[float]) -> np.ndarray:
     """Replace values by exponential quantiles of their ranks: -log(1 - (rank - 1/2) / n).
 
     Equal values share the mean of their ranks.
@@ -175,7 +179,7 @@ def savage_scores(values):
     return -np.log1p(-(ranks - 0.5) / len(ranks))
 
 
-class DistanceProcess:
+class DistanceProcess(Regressor):
     """Gaussian process on output and spectrum distances, with an upper confidence bound.
 
     Args:
@@ -190,10 +194,10 @@ class DistanceProcess:
     ```
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features, known, values):
+    def fit(self, features, known: Sequence[int], values: Sequence[float]) -> "DistanceProcess":
         """See `Regressor.fit`."""
         linalg = require("scipy.linalg", extra="search")
         known = [int(row) for row in known]
@@ -218,7 +222,7 @@ class DistanceProcess:
                     self.factor, self.solved, self.variance = factor, solved, variance
         return self
 
-    def predict(self, rows):
+    def predict(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations of candidates' Savage scores, (rows,) each."""
         linalg = require("scipy.linalg", extra="search")
         cross = correlation(self.distances.rows(rows), *self.setting)
@@ -226,7 +230,7 @@ class DistanceProcess:
         rest = np.maximum(1.0 - (whitened**2).sum(0), 0.0)
         return self.mean + whitened.T @ self.solved, np.sqrt(self.variance * rest)
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         mean, deviation = self.predict(rows)
         return mean + OPTIMISM * deviation

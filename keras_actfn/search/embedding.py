@@ -20,11 +20,15 @@ The same seed gives the same coordinates on one machine, not across machines.
 
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._files import DamagedFile, read_npz, warn_made_again
 from .._optional import require
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 #: Neighbours of each candidate in the graph of outputs and in that of spectra, and UMAP's
 #: least distance in the plane (appendix D, "UMAP Settings").
@@ -37,7 +41,14 @@ _FEWEST = OUTPUT_NEIGHBORS + 1  # candidates that UMAP's graph of outputs needs
 _EXACT_WORK = 2e10  # differences above which exact neighbours take too long (tens of seconds)
 
 
-def embed(outputs, cdfs=None, *, weights=None, method="union", seed=0):
+def embed(
+    outputs: np.ndarray | None,
+    cdfs: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    method: str = "union",
+    seed: int = 0,
+) -> np.ndarray:
     """Place candidates in the plane by their features.
 
     Args:
@@ -116,7 +127,7 @@ def read_coordinates(path: str | os.PathLike, candidates: int) -> np.ndarray | N
     return arrays["coordinates"]
 
 
-def prepare_outputs(outputs):
+def prepare_outputs(outputs: np.ndarray) -> np.ndarray:
     """Check outputs and compress them: arcsinh, float32.
 
     Args:
@@ -137,7 +148,7 @@ def prepare_outputs(outputs):
     return np.arcsinh(outputs)
 
 
-def prepare_spectra(cdfs, weights=None):
+def prepare_spectra(cdfs: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
     """Check spectra and weight them, float32.
 
     Bins in which all candidates are equal are left out: no distance depends on them.
@@ -182,12 +193,12 @@ def _union(outputs, cdfs, seed):
     if len(outputs) < _FEWEST:
         return _pca(outputs, cdfs, seed)
     rows = _with_spectrum(cdfs)
-    graph = _output_graph(outputs, seed)
+    graph = output_graph(outputs, seed)
     if len(rows) <= SPECTRUM_NEIGHBORS:
         return _layout(graph, outputs, seed)
     umap = require("umap.umap_", extra="search")
     sparse = require("scipy.sparse", extra="search")
-    part = _spectrum_graph(cdfs[rows], seed).tocoo()
+    part = spectrum_graph(cdfs[rows], seed).tocoo()
     size = (len(outputs), len(outputs))
     spread = sparse.coo_matrix((part.data, (rows[part.row], rows[part.col])), shape=size)
     # The next two lines are what `umap_of_spectra + umap_of_outputs` does.
@@ -198,7 +209,7 @@ def _union(outputs, cdfs, seed):
 def _outputs(outputs, cdfs, seed):
     if len(outputs) < _FEWEST:
         return _pca(outputs, None, seed)
-    return _layout(_output_graph(outputs, seed), outputs, seed)
+    return _layout(output_graph(outputs, seed), outputs, seed)
 
 
 def _spectra(outputs, cdfs, seed):
@@ -206,7 +217,7 @@ def _spectra(outputs, cdfs, seed):
     if len(rows) < _FEWEST:
         points = _principal(cdfs[rows], 2, seed)
     else:
-        points = _layout(_spectrum_graph(cdfs[rows], seed), cdfs[rows], seed)
+        points = _layout(spectrum_graph(cdfs[rows], seed), cdfs[rows], seed)
     return points[nearest]
 
 
@@ -229,7 +240,9 @@ def _with_spectrum(cdfs):
     return np.zeros(0, int) if cdfs is None else np.flatnonzero(np.isfinite(cdfs[:, -1]))
 
 
-def nearest_with_spectrum(outputs, cdfs):
+def nearest_with_spectrum(
+    outputs: np.ndarray | None, cdfs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """For every candidate, itself if it has a spectrum, else the nearest by outputs that has one.
 
     Args:
@@ -273,16 +286,26 @@ def _solver(features, components):
     return "full" if few else "randomized"
 
 
-def _output_graph(outputs, seed):
-    """UMAP's fuzzy graph of outputs; their first 50 components have the same neighbours."""
+def output_graph(outputs: np.ndarray, seed: int) -> "scipy.sparse.spmatrix":
+    """UMAP's fuzzy graph of outputs; their first 50 components have the same neighbours.
+
+    Args:
+        outputs: From `prepare_outputs`.
+        seed: Seed of the components.
+    """
     points = _principal(outputs, _COMPONENTS, seed)
     neighbors = require("sklearn.neighbors", extra="search")
     search = neighbors.NearestNeighbors(n_neighbors=OUTPUT_NEIGHBORS).fit(points)
     return _fuzzy_graph(points, search.kneighbors(points, return_distance=False), 2, seed)
 
 
-def _spectrum_graph(cdfs, seed):
-    """UMAP's fuzzy graph of spectra under the Manhattan distance."""
+def spectrum_graph(cdfs: np.ndarray, seed: int) -> "scipy.sparse.spmatrix":
+    """UMAP's fuzzy graph of spectra under the Manhattan distance.
+
+    Args:
+        cdfs: From `prepare_spectra`, rows without NaN.
+        seed: Seed of NN-descent.
+    """
     cdfs = np.ascontiguousarray(cdfs)
     if len(cdfs) * cdfs.size <= _EXACT_WORK:
         neighbors = require("sklearn.neighbors", extra="search")

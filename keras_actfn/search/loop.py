@@ -12,10 +12,14 @@ Everything is on disk at once, spectra in a folder and evaluations in an Optuna 
 search that was killed goes on where it was, and several processes can work on one.
 """
 
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._progress import Progress
+from ..expressions import Expression
 from ..models.seeds import seeds_drawn_from
 from ..training.fingerprints import model_fingerprint
 from . import claims, disk
@@ -28,9 +32,14 @@ from .probe import Probe
 from .probing import probe_many
 from .pruning import get_pruner
 from .record import about, default_mode, study_name
-from .results import BestActivation, SearchRow
+from .results import BestActivation, SearchRow, search_rows
 from .storage import folder_of, is_url, open_storage, open_study
-from .tandem import TandemBuilder, TandemPool
+from .tandem import Tandem, TandemBuilder, TandemPool
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..training.results import Comparison
 
 #: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
 BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
@@ -246,7 +255,7 @@ class ActivationSearch:
             self.chooser.refresh()
         return self.store.counts()
 
-    def suggest(self):
+    def suggest(self) -> Expression | Tandem:
         """The expression that would be evaluated next; nothing is changed.
 
         Raises:
@@ -281,7 +290,7 @@ class ActivationSearch:
         ):
             while True:
                 claims.release_expired(self.study)
-                finished = len(self._finished())
+                finished = len(self.table())
                 bar.show(finished, self._best_text())
                 if finished >= evaluations:
                     break
@@ -292,13 +301,6 @@ class ActivationSearch:
                     raise ValueError(self._nothing_left(finished, evaluations))
                 evaluate_next(self.study, self.pool, self.objective, evaluations)
         return self.best
-
-    def _finished(self):
-        return [
-            trial
-            for trial in self.study.get_trials(deepcopy=False)
-            if claims.is_evaluated(trial) and claims.CANDIDATE in trial.params
-        ]
 
     def _best_text(self):
         best = self.best
@@ -319,28 +321,15 @@ class ActivationSearch:
             return None if row.diverged else BestActivation(row.expression, row.value)
         return None
 
-    def table(self):
+    def table(self) -> list[SearchRow]:
         """Every evaluation as a `SearchRow`, the best first; of equals, the earliest.
 
         Those that a pruner stopped come behind all that ended, since their values are of fewer
         epochs; evaluations that failed come last, whatever the scale of the values.
         """
-        rows = [
-            SearchRow(
-                number=trial.number,
-                candidate=trial.params[claims.CANDIDATE],
-                expression=trial.user_attrs["expression"],
-                value=trial.value,
-                diverged=claims.has_failed(trial),
-                baseline=trial.params[claims.CANDIDATE] in self.baseline_ids,
-                seconds=trial.user_attrs.get("seconds"),
-                pruned=trial.state.name == "PRUNED",
-            )
-            for trial in self._finished()
-        ]
-        return sorted(rows, key=lambda row: row.rank)
+        return search_rows(self.study, self.baseline_ids)
 
-    def retrain(self, seeds=3, top=1):
+    def retrain(self, seeds: int | Sequence[int] = 3, top: int = 1) -> "Comparison":
         """Train the best functions and the best baseline anew with several seeds, and test them.
 
         Only here test images are used. Finished runs are kept in `output`.
@@ -348,7 +337,7 @@ class ActivationSearch:
         Args:
             seeds: The seeds, or their number n: then n seeds that follow the search's own, which
                 chose the functions.
-            top: How many of the best functions.
+            top: How many of the best functions besides the best baseline.
 
         Returns:
             A `keras_actfn.training.Comparison`; functions are compared with the best baseline.
@@ -364,16 +353,20 @@ class ActivationSearch:
                 "There is nothing to train again: no evaluation has ended without a failure."
             )
         baseline = next((row for row in rows if row.baseline), None)
-        chosen = [row.expression for row in rows[:top]]
-        if baseline is not None:
-            chosen = [baseline.expression, *(e for e in chosen if e != baseline.expression)]
+        others = [row.expression for row in rows if row is not baseline]
+        chosen = others[:top]
+        if baseline is not None:  # the table has two rows also where it is the best of all
+            chosen = [baseline.expression, *chosen]
         if isinstance(seeds, int):
             seeds = range(self.seed + 1, self.seed + 1 + seeds)
         return self.objective.retrain(
-            chosen, seeds, output=self.output / "retrained", progress=self.progress
+            chosen,
+            seeds,
+            output=self.output / "retrained",
+            progress=self.progress,
         )
 
-    def plot(self, folder=None):
+    def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
         """Draw progress, the map of the candidates and the best functions.
 
         Args:
@@ -393,7 +386,7 @@ class ActivationSearch:
                 save_figure(figure, Path(folder) / f"{name}.png")
         return figures
 
-    def report(self, path, comparison=None):
+    def report(self, path: str | os.PathLike, comparison: "Comparison | None" = None) -> Path:
         """Write a self-contained HTML page: table, formulas, pictures, settings.
 
         Args:

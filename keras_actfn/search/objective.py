@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
 from ..training.setup import Setup
 from ..training.split import Split
 from ..training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ..training.results import Comparison
 
 #: What a training can be judged by; a smaller loss is better.
 METRICS = ("accuracy", "loss")
@@ -110,20 +115,20 @@ class TrainingObjective:
         return f"validation {self.metric}{', negated' if self.metric == 'loss' else ''}"
 
     @property
-    def images(self):
+    def images(self) -> np.ndarray:
         """The training images, (N, …)."""
         return self.setup.split.x_train
 
     @property
-    def labels(self):
+    def labels(self) -> np.ndarray:
         """Their labels, (N,)."""
         return self.setup.split.y_train
 
-    def as_the_model_sees(self, images):
+    def as_the_model_sees(self, images: np.ndarray) -> np.ndarray:
         """Images after what the recipe puts in front of the model, outside training."""
         return self.setup.as_the_model_sees(images)
 
-    def __call__(self, activation, report=None):
+    def __call__(self, activation: object, report: Callable | None = None) -> Evaluation:
         """Train with an activation; an `Evaluation`.
 
         Args:
@@ -154,7 +159,13 @@ class TrainingObjective:
         """The number to maximise of what was measured."""
         return -measured["loss"] if self.metric == "loss" else measured["accuracy"]
 
-    def retrain(self, activations, seeds, output=None, progress=False):
+    def retrain(
+        self,
+        activations: Sequence,
+        seeds: int | Sequence[int],
+        output: str | os.PathLike | None = None,
+        progress: bool = False,
+    ) -> "Comparison":
         """Train on all training images but the held-out ones, and measure on the test images.
 
         Args:
@@ -177,7 +188,7 @@ class TrainingObjective:
             **self._compare,
         )
 
-    def settings(self):
+    def settings(self) -> dict:
         """What decides a value, for JSON."""
         split = self.setup.split
         return {
@@ -204,7 +215,7 @@ class FunctionObjective:
     def __init__(self, function: Callable) -> None:
         self.function = function
 
-    def __call__(self, activation, report=None):
+    def __call__(self, activation: object, report: Callable | None = None) -> Evaluation:
         """Call the function; an `Evaluation`."""
         value = self.function(activation) if report is None else self.function(activation, report)
         try:
@@ -216,7 +227,7 @@ class FunctionObjective:
             ) from None
         return Evaluation(value if math.isfinite(value) else None)
 
-    def settings(self):
+    def settings(self) -> dict:
         """What decides a value, for JSON; the function is known by its name only."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         return {"objective": name}
@@ -249,7 +260,9 @@ def objective_of(
     return TrainingObjective(build_model, objective_or_data, seed=seed, **training)
 
 
-def images_to_probe(objective, probe_data, count, seed):
+def images_to_probe(
+    objective: "TrainingObjective | FunctionObjective", probe_data: object, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     """The images that spectra are computed on, and their labels or None.
 
     Args:

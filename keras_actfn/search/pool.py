@@ -1,8 +1,10 @@
 """The candidates of a search: the unique functions of a space, and functions of the user's."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
-from ..expressions import resolve
+from ..expressions import Expression, UniqueFunctions, resolve
 
 #: Columns that a function is compared on before whole rows are read.
 _COLUMNS = 8
@@ -34,7 +36,7 @@ class Pool:
     ```
     """
 
-    def __init__(self, unique, extra=()):
+    def __init__(self, unique: UniqueFunctions, extra: Iterable = ()) -> None:
         self.unique = unique
         self._extra = []
         self._extra_outputs = np.empty((0, len(unique.inputs)), np.float32)
@@ -49,22 +51,22 @@ class Pool:
         return len(self.unique) + len(self._extra)
 
     @property
-    def valid(self):
+    def valid(self) -> np.ndarray:
         """Whether all outputs of a candidate are finite, (candidates,)."""
         return self._valid
 
-    def expression(self, number):
+    def expression(self, number: int) -> Expression:
         """The function with a number: an `Expression`, or another function `resolve` gave."""
         number = self._checked([number])[0]
         if number in self._texts:
             return self._texts[number]
         return self.unique.expressions[number]
 
-    def names(self, numbers):
+    def names(self, numbers: Iterable[int]) -> list[str]:
         """The texts of functions; `find` and `keras_actfn.activation` read them."""
         return [str(self.expression(number)) for number in numbers]
 
-    def outputs(self, numbers):
+    def outputs(self, numbers: Sequence[int]) -> np.ndarray:
         """Values of functions on the space's inputs, float32 (numbers, inputs)."""
         numbers = self._checked(numbers)
         rows = np.empty((len(numbers), len(self.unique.inputs)), np.float32)
@@ -73,7 +75,7 @@ class Pool:
         rows[~own] = self._extra_outputs[numbers[~own] - len(self.unique)]
         return rows
 
-    def find(self, spec):
+    def find(self, spec: object) -> int:
         """The number of a function, in whatever way it is written.
 
         Args:
@@ -92,7 +94,7 @@ class Pool:
             )
         return number
 
-    def draw(self, n, seed=0, without=()):
+    def draw(self, n: int, seed: int = 0, without: Iterable[int] = ()) -> list[int]:
         """Numbers of n different functions with finite outputs, drawn with a seed.
 
         A larger n adds to what a smaller one draws. Fewer if there are no more.

@@ -46,8 +46,8 @@ class Probe:
 
     Example:
     ```python
-    probe = Probe(build_model, x)
-    probe.result("swish").cdf.shape
+    probe = Probe(build_model, x[:16])
+    probe.result("swish").cdf.shape  # one bin for every hundred weights of a layer
     ```
     """
 

@@ -136,8 +136,8 @@ class _Shipped:
 
     @classmethod
     def of(cls, probe, threads):
-        content = require("joblib.externals.cloudpickle", extra="search").dumps(probe)
-        return cls(content, (*sys.path, os.getcwd()), keras.backend.backend(), threads)
+        wrapper = require("joblib.externals.loky.cloudpickle_wrapper", extra="search")
+        return cls(wrapper.dumps(probe), (*sys.path, os.getcwd()), keras.backend.backend(), threads)
 
     def load(self):
         if keras.backend.backend() != self.backend:

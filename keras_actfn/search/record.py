@@ -23,7 +23,7 @@ def study_name(about: dict, record: dict) -> str:
     Example:
         >>> names = {"model": "lenet5", "data": "digits", "space": "three_node"}
         >>> study_name(names, {"seed": 0})
-        'lenet5-digits-three_node-...'
+        'lenet5-digits-three_node-de7d77'
     """
     words = [
         re.sub(r"[^\w.]+", "_", about[part]).strip("_.") for part in ("model", "data", "space")

@@ -1,58 +1,68 @@
-"""The result of a search as one HTML file that needs no other."""
+"""The result of a search as one HTML file that needs no other, for any width of screen."""
 
 import base64
+import datetime
 import html
 import io
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._files import write_file
+from .formula import formula_svg
+from .results import SearchRow
 from .storage import RECORD
 from .tandem import latex_of
 
+if TYPE_CHECKING:
+    from ..training.results import Comparison
+    from .loop import ActivationSearch
+
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
-code { font-size: .92em } img { max-width: 100% } pre { overflow-x: auto }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1rem;
+  color: #222; background: #fff }
+h1 { font-size: 1.5rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin-top: 2rem }
+.best { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr));
+  gap: 1rem } .best div { border: 1px solid #ddd; border-radius: .5rem; padding: .8rem 1rem }
+.best strong { font-size: 1.6rem; font-variant-numeric: tabular-nums }
+.best svg { font-size: 1.3em }
+svg { height: auto; max-width: 100%; vertical-align: middle }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 }
+td, th { padding: .35rem .5rem; text-align: left; border-bottom: 1px solid #ddd;
+  vertical-align: top; overflow-wrap: anywhere } th { font-weight: 600; font-size: .9em }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+.evaluations { table-layout: fixed } .evaluations th:first-child { width: 1.8em }
+.evaluations th.value { width: 4em } .evaluations th.order { width: 2.6em }
+.comparison { table-layout: fixed; font-variant-numeric: tabular-nums }
+.facts th { width: 7em } small { color: #666 }
+code { font-size: .8rem; color: #555; overflow-wrap: anywhere } .note { color: #666 }
+img { max-width: 100%; height: auto } pre { overflow-x: auto; font-size: .8rem }
 """
 
 
-def write_report(search, path, comparison=None):
+def write_report(
+    search: "ActivationSearch", path: Path, comparison: "Comparison | None" = None
+) -> Path:
     """Write the page; see `ActivationSearch.report`."""
     rows = search.table()
     if not rows:
         raise ValueError("There is nothing to report: no function was evaluated yet.")
-    counts = search.store.counts()
-    ended = [row for row in rows if not row.diverged]
-    best, baseline = (
-        next((row for row in ended if row.baseline >= usual), None) for usual in (False, True)
-    )
-    parts = [
-        f"<h1>Activation search: {html.escape(search.study.study_name)}</h1>",
-        f"<p>All {len(rows)} evaluations failed.</p>"
-        if best is None
-        else f"<p>Best of {len(rows)} evaluations: <code>{html.escape(best.expression)}</code>, "
-        f"validation metric {best.value:.4f}"
-        + (
-            f"; best of the usual functions: <code>{html.escape(baseline.expression)}</code>, "
-            f"{baseline.value:.4f}.</p>"
-            if baseline
-            else ".</p>"
-        ),
-        f"<p>{counts['probed']} functions were probed, {counts['valid']} of them have a valid "
-        "Fisher spectrum.</p>",
-    ]
+    record = search.study.user_attrs[RECORD]
+    about = record.get("about", search.about)
+    title = f"Activation search: {about['model']} on {about['data']}"
+    parts = [f"<h1>{html.escape(title)}</h1>", _best(rows, about["measure"])]
     if comparison is not None:
         parts += ["<h2>Trained again, on the test images</h2>", _comparison(comparison)]
-    parts += ["<h2>Evaluations</h2>", _table(rows)]
+    parts += ["<h2>Evaluations</h2>", _evaluations(rows)]
     for name, figure in search.plot().items():
         parts += [f"<h2>{name.capitalize()}</h2>", _image(figure, name)]
-    record = json.dumps(search.study.user_attrs[RECORD], indent=1)
-    parts += ["<h2>Settings</h2>", f"<pre>{html.escape(record)}</pre>"]
+    parts += ["<h2>About this search</h2>", _facts(search, rows, about)]
+    settings = html.escape(json.dumps(record, indent=1, ensure_ascii=False))
+    parts.append(f"<details><summary>All settings</summary><pre>{settings}</pre></details>")
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Activation search</title><style>{_STYLE}</style></head>\n<body>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -61,26 +71,100 @@ def write_report(search, path, comparison=None):
     return path
 
 
-def _table(rows):
+def _best(rows, measure):
+    """The best function beside the best usual one."""
+    ended = [row for row in rows if not row.diverged]
+    if not ended:
+        return f"<p>All {len(rows)} evaluations failed.</p>"
+    usual = next((row for row in ended if row.baseline), None)
+    cards = [("Best function", ended[0])]
+    if usual is not None and usual != ended[0]:
+        cards.append(("Best usual function", usual))
+    elif usual is not None:
+        cards = [("Best function, a usual one", usual)]
+    shown = "".join(
+        f"<div><small>{name}</small><br>{_function(row)}<br><strong>{row.value:.4f}</strong> "
+        f"<small>{html.escape(measure)}</small></div>"
+        for name, row in cards
+    )
+    return f'<div class="best">{shown}</div>'
+
+
+def _evaluations(rows: list[SearchRow]) -> str:
+    order = {row.number: place for place, row in enumerate(sorted(rows, key=_number), start=1)}
     lines = [
-        "<tr><th>rank</th><th>function</th><th>LaTeX</th><th>validation</th><th>evaluation</th>"
-        "<th></th></tr>"
+        '<tr><th class="number">#</th><th>function</th><th class="number value">value</th>'
+        '<th class="number order">eval.</th></tr>'
     ]
     for rank, row in enumerate(rows, start=1):
-        notes = {"failed": row.diverged, "stopped early": row.pruned, "baseline": row.baseline}
-        note = next((name for name, holds in notes.items() if holds), "")
+        notes = {"failed": row.diverged, "stopped early": row.pruned, "usual": row.baseline}
+        note = ", ".join(name for name, holds in notes.items() if holds)
+        note = f' <span class="note">({note})</span>' if note else ""
+        value = "–" if row.value is None else f"{row.value:.4f}"
         lines.append(
-            f'<tr><td class="number">{rank}</td><td><code>{html.escape(row.expression)}</code></td>'
-            f"<td><code>{html.escape(latex_of(row.expression))}</code></td>"
-            f'<td class="number">{"" if row.diverged else f"{row.value:.4f}"}</td>'
-            f'<td class="number">{row.number}</td>'
-            f"<td>{note}</td></tr>"
+            f'<tr><td class="number">{rank}</td><td>{_function(row)}{note}</td>'
+            f'<td class="number">{value}</td><td class="number">{order[row.number]}</td></tr>'
         )
-    return f"<table>{''.join(lines)}</table>"
+    return f'<table class="evaluations">{"".join(lines)}</table>'
+
+
+def _function(row):
+    """The formula, and the text from which `keras_actfn.activation` makes the layer."""
+    text = f"<code>{html.escape(row.expression)}</code>"
+    drawn = formula_svg(latex_of(row.expression), row.expression)
+    return text if drawn is None else f"{drawn}<br>{text}"
 
 
 def _comparison(comparison):
-    return f"<pre>{html.escape(comparison.markdown())}</pre>"
+    """The comparison's table with a column for each activation: so it fits a narrow screen."""
+    headings, body = comparison.cells()
+    lines = []
+    for heading, *cells in zip(headings, *body, strict=True):
+        tag = "th" if not lines else "td"
+        shown = [f"<code>{html.escape(c)}</code>" if not lines else html.escape(c) for c in cells]
+        columns = "".join(f"<{tag}>{cell}</{tag}>" for cell in shown)
+        lines.append(f"<tr><th>{html.escape(heading)}</th>{columns}</tr>")
+    return f'<table class="comparison">{"".join(lines)}</table>'
+
+
+def _facts(search, rows, about):
+    counts = search.store.counts()
+    trials = search.study.get_trials(deepcopy=False)
+    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete]
+    facts = {
+        "Model": f"{about['model']}, {about['parameters']:,} parameters with ReLU",
+        "Data": about["data"],
+        "Space": f"{about['space']}, {_count(about['functions'], 'function')}: "
+        + ", ".join(about["schemas"]),
+        "Spectra": f"{_count(counts['probed'], 'function')} probed, {counts['valid']} of them with "
+        f"a valid Fisher spectrum ({about['spectra']})",
+        "Evaluations": f"{len(rows)}, of which {sum(row.diverged for row in rows)} failed and "
+        f"{sum(row.pruned for row in rows)} were stopped early",
+        "Backend": about["backend"],
+        "Study": search.study.study_name,
+    }
+    if "epochs" in about:
+        facts["Training"] = (
+            f"{_count(about['epochs'], 'epoch')} of {about['training_images']:,} images, recipe "
+            f"{about['recipe']}, {about['batch_size']} images per step; "
+            f"{about['validation_images']:,} images held out"
+        )
+    if ends:
+        first, last = (f"{moment:%Y-%m-%d %H:%M}" for moment in (min(ends), max(ends)))
+        facts["Evaluated"] = first if first == last else f"{first} to {last}"
+    facts["Written"] = f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
+    lines = (
+        f"<tr><th>{name}</th><td>{html.escape(str(fact))}</td></tr>" for name, fact in facts.items()
+    )
+    return f'<table class="facts">{"".join(lines)}</table>'
+
+
+def _count(number, what):
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _number(row):
+    return row.number
 
 
 def _image(figure, name):

@@ -1,10 +1,18 @@
 """What a search found, as plain values."""
 
 import dataclasses
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import keras
 
 from .._activation import activation
 from ..expressions import serialize
+from . import claims
 from .tandem import functions_of
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +45,30 @@ class SearchRow:
         return self.diverged, self.pruned, -self.value if self.value is not None else 0, self.number
 
 
+def search_rows(study: "optuna.Study", baselines: Collection[int]) -> list[SearchRow]:
+    """Every evaluation of a study, the best first; see `ActivationSearch.table`.
+
+    Args:
+        study: The study.
+        baselines: Numbers of the functions that the search began with.
+    """
+    rows = [
+        SearchRow(
+            number=trial.number,
+            candidate=trial.params[claims.CANDIDATE],
+            expression=trial.user_attrs["expression"],
+            value=trial.value,
+            diverged=claims.has_failed(trial),
+            baseline=trial.params[claims.CANDIDATE] in baselines,
+            seconds=trial.user_attrs.get("seconds"),
+            pruned=trial.state.name == "PRUNED",
+        )
+        for trial in study.get_trials(deepcopy=False)
+        if claims.is_evaluated(trial) and claims.CANDIDATE in trial.params
+    ]
+    return sorted(rows, key=lambda row: row.rank)
+
+
 @dataclasses.dataclass(frozen=True)
 class BestActivation:
     """The best function found.
@@ -49,7 +81,7 @@ class BestActivation:
     expression: str
     value: float
 
-    def layer(self):
+    def layer(self) -> keras.layers.Layer:
         """A new layer that computes it, for any Keras model.
 
         Raises:
@@ -69,6 +101,6 @@ class BestActivation:
             )
         return layers[0]
 
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """A new layer for each group of places, in a list of one where there are no groups."""
         return [activation(serialize(function)) for function in functions_of(self.expression)]

@@ -12,7 +12,7 @@ counts as worse than every other, whatever their scale (`below_the_worst`).
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .._optional import require
 from .acquisition import expected_improvement
 from .distance_process import DistanceProcess, DistanceTable
 from .embedding import embed
+from .regressor import Regressor
 
 #: Neighbours of the weighted nearest-neighbour regression (section 5).
 NEIGHBORS = 3
@@ -52,7 +53,15 @@ class CandidateFeatures:
     coordinates: np.ndarray | Callable[[], np.ndarray] | None = None
 
     @classmethod
-    def embedded(cls, outputs, cdfs=None, weights=None, *, method="union", seed=0):
+    def embedded(
+        cls,
+        outputs: np.ndarray | None,
+        cdfs: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        *,
+        method: str = "union",
+        seed: int = 0,
+    ) -> "CandidateFeatures":
         """Features with the coordinates that `embed` gives them."""
         return cls(
             outputs, cdfs, weights, embed(outputs, cdfs, weights=weights, method=method, seed=seed)
@@ -82,27 +91,6 @@ class CandidateFeatures:
         return DistanceTable(self.outputs, self.cdfs, self.weights)
 
 
-class Regressor:
-    """A surrogate: `fit` on what is known, then `scores` of candidates, higher is better."""
-
-    def fit(self, features, known, values):
-        """Learn from known candidates.
-
-        Args:
-            features: The pool's `CandidateFeatures`.
-            known: Their rows, (known,).
-            values: Their values, (known,), higher is better.
-
-        Returns:
-            The regressor itself.
-        """
-        raise NotImplementedError
-
-    def scores(self, rows):
-        """How promising candidates are: (rows,), the highest is evaluated next."""
-        raise NotImplementedError
-
-
 class PlaneRegressor(Regressor):
     """A scikit-learn regressor on the coordinates in the plane; the score is its prediction.
 
@@ -113,7 +101,9 @@ class PlaneRegressor(Regressor):
     def __init__(self, estimator):
         self.estimator = estimator
 
-    def fit(self, features, known, values):
+    def fit(
+        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
+    ) -> Regressor:
         """See `Regressor.fit`."""
         self.coordinates = features.places()
         self.best = np.max(values)
@@ -122,7 +112,7 @@ class PlaneRegressor(Regressor):
         self.model.fit(self.coordinates[known], values)
         return self
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.model.predict(self.coordinates[rows])
 
@@ -136,7 +126,7 @@ class KNR(PlaneRegressor):
     With fewer than three known candidates, the mean of all.
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         neighbors = require("sklearn.neighbors", extra="search")
         super().__init__(neighbors.KNeighborsRegressor(NEIGHBORS, weights="distance"))
 
@@ -147,7 +137,7 @@ class KNR(PlaneRegressor):
 class RFR(PlaneRegressor):
     """Random forest with scikit-learn's default hyperparameters."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         ensemble = require("sklearn.ensemble", extra="search")
         super().__init__(ensemble.RandomForestRegressor(random_state=seed))
 
@@ -155,7 +145,7 @@ class RFR(PlaneRegressor):
 class SVR(PlaneRegressor):
     """Support vector regression with scikit-learn's default hyperparameters."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         super().__init__(require("sklearn.svm", extra="search").SVR())
 
 
@@ -167,12 +157,12 @@ class GPR(PlaneRegressor):
     candidates share a place.
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         process = require("sklearn.gaussian_process", extra="search")
         kernel = process.kernels.RBF(1.0, "fixed")
         super().__init__(process.GaussianProcessRegressor(kernel, alpha=1e-6, normalize_y=True))
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         mean, deviation = self.model.predict(self.coordinates[rows], return_std=True)
         return expected_improvement(mean, deviation, self.best)
@@ -181,20 +171,22 @@ class GPR(PlaneRegressor):
 class RandomSearch(Regressor):
     """The baseline: random scores, whatever is known."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features, known, values):
+    def fit(
+        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
+    ) -> Regressor:
         """See `Regressor.fit`."""
         self.random = np.random.default_rng([self.seed, len(known)])
         return self
 
-    def scores(self, rows):
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.random.random(len(rows))
 
 
-#: Regressors by name: classes, whose only argument is a seed.
+#: Regressors by name: functions of a seed, such as a class; `register_regressor` adds to them.
 REGRESSORS = {
     "knr": KNR,
     "rfr": RFR,
@@ -205,7 +197,26 @@ REGRESSORS = {
 }
 
 
-def get_regressor(spec, seed=0):
+def register_regressor(name: str, make: Callable[[int], Regressor]) -> None:
+    """Give a regressor of your own a name, which `ActivationSearch(regressor=…)` then takes.
+
+    Args:
+        name: Its name.
+        make: Function of a seed that returns an object with the methods of `Regressor`, or a
+            scikit-learn regressor, which is fitted on the coordinates in the plane.
+
+    Raises:
+        ValueError: If another regressor has the name.
+
+    For example, `register_regressor("trees", lambda seed: ExtraTreesRegressor(random_state=seed))`,
+    and then `ActivationSearch(build_model, data, space, regressor="trees")`.
+    """
+    if REGRESSORS.get(name, make) is not make:
+        raise ValueError(f"A regressor's name is not taken. Received: {name!r}. Choose another.")
+    REGRESSORS[name] = make
+
+
+def get_regressor(spec: object, seed: int = 0) -> Regressor:
     """A regressor from its name, or from a scikit-learn regressor.
 
     Args:
@@ -224,7 +235,7 @@ def get_regressor(spec, seed=0):
                 f"A regressor is one of {', '.join(REGRESSORS)}, or a scikit-learn regressor. "
                 f"Received: '{spec}'. {hint}".rstrip()
             )
-        return REGRESSORS[spec](seed)
+        return get_regressor(REGRESSORS[spec](seed), seed)
     if not isinstance(spec, type):
         if callable(getattr(spec, "fit", None)) and callable(getattr(spec, "scores", None)):
             return spec
@@ -236,7 +247,14 @@ def get_regressor(spec, seed=0):
     )
 
 
-def suggest(features, known, values, available, regressor="knr", seed=0):
+def suggest(
+    features: CandidateFeatures,
+    known: Sequence[int],
+    values: Sequence[float],
+    available: Sequence[int],
+    regressor: object = "knr",
+    seed: int = 0,
+) -> int:
     """The candidate to evaluate next.
 
     Args:

@@ -10,10 +10,12 @@ and never listed.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from ..expressions import resolve, serialize
+from .pool import Pool
 
 #: Between the texts of the functions of a tuple.
 SEPARATOR = "; "
@@ -33,12 +35,12 @@ class Tandem:
         return SEPARATOR.join(map(serialize, self.functions))
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The text, from which `functions_of` gives the functions again."""
         return str(self)
 
 
-def functions_of(candidate):
+def functions_of(candidate: object) -> tuple:
     """The functions of a candidate: of a `Tandem`, a text of one or several, or one function."""
     if isinstance(candidate, Tandem):
         return candidate.functions
@@ -47,7 +49,7 @@ def functions_of(candidate):
     return (resolve(candidate),)
 
 
-def latex_of(text):
+def latex_of(text: str) -> str:
     """LaTeX of the functions of a candidate's text; of one without a formula, its name."""
     return r",\ ".join(
         function.latex() if hasattr(function, "latex") else rf"\mathrm{{{serialize(function)}}}"
@@ -65,7 +67,7 @@ class TandemBuilder:
         groups: Number of groups.
     """
 
-    def __init__(self, build_model, groups):
+    def __init__(self, build_model: Callable, groups: int) -> None:
         self.build_model = build_model
         self.groups = groups
 
@@ -85,7 +87,7 @@ class TandemPool:
         groups: Functions in a tuple, 2 or more.
     """
 
-    def __init__(self, pool, groups):
+    def __init__(self, pool: Pool, groups: int) -> None:
         if not isinstance(groups, int) or groups < 2 or len(pool) ** groups > 2**62:
             raise ValueError(
                 "Groups are 2 or more, and their tuples at most 2^62. Received: "
@@ -97,7 +99,7 @@ class TandemPool:
     def __len__(self):
         return len(self.pool) ** self.groups
 
-    def digits(self, number):
+    def digits(self, number: int) -> tuple[int, ...]:
         """The numbers of the functions in the pool, one a group."""
         if not 0 <= number < len(self):
             raise IndexError(f"There are {len(self)} candidates; there is no number {number}.")
@@ -107,28 +109,28 @@ class TandemPool:
             found.append(digit)
         return tuple(reversed(found))
 
-    def number(self, digits):
+    def number(self, digits: Iterable[int]) -> int:
         """The number of a tuple from those of its functions."""
         found = 0
         for digit in digits:
             found = found * len(self.pool) + int(digit)
         return found
 
-    def expression(self, number):
+    def expression(self, number: int) -> Tandem:
         """The functions with a number, a `Tandem`."""
         return Tandem(tuple(self.pool.expression(digit) for digit in self.digits(number)))
 
-    def names(self, numbers):
+    def names(self, numbers: Iterable[int]) -> list[str]:
         """The texts of tuples."""
         return [str(self.expression(number)) for number in numbers]
 
-    def outputs(self, numbers):
+    def outputs(self, numbers: Sequence[int]) -> np.ndarray:
         """Values of the functions side by side, float32 (numbers, groups · inputs)."""
         digits = np.array([self.digits(number) for number in numbers], int)
         digits = digits.reshape(-1, self.groups)
         return np.concatenate([self.pool.outputs(column) for column in digits.T], axis=1)
 
-    def find(self, spec):
+    def find(self, spec: object) -> int:
         """The number of a tuple by its text; one function stands for all groups."""
         functions = functions_of(spec)
         if len(functions) == 1:
@@ -140,7 +142,7 @@ class TandemPool:
             )
         return self.number(self.pool.find(function) for function in functions)
 
-    def draw(self, n, seed=0, without=()):
+    def draw(self, n: int, seed: int = 0, without: Iterable[int] = ()) -> list[int]:
         """Numbers of n different tuples of finite functions, drawn with a seed; see `Pool.draw`."""
         rng = np.random.default_rng(seed)
         finite = np.flatnonzero(self.pool.valid)

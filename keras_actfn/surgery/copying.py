@@ -5,7 +5,9 @@ that leads back to it, and a layer that two others hold would become two. As the
 in memory, the copy gets the same functions and the copies of the same layers.
 """
 
+import contextlib
 import functools
+import inspect
 import types
 import warnings
 from collections.abc import Mapping
@@ -36,6 +38,12 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes)
     """
     try:
         new, made = _copy(old, known, changes)
+        lost = _lost(old, new, changes)
+        if lost:  # by a get_config that leaves them out
+            new, made = _copy(old, known, {**changes, **lost})
+            lost = _lost(old, new, changes)
+        if lost:
+            raise ValueError(f"its configuration does not keep {', '.join(lost)}.")
     except Exception as error:
         raise ValueError(
             f"The model is copied layer by layer through get_config and from_config, and "
@@ -68,9 +76,9 @@ def _copy(old, known, changes):
         values = config if owner is old else configs.get(id(owner), {}).get("config")
         if isinstance(values, dict):
             _hand_over(owner, values, configs, custom, made)
+    config.update(changes)
     for name, value in changes.items():
-        config[name] = value
-        if value is None:
+        if name == "activity_regularizer" and value is None:
             del config[name]
     with keras.saving.custom_object_scope(custom), _keras.deserializing(made) as objects:
         new = type(old).from_config(config)
@@ -82,17 +90,46 @@ def _copy(old, known, changes):
     return new, made
 
 
+def _lost(old, new, changes):
+    """Plain arguments of the constructor whose attributes differ between a layer and its copy."""
+    return {
+        name: vars(old)[name]
+        for name in _parameters(old)
+        if name in vars(old)
+        and name in vars(new)
+        and name not in changes
+        and isinstance(vars(old)[name], (bool, int, float, str, type(None)))
+        and vars(old)[name] != vars(new)[name]
+        and name != "name"
+    }
+
+
+def _parameters(layer):
+    """Names of the constructor's arguments."""
+    parameters = inspect.signature(type(layer).__init__).parameters.values()
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [p.name for p in parameters if p.kind not in variable][1:]
+
+
 def _config(old):
-    """The configuration, also where an argument is a callable that Keras can't describe."""
+    """The configuration, also where Keras can't describe an argument or get_config fails."""
     try:
         return dict(old.get_config())
     except Exception:
         own = _own_functions(old)
-        if not own:
-            raise
-        twin = object.__new__(type(old))  # a view of the old layer, which stays as it is
-        vars(twin).update({**vars(old), **dict.fromkeys(own, keras.activations.linear)})
-        return dict(twin.get_config())
+        if own:
+            twin = object.__new__(type(old))  # a view of the old layer, which stays as it is
+            vars(twin).update({**vars(old), **dict.fromkeys(own, keras.activations.linear)})
+            with contextlib.suppress(Exception):
+                return dict(twin.get_config())
+        parameters = _parameters(old)
+        named = {name: getattr(old, name) for name in parameters if name in vars(old)}
+        common = {"name": old.name, "trainable": old.trainable, "dtype": old.dtype_policy}
+        if set(parameters) - set(named) - set(common):
+            raise  # not all arguments are attributes of the same name
+        parameters = inspect.signature(type(old).__init__).parameters.values()
+        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        return {**(common if takes_all else {}), **named}
 
 
 def _hand_over(owner, values, configs, custom, made):

@@ -8,7 +8,7 @@ from ..models import activations, graph
 from .rebuild import rebuild
 
 
-def set_activation_trainable(model, trainable):
+def set_activation_trainable(model: keras.Model, trainable: bool) -> int:
     """Make the learned activations of a model trainable or not, and nothing else.
 
     Learned activations are this package's layers with parameters and `keras.layers.PReLU`,
@@ -39,17 +39,22 @@ def set_activation_trainable(model, trainable):
             f"The model '{model.name}' has no learned activations. Put some in with "
             'replace_activations(model, "aff(identity,relu,tanh)"), for example.'
         )
-    if trainable:
-        ids = {id(layer) for layer in learned}
-        for holder in graph.nested(model):
-            if ids & {id(layer) for layer in graph.nested(holder)} and id(holder) not in ids:
-                graph.open_alone(holder)
-    for layer in learned:
-        layer.trainable = trainable
+    set_trainable(model, learned, trainable)
     return len(learned)
 
 
-def freeze_activations(model):
+def set_trainable(model, layers, trainable):
+    """Make some layers of a model trainable or not; what holds them is opened, and only that."""
+    if trainable:
+        ids = {id(layer) for layer in layers}
+        for holder in graph.nested(model):
+            if ids & {id(layer) for layer in graph.nested(holder)} and id(holder) not in ids:
+                graph.open_alone(holder)
+    for layer in layers:
+        layer.trainable = trainable
+
+
+def freeze_activations(model: keras.Model) -> keras.Model:
     """A model of equal outputs whose learned activations are fixed functions, for serving.
 
     A hull with one set of coefficients and `CRReLU` with one ε become an
@@ -82,9 +87,11 @@ def freeze_activations(model):
     exchange = {}
     for container, _ in graph.containers(model):
         for operation in graph.operations(container):
-            text = _formula(operation)
+            argument = activations.takes_activation(operation)
+            learned = operation.activation if argument else operation
+            text = _formula(learned)
             if text is not None:
-                exchange[id(operation)] = _expression_layer(text)
+                exchange[id(operation)] = _expression_layer(text, learned.dtype_policy)
     frozen = rebuild(model, exchange)
     for layer in _learned(frozen):
         layer.trainable = False
@@ -97,9 +104,9 @@ def _learned(model):
     return activations.learned_layers(graph.nested(model))
 
 
-def _expression_layer(text):
+def _expression_layer(text, policy):
     def make(old, name):
-        return ExpressionActivation(text, name=name, dtype=old.dtype_policy)
+        return ExpressionActivation(text, name=name, dtype=policy)
 
     return make
 
@@ -110,10 +117,13 @@ def _formula(layer):
         bases = [expressions.resolve(function) for function in layer.base_functions]
         if layer.axis is None and all(isinstance(b, expressions.Expression) for b in bases):
             terms = zip(_numbers(layer, "coefficients"), bases, strict=True)
-            return "+".join(f"{number!r}*{base}" for number, base in terms)
+            # A coefficient of 0 takes its base out, even where that is infinite.
+            listed = [f"{number!r}*{base}" for number, base in terms if number != 0]
+            return "+".join(listed) or "zero(x)"
     if isinstance(layer, CRReLU) and layer.axis is None:
         (number,) = _numbers(layer, "epsilon")
-        return f"relu(x)+{number!r}*(x*exp(-0.5*x*x))"
+        # The clip keeps ±inf · 0 from being NaN; beyond ±40 the correction is 0 in float64 too.
+        return f"relu(x)+{number!r}*(max(min(x,40),-40)*exp(-0.5*x*x))"
     return None
 
 

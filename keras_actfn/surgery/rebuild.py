@@ -16,7 +16,7 @@ from .copying import copy_operation
 Maker = Callable[[keras.Operation, str], keras.layers.Layer]
 
 
-def rebuild(model: keras.Model, exchange: dict[int, Maker]) -> keras.Model:
+def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True) -> keras.Model:
     """A copy of a model in which some operations are others.
 
     Weights, names, shared layers, nesting, trainable flags, dtype policies and the compile
@@ -29,6 +29,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker]) -> keras.Model:
             fused activation, it stays with a linear one, and the new layer follows it. Where
             another layer has an `activation` argument, or holds such a dense layer, the new
             layer is given as that argument.
+        compile: Whether to compile it as the old model is.
 
     Returns:
         A new model. A subclass keeps its class and attributes if its constructor takes
@@ -42,11 +43,12 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker]) -> keras.Model:
     builder.finish()
     learned = activations.learned_layers(graph.nested(new))
     if new.built and not all(layer.built for layer in learned):
-        _keras.symbolic_outputs(new)
+        _keras.build_late(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()
-    _copy_compilation(model, new, builder.output_names(model))
+    if compile and model.compiled:
+        _copy_compilation(model, new, builder.output_names(model))
     return new
 
 
@@ -373,8 +375,6 @@ def _only_tensor(operation, args, kwargs):
 
 def _copy_compilation(old, new, renamed):
     """Compile as the old model is, with an optimizer and metrics that start afresh."""
-    if not old.compiled:
-        return
     try:
         if "compile" in _keras.decides_training(new):
             raise ValueError(f"{type(new).__name__} has a compile() of its own.")

@@ -1,6 +1,8 @@
 """Another activation in an existing model: `replace_activations`."""
 
 import fnmatch
+import warnings
+from collections.abc import Iterable
 
 import keras
 
@@ -8,6 +10,8 @@ from .._activation import activation as new_activation
 from .._keras_activations import keras_activation
 from .._names import nearest
 from ..models import activations, graph
+from .freeze import set_trainable
+from .ranges import site_ranges, with_range
 from .rebuild import rebuild
 from .sites import ActivationSite, survey
 
@@ -15,7 +19,15 @@ from .sites import ActivationSite, survey
 _REASONS = 8
 
 
-def replace_activations(model, activation, sites=None, *, match=None):
+def replace_activations(
+    model: keras.Model,
+    activation,
+    sites=None,
+    *,
+    match: str | Iterable[str] | None = None,
+    data=None,
+    trainable: bool | None = None,
+) -> keras.Model:
     """A new model with another activation, and the same weights.
 
     By default every hidden elementwise activation is replaced, whatever it is. These stay,
@@ -27,10 +39,15 @@ def replace_activations(model, activation, sites=None, *, match=None):
     Each site gets a new layer of its own; a shared layer's is shared in the same places. An
     activation layer or a bare operation keeps its name; `activation=` of a dense or
     convolutional layer becomes a layer of its own behind it, called `"<name>_activation"`,
-    and the layer itself goes on without. Weights (copied, not shared), layer names, shared
-    layers, nesting, trainable flags, dtype policies and the compile configuration stay; a new
-    layer is trainable if the one that it replaces was. The optimizer starts afresh: its slots
-    belong to the old weights. `model` is not changed.
+    and the layer itself goes on without. Any other layer with an `activation` argument, such
+    as a transformer block of Keras Hub, is made again with the new layer as that argument.
+    Weights (copied, not shared), layer names, shared layers, nesting, trainable flags, dtype
+    policies and the compile configuration stay; functions of your own stay the same objects.
+    The optimizer starts afresh: its slots belong to the old weights. `model` is not changed.
+
+    A subclass keeps its class and its attributes if its constructor takes (inputs, outputs), or
+    if it changes how it is trained, as by a `train_step` or `compute_loss` of its own. In the
+    second case a file could not bring it back, so that it refuses to be saved as a whole.
 
     Args:
         model: A Sequential or functional `keras.Model`, built or not, with any nesting.
@@ -39,15 +56,22 @@ def replace_activations(model, activation, sites=None, *, match=None):
             paths (`"block1_*"`); or a function from an `ActivationSite` to a boolean.
         match: Names of the activations to replace, such as `"relu"` or `("relu", "relu6")`;
             the others stay. Arguments may be left out: `"gelu"` is all kinds of gelu.
+        data: Inputs of the model, an array or a structure of arrays. The first and last knot
+            of each new `PWL` are then put where the inputs of its site have their quantiles
+            0.001 and 0.999, as the model has them before the replacement; 256 evenly spaced
+            examples are looked at.
+        trainable: Whether the new activations learn. None: as the layer that each replaces,
+            so that in a frozen network they start frozen, with a warning. True: they do in
+            any case, and the layers around them stay as they are.
 
     Returns:
-        A new model: of the same class where its constructor takes (inputs, outputs), else a
-        plain functional `keras.Model`.
+        A new model: of the same class where that can be kept, else a plain `keras.Model`.
 
     Raises:
         ValueError: If a named site does not exist or can't be replaced, if nothing is left to
-            replace, if `activation` is malformed, or if a layer can't be copied.
-        TypeError: If `model` is no Keras model or `sites` none of the above.
+            replace, if `activation` is malformed, if a layer, an attribute or a tie can't be
+            copied, or if `data` is given and no new activation has knots to place.
+        TypeError: If `model` is not a Keras model or `sites` is none of the above.
 
     Example:
     ```python
@@ -56,27 +80,58 @@ def replace_activations(model, activation, sites=None, *, match=None):
     ```
     """
     found = survey(model)
-    chosen = _chosen([site for site, _ in found], sites, match)
-    paths = {site.path for site in chosen}
-    given = {}  # id of each layer made: path, to find a factory that gives one twice
+    chosen = {site.path for site in _chosen([site for site, _ in found], sites, match)}
+    owners = {site.path: owner for site, owner in found if site.path in chosen}
+    ranges = {} if data is None else site_ranges(model, owners, data)
+    made = {}  # path: the new layer
 
-    def maker(site):
+    def maker(path):
         def make(old, name):
             layer = _new_layer(activation, old, name)
-            if id(layer) in given:
-                raise ValueError(
-                    "A factory gives every site a new layer. It returned the same layer "
-                    f"{layer.name!r} for '{given[id(layer)]}' and for '{site.path}'."
-                )
-            given[id(layer)] = site.path
+            for other, given in made.items():
+                if given is layer:
+                    raise ValueError(
+                        "A factory gives every site a new layer. It returned the same layer "
+                        f"{layer.name!r} for '{other}' and for '{path}'."
+                    )
+            if path in ranges:
+                layer = with_range(layer, *ranges[path])
+            made[path] = layer
             return layer
 
         return make
 
-    return rebuild(model, {id(owner): maker(site) for site, owner in found if site.path in paths})
+    new = rebuild(model, {id(owner): maker(path) for path, owner in owners.items()})
+    _set_learning(new, made, trainable)
+    return new
 
 
-def select(model, sites=None, match=None):
+def _set_learning(model, made, trainable):
+    """Let the new layers learn or not, and warn where they don't without having been told."""
+    learned = {path: layer for path, layer in made.items() if activations.is_learned(layer)}
+    if trainable is not None:
+        set_trainable(model, list(learned.values()), trainable)
+        return
+    open_ = {id(variable) for variable in model.trainable_variables}
+    frozen = [
+        path
+        for path, layer in learned.items()
+        if layer.weights and not any(id(weight) in open_ for weight in layer.weights)
+    ]
+    if frozen:
+        listed = ", ".join(f"'{path}'" for path in frozen[:3])
+        more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
+        warnings.warn(
+            f"The new activations at {listed}{more} start frozen, as the layers that they replace "
+            "are. trainable=True lets them learn, and nothing else; trainable=False keeps them "
+            "frozen without this warning.",
+            stacklevel=3,
+        )
+
+
+def select(
+    model: keras.Model, sites=None, match: str | Iterable[str] | None = None
+) -> list[ActivationSite]:
     """The sites that `replace_activations` replaces with these arguments."""
     return _chosen([site for site, _ in survey(model)], sites, match)
 
@@ -89,7 +144,8 @@ def _new_layer(spec, old, name):
     if policy.quantization_mode is not None:
         policy = keras.DTypePolicy(policy.name.partition("_from_")[2])
     layer = new_activation(spec, name=name, dtype=policy)
-    if old.activity_regularizer is not None:
+    takes_over = activations.splits(old) or not activations.takes_activation(old)
+    if takes_over and old.activity_regularizer is not None:
         layer.activity_regularizer = keras.regularizers.get(
             keras.regularizers.serialize(old.activity_regularizer)
         )

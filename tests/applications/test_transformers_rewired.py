@@ -109,7 +109,6 @@ def test_activation_search(name, tmp_path):
         probes=10,
         baselines=("relu", "gelu"),
         embedding="pca",
-        failure=-10.0,
     )
     best = found.run(evaluations=9)
     assert found.store.counts()["valid"] >= 9

@@ -9,11 +9,14 @@ import importlib
 import keras
 import numpy as np
 import pytest
-from differentiation.cases import LAYERS, Case
+from differentiation.cases import LAYERS, SOME_LAYERS, Case
 from keras import ops
 
 BACKEND = keras.backend.backend()
 MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
+
+#: TensorFlow raises for accumulators of accumulators in a graph, whatever the function.
+NOT_IN_GRAPHS = ("accumulator of accumulator",)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -24,9 +27,9 @@ def test_derivatives(spec, mode):
     check(compute(case), getattr(case, expected))
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="in tests/layers/test_torch_fusion.py")
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("spec", LAYERS)
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles plain operations")
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in NOT_IN_GRAPHS])
+@pytest.mark.parametrize("spec", SOME_LAYERS)
 def test_compiled_derivatives(spec, mode):
     case = Case(spec)
     expected, compute = MODES[mode]

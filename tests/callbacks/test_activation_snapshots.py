@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 from scipy import stats
 
+from keras_actfn._files import read_npz, write_npz
 from keras_actfn.callbacks import ActivationSnapshots, Snapshots
 from keras_actfn.callbacks.activation_snapshots import curve_image
 from keras_actfn.layers import PWL, ConvexHullActivation
@@ -86,6 +87,7 @@ def test_curves_only_without_data(tmp_path):
     callback = ActivationSnapshots(tmp_path / "run.npz", points=5)
     callback.set_model(make_model())
     callback.on_train_begin()
+    callback.on_epoch_begin(0)
     callback.on_epoch_end(0)
     data = Snapshots.load(tmp_path / "run.npz")
     assert data.histograms == {} and data.curves["hull"].shape == (2, 5, 1)
@@ -108,6 +110,7 @@ def test_tensorboard_files_hold_scalars_and_images(tmp_path):
     callback = ActivationSnapshots(tmp_path / "run.npz", x, y, tensorboard=tmp_path / "board")
     callback.set_model(make_model())
     callback.on_train_begin()
+    callback.on_epoch_begin(0)
     callback.on_epoch_end(0)
     callback.on_train_end()
     (path,) = (tmp_path / "board").glob("events.*")
@@ -133,17 +136,104 @@ def test_runs_with_a_log_method_get_scalars_and_images(tmp_path, monkeypatch):
     module = types.ModuleType("wandb")
     module.Image = lambda picture: ("image", picture.shape)
     monkeypatch.setitem(sys.modules, "wandb", module)
-    rows = []
-    run = types.SimpleNamespace(log=lambda row, step: rows.append((step, row)))
+    run = WandbRun()
+    for _ in range(40):  # a logger of batches is at step 40 before the first epoch ends
+        run.log({"batch/loss": 1.0})
     x, y = make_data()
     callback = ActivationSnapshots(tmp_path / "run.npz", x, y, wandb=run)
     callback.set_model(make_model())
     callback.on_train_begin()
+    callback.on_epoch_begin(0)
     callback.on_epoch_end(0)
-    assert [step for step, _ in rows] == [0, 1]
-    assert rows[1][1]["activations/hull"] == ("image", (160, 160, 3))
+    rows = [row for _, row in run.rows if "activations/hull" in row]
+    assert [row["snapshot/epoch"] for row in rows] == [0, 1]
+    assert rows[1]["activations/hull"] == ("image", (160, 160, 3))
     expected = callback.snapshots().gaussianity("knots")[1].distance
-    assert rows[1][1]["gaussianity/knots/class_1"] == expected
+    assert rows[1]["gaussianity/knots/class_1"] == expected
+    assert run.axes["activations/*"] == run.axes["gaussianity/*"] == "snapshot/epoch"
+
+
+class WandbRun:
+    """What a run of Weights & Biases does with steps: a row of an earlier step is dropped."""
+
+    def __init__(self):
+        self.rows, self.axes, self._step = [], {}, 0
+
+    def define_metric(self, name, step_metric=None):
+        self.axes[name] = step_metric
+
+    def log(self, row, step=None):
+        if step is not None and step < self._step:
+            return
+        self._step = self._step if step is None else step
+        self.rows.append((self._step, row))
+        self._step += step is None
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(keras.callbacks.Callback):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.at:
+            raise Killed
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_interrupted_training_goes_on_in_its_file(order, tmp_path):
+    """In either order of the callbacks: `BackupAndRestore` sets the epoch when training begins."""
+    x, y = make_data()
+    whole = ActivationSnapshots(tmp_path / "whole.npz", x, y, every=2)
+    model = make_model()
+    start = model.get_weights()
+    model.fit(x, y, epochs=6, shuffle=False, verbose=0, callbacks=[whole])
+
+    def run(*further):
+        model = make_model()
+        model.set_weights(start)
+        callback = ActivationSnapshots(tmp_path / "run.npz", x, y, every=2)
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        callbacks = [*[backup, callback][::order], *further]
+        model.fit(x, y, epochs=6, shuffle=False, verbose=0, callbacks=callbacks)
+
+    with pytest.raises(Killed):
+        run(Kill(at=3))
+    before = Snapshots.load(tmp_path / "run.npz")
+    assert before.epochs.tolist() == [0, 2]
+    run()
+    found, expected = (Snapshots.load(tmp_path / f"{name}.npz") for name in ("run", "whole"))
+    assert found.epochs.tolist() == expected.epochs.tolist() == [0, 2, 4, 6]
+    for name in expected.layers:
+        np.testing.assert_allclose(found.curves[name], expected.curves[name], atol=1e-5)
+        np.testing.assert_array_equal(found.curves[name][:2], before.curves[name])
+        np.testing.assert_array_equal(found.histograms[name][:2], before.histograms[name])
+
+
+@pytest.mark.once
+def test_epochs_count_from_the_first_training(tmp_path):
+    x, y = make_data()
+    model, path = make_model(), tmp_path / "run.npz"
+
+    def fit(callback, **options):
+        model.fit(x, y, verbose=0, callbacks=[callback], **options)
+        return Snapshots.load(path).epochs.tolist()
+
+    first = ActivationSnapshots(path)
+    assert fit(first, epochs=2) == [0, 1, 2]
+    assert fit(first, epochs=2) == [0, 1, 2, 3, 4]
+    assert fit(first, initial_epoch=4, epochs=5) == [0, 1, 2, 3, 4, 5]
+    # By another callback: epochs 4 and 5 are trained again.
+    assert fit(ActivationSnapshots(path), initial_epoch=3, epochs=5) == [0, 1, 2, 3, 4, 5]
+    assert fit(ActivationSnapshots(path), epochs=1) == [0, 1]
+    path.unlink()
+    assert fit(ActivationSnapshots(path), initial_epoch=3, epochs=4) == [3, 4]
+    with pytest.raises(ValueError, match=r"same layers, positions and bins.*another path"):
+        fit(ActivationSnapshots(path, points=11), initial_epoch=3, epochs=4)
 
 
 @pytest.mark.once
@@ -185,3 +275,44 @@ def test_errors(tmp_path):
         ActivationSnapshots(tmp_path / "a.npz", x)
     with pytest.raises(ValueError, match="`low` must be below"):
         ActivationSnapshots(tmp_path / "a.npz", low=1, high=0)
+
+
+def small_snapshots():
+    rng = np.random.default_rng(0)
+    grids = np.arange(3), np.linspace(-1, 1, 20), np.linspace(-1, 1, 11)
+    return Snapshots(*grids, {"a": rng.random((3, 20, 2))}, {"a": rng.random((3, 4, 10))})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"curve_0": np.zeros((2, 20, 2))},
+        {"curve_0": np.zeros((3, 20))},
+        {"curve_0": None},
+        {"histogram_0": np.zeros((3, 4, 9))},
+        {"x": np.zeros((20, 1))},
+        {"layers": np.array("3")},
+        {"layers": np.array("[" * 100_000)},
+        {"layers": np.array("[]")},
+        {"layers": np.array('[["a"]]')},
+        {"epochs": None},
+    ],
+)
+def test_files_that_are_no_snapshots(tmp_path, changes):
+    small_snapshots().save(tmp_path / "run.npz")
+    arrays = read_npz(tmp_path / "run.npz", "") | changes
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    write_npz(tmp_path / "run.npz", **arrays)
+    with pytest.raises(ValueError, match=r"run\.npz cannot be read: it holds no snapshots"):
+        Snapshots.load(tmp_path / "run.npz")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("damage", [lambda c: c[:-40], lambda c: c[:60] + c[61:], lambda c: b""])
+def test_damaged_snapshots_are_named(tmp_path, damage):
+    path = tmp_path / "run.npz"
+    small_snapshots().save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"run\.npz cannot be read: .*Pass a file written by"):
+        Snapshots.load(path)

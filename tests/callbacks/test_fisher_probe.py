@@ -75,6 +75,91 @@ def test_logs_files_and_figures(tmp_path):
     assert len(figure.axes[0].lines) == 2
 
 
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+
+def fit(model, x, y, *callbacks, epochs=5, **arguments):
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | arguments
+    return model.fit(x, y, epochs=epochs, callbacks=list(callbacks), **options)
+
+
+def files_of(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("probe_first", [True, False])
+def test_a_restored_training_goes_on_and_earlier_files_stay(tmp_path, probe_first):
+    x, y = data()
+
+    def run(model, *more):
+        probe = FisherProbe(x[:8], directory=tmp_path / "spectra")
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        callbacks = [probe, backup] if probe_first else [backup, probe]
+        return probe, lambda: fit(model, x, y, *callbacks, *more)
+
+    _, start = run(build(), Interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    earlier = files_of(tmp_path / "spectra")
+    assert sorted(earlier) == [f"fisher-{n:08d}.npz" for n in (0, 3, 6, 9)]
+    probe, start = run(build())
+    history = start().history
+    assert probe.steps == [0, 3, 6, 9, 12, 15]
+    found = files_of(tmp_path / "spectra")
+    assert {name: found[name] for name in earlier} == earlier and len(found) == 6
+    np.testing.assert_allclose(history["fisher_trace"], probe.figures("trace")[-2:])
+    # The same spectra as of one training that was not interrupted.
+    whole = FisherProbe(x[:8])
+    fit(build(), x, y, whole)
+    np.testing.assert_allclose(probe.figures("trace")[3], whole.figures("trace")[3], rtol=1e-4)
+
+
+def test_initial_epoch_goes_on_with_a_new_optimiser(tmp_path):
+    x, y = data()
+    model = build()
+    fit(model, x, y, FisherProbe(x[:8], directory=tmp_path), epochs=3)
+    earlier = files_of(tmp_path)
+    model.save_weights(tmp_path / "a.weights.h5")
+    again = build()
+    again.set_weights(model.get_weights())
+    probe = FisherProbe(x[:8], every=2, unit="batch", directory=tmp_path)
+    fit(again, x, y, probe, initial_epoch=3)
+    assert probe.steps == [0, 3, 6, 9, 10, 12, 14]
+    found = files_of(tmp_path)
+    assert {name: found[name] for name in earlier} == earlier
+
+
+def test_a_second_fit_goes_on(tmp_path):
+    x, y = data()
+    model, probe = build(), FisherProbe(x[:8])
+    fit(model, x, y, probe, epochs=1)
+    fit(model, x, y, probe, epochs=1)
+    assert probe.steps == [0, 3, 6] and len(probe.spectra) == 3
+    fit(build(), x, y, probe, epochs=1)
+    assert probe.steps == [0, 3]
+
+
+def test_a_new_training_in_a_used_folder_warns(tmp_path):
+    x, y = data()
+    (tmp_path / "fisher-notes.npz").write_text("not a spectrum")
+    fit(build(), x, y, FisherProbe(x[:8], directory=tmp_path), epochs=2)
+    with pytest.warns(UserWarning, match="earlier training, up to batch 6.*starts at batch 0"):
+        fit(build(), x, y, probe := FisherProbe(x[:8], directory=tmp_path), epochs=1)
+    assert probe.steps == [0, 3]
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch runs one batch at a time")
+def test_batches_are_counted_where_several_run_at_once():
+    x, y = data(40)
+    model = build(steps_per_execution=2)
+    probe = FisherProbe(x[:8], every=3, unit="batch")
+    fit(model, x, y, probe, epochs=2)  # after the batches 2, 4, 5, 7, 9 and 10
+    assert probe.steps == [0, 4, 7, 9]
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute belongs to TensorFlow")
 def test_under_a_tensorflow_strategy():
     import tensorflow as tf

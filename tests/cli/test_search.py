@@ -1,8 +1,13 @@
 """`keras-actfn search`: one command, more workers, and its state from outside."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -18,12 +23,15 @@ WORDS += ["--batch-size", "20", "--epochs", "8"]
 WORDS += ["--embedding", "pca", "--storage", "search.log"]
 
 
+def study_in(path):
+    """The study in a journal."""
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+    return optuna.load_study(study_name=None, storage=storage)
+
+
 def finished(path):
-    study = optuna.load_study(
-        study_name="activation-search",
-        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path)),
-    )
-    return [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    states = (optuna.trial.TrialState.COMPLETE,)
+    return study_in(path).get_trials(states=states)
 
 
 def test_search_and_status(small_model, capsys):
@@ -34,7 +42,7 @@ def test_search_and_status(small_model, capsys):
     assert result["best"]["value"] == best > 0.2
     assert len(result["retrained"]["runs"]) in (2, 4)
     page = (small_model / result["report"]).read_text(encoding="utf-8")
-    assert "10 evaluations" in page
+    assert "10, of which 0 failed" in page
     assert result["probe"]["probed"] >= 12
 
     assert main(["search", "status", "--storage", "search.log", "--json"]) == 0
@@ -52,6 +60,7 @@ def test_search_and_status(small_model, capsys):
 def test_two_workers_never_take_the_same_function(small_model):
     assert main([*WORDS, "--evaluations", "2", "--seeds", "0"]) == 0
     words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
+    words += ["--model", "small_model:build"]
     command = [sys.executable, "-m", "keras_actfn", *words]
     workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for worker in workers:
@@ -61,12 +70,97 @@ def test_two_workers_never_take_the_same_function(small_model):
     assert len(functions) == len(set(functions)) == 10
 
 
+PASSWORD = "sesame-4711"
+
+
+def test_two_workers_by_one_command_and_a_password_that_nobody_sees(
+    small_model, capfd, monkeypatch
+):
+    """Processes find the module in the current folder, and no text holds the password."""
+    url = f"sqlite:///file:search.db?uri=true&password={PASSWORD}"
+    monkeypatch.setenv("KERAS_ACTFN_STORAGE", url)
+    words = [*WORDS[: WORDS.index("--storage")], "--epochs", "2", "--evaluations", "12"]
+    words += ["--workers", "2", "--seeds", "1", "--json"]
+    lines, done = set(), threading.Event()
+    watcher = threading.Thread(target=watch_command_lines, args=(lines, done), daemon=True)
+    watcher.start()
+    status = main(words)
+    done.set()
+    watcher.join()
+    assert status == 0
+    out, err = capfd.readouterr()
+    result = json.loads(out)
+    assert len(result["evaluations"]) == 12
+    assert "2 workers" in err and "cores each" in err
+    assert any("search\0worker" in line for line in lines)
+    assert main(["search", "status", "--json"]) == 0
+    assert main(["search", "status", "--study", "another"]) == 1
+    assert main(["search", "worker", url]) == 2
+    more = capfd.readouterr()
+    assert "password=***" in more.err
+    study = optuna.load_study(study_name=None, storage="sqlite:///search.db")
+    assert "keras-actfn:" not in err  # the worker joined, and said nothing of an error
+    texts = [out, err, *more, *lines]
+    files = [path for path in small_model.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [text for text in texts if PASSWORD in text] == []
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+    assert PASSWORD not in json.dumps([study.user_attrs, *(t.user_attrs for t in study.trials)])
+
+
+def watch_command_lines(lines, done):
+    """Collect the command lines of all processes until `done` (where there is /proc)."""
+    while not done.wait(0.1):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                lines.add(path.read_text(errors="replace"))
+
+
+def test_a_storage_names_no_code(small_model, capsys, monkeypatch):
+    """Whoever writes to the storage chooses the attribute; what runs is on the command line."""
+    assert main([*WORDS, "--evaluations", "1", "--seeds", "0"]) == 0
+    study = study_in("search.log")
+    options = dict(study.user_attrs["command"])
+    called = []
+    monkeypatch.setattr(os, "system", called.append)
+    study.set_user_attr("command", {**options, "model": "os:system"})
+    assert main(["search", "worker", "--storage", "search.log"]) == 1
+    assert "pass --model os:system to run that function" in capsys.readouterr().err
+    assert called == []
+    for name, value in (("epochs", "os:system"), ("output", None), ("model", ["lenet5"])):
+        study.set_user_attr("command", {**options, name: value})
+        assert main(["search", "worker", "--storage", "search.log"]) == 1
+        assert f"the option '{name}' is" in capsys.readouterr().err
+    study.set_user_attr("command", options)
+    words = ["search", "worker", "--storage", "search.log", "--evaluations", "2"]
+    assert main([*words, "--model", "small_model:build"]) == 0
+    assert len(finished("search.log")) == 2
+
+
+def test_a_request_to_terminate_is_an_interrupt(small_model):
+    """Of spectra that were being computed, what is finished is kept."""
+    environment = {**os.environ, "SECONDS_TO_BUILD": "0.2"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_actfn", *WORDS, "--probe", "200"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    while not list(small_model.glob("search-*/features/shard-*")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(timeout=60) == 130
+    assert "interrupted; what is finished is kept" in process.stderr.read()
+    process.stderr.close()
+
+
 def test_errors_are_one_line(small_model, capsys):
     assert main([*WORDS, "--metric", "f1", "--evaluations", "1"]) == 1
     assert "A metric is one of accuracy, loss" in capsys.readouterr().err
     assert main(["search", "worker", "--storage", "empty.log"]) == 1
-    assert "A worker joins a search begun by" in capsys.readouterr().err
+    assert "There are: none" in capsys.readouterr().err
     assert main(["search", "status", "--storage", "empty.log"]) == 1
-    assert "There is no study" in capsys.readouterr().err
+    assert "There are: none" in capsys.readouterr().err
     assert main(["search", "--space", "tree_node", "--storage", "a.log"]) == 1
     assert "three_node" in capsys.readouterr().err

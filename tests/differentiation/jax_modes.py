@@ -23,6 +23,12 @@ def penalty(case):
     return jax.grad(value, all_of(case))(*case.sources)
 
 
+def product(case):
+    """The Hessian times the directions, by reverse mode twice."""
+    pull = jax.vjp(weighted_gradient(case), *case.sources)[1]
+    return pull(tuple(case.along))
+
+
 def along(case, function):
     return jax.jvp(function, tuple(case.sources), tuple(case.along))[1]
 
@@ -66,6 +72,7 @@ MODES = {
     "jacfwd": ("tangent", by_basis),
     "vmap of grad": ("per_example", by_example),
     "grad of grad": ("penalty", penalty),
+    "vjp of grad": ("hessian_product", product),
     "jvp of grad": ("hessian_product", lambda case: along(case, weighted_gradient(case))),
     "grad of jvp": (
         "hessian_product",

@@ -53,6 +53,14 @@ def penalty(case):
     return gradients(value, case.sources)
 
 
+def reverse_over_reverse(case):
+    def value(*sources):
+        found = zip(gradients(case.weighted, sources), case.along, strict=True)
+        return sum(tf.reduce_sum(each * direction) for each, direction in found)
+
+    return gradients(value, case.sources)
+
+
 def reverse_over_forward(case):
     with tf.GradientTape() as tape:
         tape.watch(case.sources)
@@ -81,6 +89,7 @@ MODES = {
     "vectorized_map of tape": ("per_example", by_example),
     "jacobian": ("per_example", by_jacobian),
     "penalty": ("penalty", penalty),
+    "tape of tape": ("hessian_product", reverse_over_reverse),
     "accumulator of tape": (
         "hessian_product",
         lambda case: along(case, lambda *sources: gradients(case.weighted, case.sources)),

@@ -99,6 +99,14 @@ def penalty(case):
     return gradients((case.weight * slope**2).sum(), sources)
 
 
+def product(case):
+    """The Hessian times the directions, by two backward passes."""
+    sources = leaves(case)
+    found = gradients(case.weighted(*sources), sources)
+    pairs = zip(found, case.along, strict=True)
+    return gradients(sum((each * direction).sum() for each, direction in pairs), sources)
+
+
 def functional_penalty(case):
     def value(*sources):
         slope = torch.func.grad(lambda x: case.function(x, *sources[1:]).sum())(sources[0])
@@ -160,6 +168,7 @@ MODES = {
     "batched gradients": ("per_example", batched_gradients),
     "penalty": ("penalty", penalty),
     "func.grad of grad": ("penalty", functional_penalty),
+    "backward twice": ("hessian_product", product),
     "jvp of grad": ("hessian_product", lambda case: along(case, weighted_gradient(case))),
     "grad of jvp": (
         "hessian_product",

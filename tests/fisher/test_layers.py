@@ -360,4 +360,5 @@ def test_parameter_blocks_are_exact(kind):
 @pytest.mark.once
 def test_every_treatment_has_a_case():
     cases = {kind for kind, *_ in [*SINGLE.values(), *DEPTHWISE, *SEPARABLE]}
-    assert {kind.__name__ for kind in TREATMENTS} == cases | {*PARAMETERS, "Embedding"}
+    cases |= {*PARAMETERS, "Embedding"}
+    assert {kind.__name__ for kind in TREATMENTS} == cases - {"PReLU", "LearnableActivation"}

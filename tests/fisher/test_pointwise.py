@@ -8,9 +8,8 @@ from scipy import special
 
 from keras_actfn import activation
 from keras_actfn.backend import GradientTaps, pointwise
-from keras_actfn.backend._load import backend
 from keras_actfn.fisher import fisher_spectrum
-from keras_actfn.fisher.pointwise import elementwise_function
+from keras_actfn.models.activations import elementwise_function
 
 ERF = activation("mul(x,erf(x))").expression
 CASES = {
@@ -49,12 +48,17 @@ def test_only_functions_of_one_number_are_taken():
     assert elementwise_function(keras.layers.Dropout(0.5)) is None
 
 
-def test_chunks_do_not_change_a_spectrum(monkeypatch):
+def test_an_activation_gives_the_spectrum_of_its_function():
+    # The function of the model runs by `pointwise`; one that is not known by itself does not.
     x = np.random.default_rng(0).normal(size=(6, 28, 28, 1)).astype("float32")
-    model = LeNet5("swish")
-    large = fisher_spectrum(model, x)
-    monkeypatch.setattr(backend, "_CHUNK", 1000, raising=False)
-    small = fisher_spectrum(model, x)
-    for one, other in zip(large.blocks, small.blocks, strict=True):
+    spectra = []
+    for function in (keras.activations.gelu, lambda x: keras.activations.gelu(x)):
+        model = LeNet5(function)
+        for number, weight in enumerate(model.trainable_variables):
+            generator = np.random.default_rng(number)
+            weight.assign(0.1 * generator.normal(size=weight.shape))
+        spectra.append(fisher_spectrum(model, x))
+    assert elementwise_function(keras.activations.gelu) is not None
+    for one, other in zip(*(spectrum.blocks for spectrum in spectra), strict=True):
         np.testing.assert_allclose(one.summary()["trace"], other.summary()["trace"], rtol=1e-5)
         np.testing.assert_allclose(one.summary()["max"], other.summary()["max"], rtol=1e-5)

@@ -1,14 +1,15 @@
 """Gradient taps: right gradients where paths meet, and nothing kept longer than needed."""
 
 import gc
-import time
+from concurrent.futures import Future
 
 import keras
 import numpy as np
 import pytest
 
 from keras_actfn.backend import GradientTaps, pointwise
-from keras_actfn.fisher import fisher_spectrum, native, threads
+from keras_actfn.fisher.factors import VectorBlock
+from keras_actfn.fisher.native import add_gradients, add_inputs
 
 ops = keras.ops
 
@@ -104,26 +105,19 @@ def test_passes_side_by_side_keep_the_order_and_the_number_of_threads(threads):
         np.testing.assert_allclose(to_a, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_parameter_blocks_wait_for_their_inputs(monkeypatch):
-    model = keras.Sequential(
-        [
-            keras.layers.Input((4,)),
-            keras.layers.Dense(3),
-            keras.layers.PReLU(),
-            keras.layers.Dense(2),
-        ]
-    )
-    x = draw(5, 4)
-    options = {"loss": "squared_error", "include_activations": True}
-    expected = fisher_spectrum(model, x, **options)
-    add_inputs = native._add_inputs
+@pytest.mark.once
+def test_parameter_blocks_wait_for_their_inputs():
+    class Block(VectorBlock):
+        def example_gradients(self, x, gradient):
+            return x * gradient
 
-    def late(*arguments):
-        time.sleep(0.2)
-        add_inputs(*arguments)
+    class Inputs(Future):
+        """A job that has not added the inputs before its result is asked for."""
 
-    monkeypatch.setattr(native, "_add_inputs", late)
-    monkeypatch.setattr(threads, "_cores", lambda: 8)
-    found = fisher_spectrum(model, x, **options)
-    for block, other in zip(found.blocks, expected.blocks, strict=True):
-        np.testing.assert_allclose(block.summary()["trace"], other.summary()["trace"], rtol=1e-6)
+        def result(self, timeout=None):
+            add_inputs(block, [(x, x.shape) for x in values])
+
+    block, values, gradient = Block("late", 3), (draw(5, 3), 2 * draw(5, 3)), draw(5, 3)
+    add_gradients(block, [gradient, gradient], Inputs())
+    total = sum(x.astype("float64") * gradient for x in values)
+    np.testing.assert_allclose(block.matrices(5)[0][1], total.T @ total / 5, rtol=1e-6)

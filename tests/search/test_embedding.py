@@ -7,8 +7,14 @@ import pytest
 from reference.act_bench import synthetic_bench
 from scipy.spatial.distance import cdist, pdist
 
-from keras_actfn.search import embedding
-from keras_actfn.search.embedding import EMBEDDINGS, embed, prepare_outputs, prepare_spectra
+from keras_actfn.search.embedding import (
+    EMBEDDINGS,
+    embed,
+    output_graph,
+    prepare_outputs,
+    prepare_spectra,
+    spectrum_graph,
+)
 
 pytestmark = pytest.mark.once
 
@@ -57,9 +63,9 @@ def test_union_is_the_sum_of_two_umap_models(bench):
         shape.fit(np.arcsinh(outputs))
         spectrum.fit(weighted)
         union = spectrum + shape
-    found = embedding._output_graph(np.arcsinh(outputs), 0)
+    found = output_graph(np.arcsinh(outputs), 0)
     np.testing.assert_allclose(found.toarray(), shape.graph_.toarray(), atol=2e-3)
-    found = embedding._spectrum_graph(weighted, 0)
+    found = spectrum_graph(weighted, 0)
     np.testing.assert_allclose(found.toarray(), spectrum.graph_.toarray(), atol=2e-3)
     # `+` lays out with the seed 42; chaotic in the last digits, so neighbourhoods are compared.
     places = embed(outputs, cdfs, weights=bench.weights, seed=42)

@@ -191,4 +191,4 @@ def test_the_command(small_model, capsys):
     stopped = sum(row["pruned"] for row in rows)
     assert len(rows) == 9 and 0 < stopped < 9
     assert main(["search", "status", "--storage", "s.log"]) == 0
-    assert f"9 of 9, 0 diverged, {stopped} stopped early" in capsys.readouterr().out
+    assert f"9 of 9, 0 failed, {stopped} stopped early" in capsys.readouterr().out

@@ -1,7 +1,11 @@
 """The search as a whole, on small problems whose answers are known."""
 
+import datetime
+import errno
 import json
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -16,7 +20,11 @@ from small_search import build, distance_to_softplus, points
 
 from keras_actfn import search
 from keras_actfn.expressions import SearchSpace
+from keras_actfn.search import chooser, probing
+from keras_actfn.search.probe import Probe
 from keras_actfn.search.sampler import evaluations_of
+from keras_actfn.training.results import Comparison
+from keras_actfn.training.run_store import RunResult
 
 pytestmark = pytest.mark.once
 
@@ -31,6 +39,7 @@ BASELINES = ("relu", "tanh", "swish")
 
 
 DATA = points(300, 1), points(90, 2)
+YEAR = datetime.date.today().year
 
 
 def open_search(folder, objective=distance_to_softplus, **options):
@@ -107,8 +116,28 @@ def test_pictures_and_report(finished):
     assert sorted(figures) == ["functions", "map", "progress"]
     assert sorted(p.stem for p in (folder / "pictures").glob("*.png")) == sorted(figures)
     page = found.report(folder / "report.html").read_text(encoding="utf-8")
-    assert found.best.expression in page and "http" not in page.replace("http-equiv", "")
+    assert found.best.expression in page and "http" not in page
     assert page.count("data:image/png;base64,") == 3
+    assert '<meta name="viewport" content="width=device-width' in page
+    # A formula for each evaluation and the two best ones; no source of one.
+    assert page.count("<svg ") in (13, 14) and "\\left" not in page and "\\mathrm" not in page
+    for fact in ("sequential", "distance_to_softplus", keras.backend.backend(), f"{YEAR}-"):
+        assert fact in page
+    assert "25 functions" not in page and "28 functions probed" in page
+    orders = re.findall(r'<td class="number">(\d+)</td></tr>', page)
+    assert sorted(map(int, orders)) == list(range(1, 13))
+
+
+def test_a_comparison_is_a_table_in_the_report(finished, tmp_path):
+    runs = [
+        RunResult(name, seed, "", 0.5 + 0.01 * seed, 1.0, None, 100, 3, 0.1, 1.0, False, {})
+        for name in ("relu(x)", "tanh(x)")
+        for seed in (0, 1)
+    ]
+    comparison = Comparison(("relu(x)", "tanh(x)"), (0, 1), tuple(runs), {})
+    page = finished[0].report(tmp_path / "report.html", comparison).read_text(encoding="utf-8")
+    table = page[page.index('<table class="comparison">') :].partition("</table>")[0]
+    assert table.count("<tr>") == 5 and "|" not in table and "50.50 ± 0.71" in table
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
@@ -192,7 +221,6 @@ def test_bad_arguments(tmp_path):
 
 
 def test_a_space_without_finite_functions(tmp_path):
-    space = SearchSpace(["unary(unary(x))"], unary=["zero", "reciprocal"])
     space = SearchSpace(["reciprocal(unary(x))"], unary=["zero"])
     found = search.ActivationSearch(
         build,
@@ -209,6 +237,91 @@ def test_nothing_left(tmp_path):
     found = open_search(tmp_path, probes=2)
     with pytest.raises(ValueError, match=r"All of them are evaluated: \d of 50 .* Probe more"):
         found.run(50)
+
+
+class Killed(BaseException):
+    """Ends a search at once, as a signal that nobody handles."""
+
+
+@pytest.mark.parametrize("results", [3, 17, 24])
+def test_what_was_asked_for_is_probed_whatever_was_killed_when(
+    results, finished, tmp_path, monkeypatch
+):
+    """The baselines' spectra are the first in the store: they say nothing about the others."""
+    probed = []
+
+    def killed_after(probe, *arguments):
+        if len(probed) == results:
+            raise Killed
+        probed.append(arguments)
+        return result(probe, *arguments)
+
+    result = Probe.result
+    with monkeypatch.context() as patch:
+        patch.setattr(Probe, "result", killed_after)
+        patch.setattr(probing._Shards, "__exit__", lambda *_: None)  # nobody writes the rest
+        with pytest.raises(Killed):
+            open_search(tmp_path).run(12)
+    found = open_search(tmp_path, probes=None)
+    assert len(found.store.ids()) == results // 16 * 16
+    found.run(12)
+    assert found.store.counts()["probed"] == 25 + len(BASELINES)
+
+    def evaluations(search):
+        return [row.expression for row in sorted(search.table(), key=lambda row: row.number)]
+
+    assert evaluations(found) == evaluations(finished[0])
+
+
+def test_run_probes_as_many_as_probe_was_asked_for(tmp_path):
+    found = open_search(tmp_path, probes=None)
+    found.probe(4)
+    again = open_search(tmp_path, probes=None)
+    assert again.unprobed() == []
+    again.run(2)
+    assert again.store.counts()["probed"] == 4 + len(BASELINES)
+    more = open_search(tmp_path, probes=6)
+    more.run(2)
+    assert more.store.counts()["probed"] == 6 + len(BASELINES)
+
+
+def test_a_regressor_that_needs_no_map_waits_for_none(tmp_path, monkeypatch):
+    def embed(*_, **__):
+        raise AssertionError("no map is needed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chooser, "embed", embed)
+        found = open_search(tmp_path, embedding="union", regressor="distance_gp", probes=8)
+        found.run(5)
+    again = open_search(tmp_path, regressor="distance_gp", probes=8)
+    assert again.chooser.features.places().shape == (len(again.chooser.ids), 2)
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    """Optuna says that something is wrong with a commit."""
+    found = open_search(tmp_path, probes=3)
+    found.run(1)
+    storage = found.study._storage
+
+    def full(*_, **__):
+        raise optuna.exceptions.StorageInternalError(
+            "An exception is raised during the commit."
+        ) from sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(storage, "create_new_trial", full)
+    with pytest.raises(OSError, match=rf"The disk of {tmp_path}.* is full \(.* MiB free\)"):
+        found.run(2)
+
+
+def test_a_full_disk_while_spectra_are_written(tmp_path, monkeypatch):
+    found = open_search(tmp_path, probes=3)
+
+    def full(self, results):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "shard.npz"))
+
+    monkeypatch.setattr(type(found.store), "append", full)
+    with pytest.raises(OSError, match=r"The disk of .*shard\.npz is full"):
+        found.probe(3)
 
 
 PROGRAM = textwrap.dedent(

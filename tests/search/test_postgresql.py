@@ -105,8 +105,9 @@ def stopped_at_work(study, workers):
 def test_a_killed_workers_function_is_evaluated_by_another(server, small_model, monkeypatch):
     url = server("killed")
     assert main([*WORDS, "--storage", url, "--evaluations", "2"]) == 0
-    study = optuna.load_study(study_name="activation-search", storage=open_storage(url))
+    study = optuna.load_study(study_name=None, storage=open_storage(url))
     words = ["search", "worker", "--storage", url, "--evaluations", "6"]
+    words += ["--model", "small_model:build"]
     monkeypatch.setenv("SECONDS_TO_BUILD", "0.3")
 
     workers = [

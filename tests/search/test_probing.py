@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import random
+import sys
+import types
 import warnings
 
 import keras
@@ -309,6 +311,35 @@ def test_a_ray_cluster_gives_the_same(tmp_path, pool, monkeypatch):
     small = {"num_cpus": 2, "object_store_memory": 100_000_000, "include_dashboard": False}
     with ray.init("local", log_to_driver=False, **small), joblib.parallel_config("ray"):
         compare_with_this_process(tmp_path, pool)
+
+
+MODULE = "def build_elsewhere(activation):\n    return activation + '!'\n"
+
+
+@pytest.mark.once
+def test_a_module_is_found_where_the_search_finds_it(tmp_path, monkeypatch):
+    """As in the current folder, which a console script has not on its path."""
+    (tmp_path / "module_elsewhere.py").write_text(MODULE)
+    with monkeypatch.context() as here:
+        here.syspath_prepend(tmp_path)
+        from module_elsewhere import build_elsewhere
+
+        shipped = _Shipped.of(Probe(build_elsewhere, X), 1)
+    sys.modules.pop("module_elsewhere")  # in another process it is not imported yet
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert shipped.load().build_model("relu") == "relu!"
+    sys.modules.pop("module_elsewhere")
+
+
+@pytest.mark.once
+def test_a_module_that_a_worker_cannot_import(monkeypatch):
+    module = types.ModuleType("module_nowhere")
+    exec(MODULE, module.__dict__)
+    with monkeypatch.context() as here:
+        here.setitem(sys.modules, "module_nowhere", module)
+        shipped = _Shipped.of(Probe(module.build_elsewhere, X), 1)
+    with pytest.raises(ValueError, match=r"No module named 'module_nowhere'.*PYTHONPATH"):
+        shipped.load()
 
 
 @pytest.mark.once

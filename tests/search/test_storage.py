@@ -177,6 +177,25 @@ def test_a_server_without_its_driver(monkeypatch):
         open_storage("postgresql://host/name")
 
 
+@pytest.mark.parametrize("password", ["se@s:ame", "ses:a@me", "s@e@s:ame"])
+def test_a_url_that_cannot_be_read_is_shown_without_its_password(password):
+    """A part of a password that should have been quoted is taken for a port."""
+    with pytest.raises(ValueError, match=r"Received: postgresql://ann:\*\*\*@host/x\.") as error:
+        open_storage(f"postgresql://ann:{password}@host/x")
+    assert password not in str(error.value) and error.value.__cause__ is None
+    assert error.value.__suppress_context__
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password():
+    pytest.importorskip("psycopg", reason="no driver here: pip install keras-actfn[postgresql]")
+    url = "postgresql://ann:sesame@127.0.0.1:1/x?connect_timeout=2"
+    with pytest.raises(Exception, match="port 1") as error:
+        open_storage(url)
+    while error := getattr(error, "value", error):
+        assert "sesame" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
 def test_the_folder_lies_beside_the_file(tmp_path):
     assert folder_of(tmp_path / "a.db", "s") == tmp_path / "a-s"
     assert folder_of(tmp_path / "s.db", "s") == tmp_path / "s"

@@ -14,6 +14,8 @@ from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import Ridge
 from sklearn.svm import SVR
 
+from keras_actfn import search
+from keras_actfn.search import surrogate
 from keras_actfn.search.acquisition import expected_improvement
 from keras_actfn.search.distance_process import (
     NOISE,
@@ -255,7 +257,7 @@ def test_process_on_equal_values(bench):
 def test_own_regressor():
     class Nearest:
         def fit(self, features, known, values):
-            self.places, self.known = features.coordinates, known
+            self.places, self.known = features.places(), known
             return self
 
         def scores(self, rows):
@@ -264,6 +266,43 @@ def test_own_regressor():
     places = np.arange(20.0).reshape(10, 2)
     features = CandidateFeatures(None, None, None, places)
     assert suggest(features, [4], [0.5], [0, 6, 9], Nearest()) == 6
+
+
+def test_a_regressor_registered_from_outside(monkeypatch):
+    from sklearn.linear_model import LinearRegression
+
+    monkeypatch.setattr(surrogate, "REGRESSORS", dict(REGRESSORS))
+    search.register_regressor("linear", lambda seed: LinearRegression())
+    features = search.CandidateFeatures(None, None, None, np.arange(20.0).reshape(10, 2))
+    assert suggest(features, [2, 3, 4], [0.2, 0.3, 0.4], [0, 6, 9], "linear") == 9
+    assert suggest(features, [2, 3, 4], [0.4, 0.3, 0.2], [0, 6, 9], "linear") == 0
+    with pytest.raises(ValueError, match=r"name is not taken\. Received: 'knr'"):
+        search.register_regressor("knr", LinearRegression)
+
+
+def test_every_regressor_of_the_package_has_a_name():
+    def below(kind):
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    own = {kind for kind in below(search.Regressor) if kind.__module__.startswith("keras_actfn.")}
+    bases = {search.Regressor, surrogate.PlaneRegressor}
+    assert own - bases == set(REGRESSORS.values()) & own
+
+
+def test_places_are_computed_where_they_are_needed_and_once():
+    calls = []
+
+    def places():
+        calls.append(1)
+        return np.arange(20.0).reshape(10, 2)
+
+    features = CandidateFeatures(np.random.default_rng(0).normal(size=(10, 5)), None, None, places)
+    for name in ("distance_gp", "random"):
+        suggest(features, [4], [0.5], [0, 6, 9], name)
+    assert calls == []
+    for name in ("knr", "gpr"):
+        suggest(features, [4], [0.5], [0, 6, 9], name)
+    assert calls == [1]
 
 
 @pytest.mark.parametrize(

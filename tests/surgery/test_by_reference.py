@@ -55,7 +55,41 @@ class Gated(layers.Layer):
         return cls(**config)
 
 
+class NoConfig(layers.Layer):
+    """Has an argument that Keras can't describe, and keeps it under its name."""
+
+    def __init__(self, function, factor):
+        super().__init__()
+        self.function, self.factor = function, factor
+
+    def call(self, x):
+        return self.factor * self.function(x)
+
+
+class Forgets(layers.Layer):
+    """Leaves an argument out of its configuration."""
+
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+    def get_config(self):
+        return super().get_config()
+
+
+class Turns(Forgets):
+    """The attribute of the argument's name is another number."""
+
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(1 - factor, **kwargs)
+
+
 BYSTANDERS = [
+    lambda: NoConfig(own, FACTOR),
+    lambda: Forgets(FACTOR),
     lambda: layers.Lambda(lambda x: FACTOR * x, name="by"),
     lambda: layers.Lambda(own, name="by"),
     lambda: layers.Lambda(lambda x, shift: x + shift, arguments={"shift": 2.0}, name="by"),
@@ -84,6 +118,13 @@ def test_a_layer_that_is_not_chosen_keeps_its_functions(index):
     before, after = ([v.path.split("/", 1)[-1] for v in m.weights] for m in (model, new))
     assert len(before) == len(after)
     assert not {id(v) for v in model.weights} & {id(v) for v in new.weights}
+
+
+def test_an_argument_that_is_lost_is_refused_by_name():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Turns(FACTOR, name="turns")(ops.relu(inputs)))
+    with pytest.raises(ValueError, match=r"'turns' of class Turns.*does not keep factor"):
+        replace_activations(model, "tanh")
 
 
 def test_wrapped_layers_keep_their_functions():
@@ -321,9 +362,7 @@ def test_a_variable_that_would_become_two_is_refused_by_name():
     object.__setattr__(holder, "source", lambda: dense)
     model = keras.Model(inputs, holder(code))
     assert len(model.variables) == 2
-    with pytest.raises(
-        ValueError, match=r"'decoder' of class ByBuild shares the variable '.*kernel"
-    ):
+    with pytest.raises(ValueError, match=r"'decoder' of class ByBuild shares .*kernel"):
         replace_activations(model, "tanh")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from keras_actfn import activation
 from keras_actfn.layers import PWL, CRReLU, ExpressionActivation, LearnableActivation
 from keras_actfn.surgery import (
     find_activations,
@@ -32,6 +33,23 @@ def model_with(spec, dtype=None):
         for weight in layer.weights:
             weight.assign(numbers(weight.shape, index))
     return model
+
+
+class Block(layers.Layer):
+    """Applies its activation in the middle."""
+
+    def __init__(self, units, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+        self.dense = layers.Dense(units)
+
+    def call(self, x):
+        return self.dense(self.activation(x))
+
+    def get_config(self):
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "units": self.units, "activation": activation}
 
 
 def inner_act(model):
@@ -68,7 +86,43 @@ def test_the_formula_is_written_out():
     frozen = freeze_activations(model_with("crrelu(epsilon=0.3)"))
     text = str(inner_act(frozen).expression)
     number = float(numbers((), 1))
-    assert text == f"add(relu(x),mul({number!r},mul(x,exp(mul(mul(negative(0.5),x),x)))))"
+    near = "max(min(x,40),negative(40))"
+    bell = "exp(mul(mul(negative(0.5),x),x))"
+    assert text == f"add(relu(x),mul({number!r},mul({near},{bell})))"
+
+
+def test_frozen_functions_are_finite_where_the_layer_is():
+    x = np.array([[-np.inf, np.inf, -1e30, 1e30, -60.0, 60.0, 0.0, 1.0]], "float32")
+    crrelu = keras.Sequential([keras.Input((8,)), CRReLU(epsilon=0.5)])
+    y = ops.convert_to_numpy(freeze_activations(crrelu)(x))
+    expected = [0, np.inf, 0, 1e30, 0, 60, 0, 1 + 0.5 * np.exp(-0.5)]
+    np.testing.assert_allclose(y[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(crrelu(x))[0], expected, rtol=1e-6)
+
+
+def test_a_base_that_a_zero_coefficient_takes_out_leaves_the_formula():
+    model = keras.Sequential([keras.Input((3,)), activation("conv(relu,exp)", name="hull")])
+    model.get_layer("hull").coefficients.assign(ops.convert_to_tensor([1.0, 0.0]))
+    frozen = freeze_activations(model)
+    assert str(frozen.get_layer("hull").expression) == "mul(1.0,relu(x))"
+    x = np.array([[100.0, 1e30, -2.0]], "float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(frozen(x)), [[100.0, 1e30, 0.0]])
+    model.get_layer("hull").coefficients.assign(ops.convert_to_tensor([0.0, 0.0]))
+    np.testing.assert_array_equal(ops.convert_to_numpy(freeze_activations(model)(x)), 0 * x)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_learned_activations_that_are_an_argument_are_frozen(fused):
+    kind = layers.Dense if fused else Block
+    model = keras.Sequential([keras.Input((3,)), kind(3, activation=CRReLU(0.5), name="a")])
+    frozen = freeze_activations(model)
+    x = numbers((5, 3))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(frozen(x)), ops.convert_to_numpy(model(x)), rtol=1e-6, atol=1e-6
+    )
+    assert [s.activation[:12] for s in find_activations(frozen) if s.replaceable] == [
+        "add(relu(x),"
+    ]
 
 
 def test_frozen_in_half_precision():

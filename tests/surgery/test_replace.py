@@ -16,10 +16,10 @@ class Scale(layers.Layer):
 
     def __init__(self, function):
         super().__init__(name="scale")
-        self.function = function
+        self.applied = function
 
     def call(self, x):
-        return self.function(x)
+        return self.applied(x)
 
 
 def numbers(shape, seed=SEED):

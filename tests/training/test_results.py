@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from keras_actfn._files import write_file
+from keras_actfn._files import read_json, write_file, write_json
 from keras_actfn.training import Comparison, RunResult, paired_difference
 from keras_actfn.training.run_store import RunStore
 
@@ -155,6 +155,45 @@ def test_a_foreign_file_is_named_and_kept(tmp_path, content):
     with pytest.raises(ValueError, match=r"relu-0.json cannot be read: .* files away to train"):
         store.load("relu-0", "relu")
     assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"test_accuracy": "high"},
+        {"test_accuracy": None},
+        {"test_loss": 10**400},
+        {"parameters": [1]},
+        {"key": "another"},
+        {"diverged": ...},
+    ],
+)
+def test_a_hostile_run_is_refused(tmp_path, changes):
+    """With a checksum that fits, as only a person writes it."""
+    store = RunStore(tmp_path)
+    store.save(run_result(), {})
+    path = tmp_path / "runs" / "relu-0.json"
+    values = read_json(path, "")["result"] | changes
+    result = {name: value for name, value in values.items() if value is not ...}
+    write_json(path, {"result": result, "settings": {}}, checked=True)
+    with pytest.raises(ValueError, match=r"relu-0\.json cannot be read: it is .* away to train it"):
+        store.load("relu-0", "relu")
+
+
+@pytest.mark.parametrize("name", ["relu-0.json", "relu-0.npz"])
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: c.replace(b"r", b"\0"), None])
+def test_a_damaged_run_is_named(tmp_path, name, damage):
+    store = RunStore(tmp_path)
+    store.save(run_result(), {})
+    path = tmp_path / "runs" / name
+    if damage is not None:
+        path.write_bytes(damage(path.read_bytes()))
+    elif name.endswith("json"):
+        return  # a run without its JSON is not finished
+    else:
+        path.unlink()
+    with pytest.raises(ValueError, match=rf"{name} cannot be read: .* away to train it again"):
+        store.load("relu-0", "relu")
 
 
 def test_nothing_is_left_of_a_write_that_fails(tmp_path):

@@ -1,6 +1,7 @@
 """Read the items of a large JSON object or list one after the other, without the whole."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ _REMEDY = "Copy or download the file again."
 _AFTER_VALUE = frozenset(" \t\r\n,:]}")
 
 
-def json_items(path) -> Iterator[tuple]:
+def json_items(path: str | os.PathLike) -> Iterator[tuple]:
     """Yield the items of the object, or of the list, that a JSON file holds.
 
     Only one item is parsed and kept at a time. `NaN` and `Infinity` are read as numbers.

@@ -172,6 +172,9 @@ class BenchRun:
     def text(self) -> str:
         """The table as text."""
         head = self.summary()
+        # The last column is that of the whole budget; earlier ones are those before its end.
+        marks = [(f"{f'after {n}':>10}", f"after_{n}", 10) for n in (25, 50) if n < self.budget]
+        marks.append((f"{f'after {self.budget}':>11}", "validation_accuracy", 11))
         lines = [
             f"{head['bench']}: {head['functions']:,} functions, {head['with_spectrum']:,} with a "
             f"valid spectrum; ReLU {head['relu']:.4f}, best {head['best']:.4f} "
@@ -180,16 +183,16 @@ class BenchRun:
             f"between ReLU and the best; {STARTS} of them are the start.",
             "",
             f"{'regressor':<13}{'features':<10}{'median':>7}{'95 % interval':>15}{'quartiles':>12}"
-            f"{'never':>7}{'after 25':>10}{'after 50':>10}{'after ' + str(self.budget):>11}"
-            f"{'test':>8}",
+            f"{'never':>7}{''.join(heading for heading, _, _ in marks)}{'test':>8}",
         ]
         for r in self.table():
             limits = f"{_count(r.evaluations_low)}-{_count(r.evaluations_high)}"
             quartiles = f"{_count(r.quartile_low)}-{_count(r.quartile_high)}"
             lines.append(
                 f"{r.regressor:<13}{r.features or '-':<10}{_count(r.evaluations):>7}{limits:>15}"
-                f"{quartiles:>12}{r.never:>7.0%}{r.after_25:>10.4f}{r.after_50:>10.4f}"
-                f"{r.validation_accuracy:>11.4f}{r.test_accuracy:>8.4f}"
+                f"{quartiles:>12}{r.never:>7.0%}"
+                f"{''.join(f'{getattr(r, name):>{width}.4f}' for _, name, width in marks)}"
+                f"{r.test_accuracy:>8.4f}"
             )
         trials = sorted({row.trials for row in self.table()})
         lines += [

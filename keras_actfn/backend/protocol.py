@@ -1,0 +1,81 @@
+"""What each of the modules `tensorflow`, `jax` and `torch` defines, with the same meaning.
+
+In float32 they give the same numbers to 1e-5 relative. "Array" stands for the backend's tensor.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+
+
+class Taps(Protocol):
+    """Gradients of a function's output with respect to tensors tapped inside it."""
+
+    output: Array
+    tensors: list[Array]
+
+    def pullback(self, cotangents: Iterable[np.ndarray | Array]) -> Iterator[list[Array]]:
+        """Yield, for each cotangent of the output, the list of the taps' gradients."""
+
+
+class Backend(Protocol):
+    """The public names of a backend's module, all of them functions but the first two."""
+
+    INDEX_DTYPE: str
+    """Dtype of the indices that `knot_sums` takes."""
+
+    GradientTaps: Callable[..., Taps]
+    """Called with a function of one argument, `tap`, that returns the output and a list of
+    further tensors. Inside, `tensor = tap(tensor)` marks a tensor."""
+
+    def custom_gradient(
+        self,
+        forward: Callable[..., Array],
+        backward: Callable[..., Iterable[Array]] | None,
+        x: Array,
+        *parameters: Array,
+        sums: Callable[..., Iterable[Array]] | None = None,
+        in_place: tuple[Callable, Callable] | None = None,
+    ) -> Array:
+        """A function with a gradient of its own; see `elementwise.custom_gradient`."""
+
+    def vector_jacobian_product(
+        self, function: Callable[..., Array], gradient: Array, x: Array, *parameters: Array
+    ) -> Iterable[Array]:
+        """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
+
+    def keeping(
+        self,
+        forward: Callable[[Array], tuple[Array, Array]],
+        backward: Callable[[Array, Array], Array],
+        x: Array,
+    ) -> Array:
+        """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
+
+    def pointwise(self, function: Callable[[Array], Array], x: Array) -> Array:
+        """`function(x)`, elementwise, whose slope is computed once for all backward passes."""
+
+    def compiled(self, function: Callable) -> Callable:
+        """`function` of tensors without gradients, compiled where the backend gains by it."""
+
+    def selects(self, x: Array) -> bool:
+        """Whether a look-up in a small table by selects beats a gather, for tensors like x."""
+
+    def in_place_interpolation(
+        self, *, low: float, scale: float, bounds: tuple[float, float]
+    ) -> tuple[Callable, Callable] | None:
+        """`piecewise.interpolate` and its gradient with temporaries reused, or None."""
+
+    def knot_sums(
+        self, gradient: Array, right: Array, index: Array, knots: int, channels: int
+    ) -> Array:
+        """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
+
+    def bessel_i0e(self, x: Array) -> Array:
+        """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
+
+    def bessel_i1e(self, x: Array) -> Array:
+        """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""

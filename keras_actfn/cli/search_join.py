@@ -1,0 +1,151 @@
+"""`keras-actfn search worker` and `status`: what joins a search that another process began."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from .._optional import require
+from .common import DataPathOption, JsonOption
+from .search_common import (
+    COMMAND,
+    JoinedStorageOption,
+    JoinedStudyOption,
+    OutputOption,
+    interruptible,
+    open_search,
+)
+
+#: What a worker takes from the study, with the types that it may have. Whoever can write to the
+#: storage decides on these; none of them names code.
+_OPTIONS = {
+    "model": str,
+    "data": str,
+    "image_size": int | None,
+    "space": str,
+    "epochs": int,
+    "batch_size": int,
+    "recipe": str,
+    "subset": int | None,
+    "validation": int | None,
+    "metric": str,
+    "regressor": str,
+    "embedding": str,
+    "pruner": str | None,
+    "seed": int,
+}
+
+
+def worker(
+    storage: JoinedStorageOption,
+    study: JoinedStudyOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The search's model, if it is module:function: a worker runs no code that only "
+            "the storage names."
+        ),
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(min=1, max=10**9, help="Trainings in all. Default: as the search asks for."),
+    ] = None,
+    data_path: DataPathOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Work on a search that another process began, here or on another machine.
+
+    A worker may be stopped or killed at any moment. Another worker then repeats the evaluation
+    that it had begun.
+    """
+    require("optuna", extra="search")
+
+    from ..search.storage import open_storage, place_of, study_named
+
+    with interruptible():
+        found = study_named(open_storage(storage), study, place_of(storage))
+        options, asked, folder = _options_of(found, place_of(storage))
+        if model is not None:
+            options["model"] = model
+        if ":" in options["model"] and model is None:
+            raise ValueError(
+                "A worker runs code that its own command line names. The study names "
+                f"{options['model']!r}: pass --model {options['model']} to run that function."
+            )
+        joined = open_search(
+            options, storage, found.study_name, output or folder, data_path, progress=False
+        )
+        missing = joined.unprobed()
+        if missing:
+            raise ValueError(
+                f"A worker needs the search's spectra. {len(missing)} are missing in the folder "
+                f"{joined.output}: wait for the search to compute them, or pass --output."
+            )
+        joined.run(evaluations or asked)
+
+
+def _options_of(study, place):
+    """A study's options, checked; the number of evaluations asked for, and the folder."""
+    stored = study.user_attrs.get(COMMAND)
+    types = {**_OPTIONS, "evaluations": int, "output": str}
+    if not isinstance(stored, dict):
+        raise ValueError(
+            f"A worker joins a search begun by keras-actfn search. The study "
+            f"'{study.study_name}' in {place} was begun otherwise."
+        )
+    wrong = [name for name, kind in types.items() if not isinstance(stored.get(name), kind)]
+    if wrong:
+        raise ValueError(
+            f"A search keeps its options in its study. In the study '{study.study_name}' in "
+            f"{place} the option '{wrong[0]}' is {stored.get(wrong[0])!r}. Begin the search again."
+        )
+    options = {name: stored[name] for name in _OPTIONS}
+    return options, stored["evaluations"], stored["output"]
+
+
+def status(
+    storage: JoinedStorageOption,
+    study: JoinedStudyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a search is: evaluations by state, the workers' trials, the best so far."""
+    optuna = require("optuna", extra="search")
+
+    from ..search.claims import has_failed, is_alive, is_evaluated
+    from ..search.storage import open_storage, place_of, study_named
+
+    found = study_named(open_storage(storage), study, place_of(storage))
+    trials = found.get_trials(deepcopy=False)
+    states = optuna.trial.TrialState
+    finished = [t for t in trials if is_evaluated(t)]
+    complete = [t for t in finished if t.state == states.COMPLETE]
+    running = [t for t in trials if t.state == states.RUNNING]
+    best = max(complete, key=lambda t: (t.value, -t.number), default=None)
+    result = {
+        "study": found.study_name,
+        "evaluations": len(finished),
+        "asked": found.user_attrs.get(COMMAND, {}).get("evaluations"),
+        "failed": sum(map(has_failed, finished)),
+        "pruned": sum(t.state == states.PRUNED for t in finished),
+        "running": [
+            {
+                "expression": t.user_attrs.get("expression"),
+                "worker": t.user_attrs.get("lease", {}).get("process"),
+                "alive": is_alive(t),
+            }
+            for t in running
+        ],
+        "ended_early": sum(t.state == states.FAIL and not has_failed(t) for t in trials),
+        "best": best and {"expression": best.user_attrs["expression"], "value": best.value},
+    }
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    asked = f" of {result['asked']}" if result["asked"] else ""
+    pruned = f", {result['pruned']} stopped early" if result["pruned"] else ""
+    typer.echo(f"evaluations   {len(finished)}{asked}, {result['failed']} failed{pruned}")
+    for trial in result["running"]:
+        state = "" if trial["alive"] else ", its worker is gone"
+        typer.echo(f"running       {trial['expression']} (process {trial['worker']}{state})")
+    if best:
+        typer.echo(f"best          {result['best']['expression']}  {best.value:.4f}")

@@ -1,0 +1,32 @@
+"""What every surrogate does: learn from the values that are known, and score other candidates."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .surrogate import CandidateFeatures
+
+
+class Regressor:
+    """A surrogate: `fit` on what is known, then `scores` of candidates, higher is better."""
+
+    def fit(
+        self, features: "CandidateFeatures", known: Sequence[int], values: np.ndarray
+    ) -> "Regressor":
+        """Learn from known candidates.
+
+        Args:
+            features: The pool's `CandidateFeatures`.
+            known: Their rows, (known,).
+            values: Their values, (known,), higher is better, finite.
+
+        Returns:
+            The regressor itself.
+        """
+        raise NotImplementedError
+
+    def scores(self, rows: Sequence[int]) -> np.ndarray:
+        """How promising candidates are: (rows,), finite, the highest is evaluated next."""
+        raise NotImplementedError

@@ -1,0 +1,112 @@
+"""The range of each new `PWL`, from what reaches its site in the model as it is."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..layers import PWL
+from ..models import activations
+from ..models.layer_inputs import LayerInputs
+from .rebuild import rebuild
+
+#: Quantiles of a site's inputs where the first and the last knot are.
+QUANTILES = (0.001, 0.999)
+_EXAMPLES = 256
+_POSITIONS = 4096
+
+
+def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data) -> dict:
+    """The quantiles of the inputs of some activations.
+
+    Args:
+        model: A built Sequential or functional model.
+        owners: The layer or operation of each site, by the site's path.
+        data: Inputs of the model.
+
+    Returns:
+        Pairs (low, high) by path.
+
+    Raises:
+        ValueError: If `data` has no examples, or the inputs of a site are not finite.
+    """
+    counts = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in keras.tree.flatten(data)}
+    if len(counts) != 1 or counts == {0}:
+        raise ValueError(
+            "data holds inputs of the model, an array or a structure of arrays with equally many "
+            f"examples. Received: {sorted(counts)} examples."
+        )
+    (count,) = counts
+    chosen = np.linspace(0, count - 1, min(count, _EXAMPLES)).astype(int)
+    data = keras.tree.map_structure(lambda leaf: np.asarray(leaf)[chosen], data)
+    probes = {}
+
+    def maker(path):
+        def make(old, name):
+            probes[path] = _Probe(old, name)
+            return probes[path]
+
+        return make
+
+    exchange = {id(owner): maker(path) for path, owner in owners.items()}
+    probed = rebuild(model, exchange, compile=False)
+    watched = LayerInputs(probed, list(probes.values()), _quantiles, _POSITIONS, training=False)
+    ranges = {}
+    for path, found in zip(probes, watched(data), strict=True):
+        low, high = (float(value) for value in found)
+        if not np.isfinite([low, high]).all():
+            raise ValueError(
+                f"The inputs of the activation at '{path}' are finite where knots are placed by "
+                f"data. Received quantiles {low} and {high}. Leave out data, or mend the model."
+            )
+        room = max(0.5 * (1e-3 * max(abs(low), abs(high), 1) - (high - low)), 0)
+        ranges[path] = (low - room, high + room)
+    return ranges
+
+
+def with_range(layer: keras.layers.Layer, low: float, high: float) -> keras.layers.Layer:
+    """A `PWL` of the same settings on another range.
+
+    Raises:
+        ValueError: If the layer is no PWL, or starts from values at its knots.
+    """
+    if not isinstance(layer, PWL):
+        raise ValueError(
+            "data places the knots of PWL layers. Received an activation of class "
+            f"{type(layer).__name__}, which has none. Leave out data."
+        )
+    config = layer.get_config()
+    if isinstance(config["initial"], list):
+        raise ValueError(
+            "data moves the knots of a PWL, so that it starts from a function, not from values at "
+            "its knots. Received: a list as `initial`."
+        )
+    new = PWL.from_config({**config, "low": low, "high": high})
+    new.activity_regularizer = layer.activity_regularizer
+    return new
+
+
+class _Probe(keras.layers.Layer):
+    """Applies what the old model applies at a site; `LayerInputs` sees its inputs."""
+
+    axis = None
+
+    def __init__(self, old, name):
+        super().__init__(name=name)
+        # Not tracked: the old layer stays the old model's.
+        object.__setattr__(self, "_function", _function_of(old))
+        self.supports_masking = True
+
+    def call(self, x):
+        return self._function(x)
+
+
+def _function_of(old):
+    if activations.takes_activation(old):
+        return old.activation
+    if isinstance(old, keras.layers.Layer):
+        return lambda x: old(x)
+    return activations.applied_by(old)
+
+
+def _quantiles(layer, x):
+    return ops.quantile(ops.reshape(x, (-1,)), list(QUANTILES))

@@ -38,6 +38,7 @@ def LeNet5(
 
     Example:
     ```python
+    data = keras_actfn.datasets.digits(image_size=28).subset(256)
     model = LeNet5(activation="aff(identity,relu,tanh)")
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(data.x_train, data.y_train)

@@ -29,6 +29,9 @@ __all__ = [
     "register_layer",
 ]
 
+#: Functions of `_activation`, imported when they are first used.
+_FUNCTIONS = ("activation", "register_layer")
+
 #: Public packages, imported when they are first used as an attribute.
 _PACKAGES = (
     "applications",
@@ -52,7 +55,7 @@ _keras_import.register_deferred_classes()
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("activation", "register_layer"):
+    if name in _FUNCTIONS:
         value = getattr(importlib.import_module("._activation", __name__), name)
     elif name in _PACKAGES:
         value = importlib.import_module(f".{name}", __name__)

@@ -33,9 +33,9 @@ class Expression:
     Sub-expressions that occur twice are computed once.
 
     Example:
-        >>> f = parse("max(relu(x),cosh(elu(x)))")
+        >>> f = keras_actfn.expressions.parse("max(relu(x),cosh(elu(x)))")
         >>> f(np.array([-1.0, 0.0, 2.0]))
-        array([1.20553..., 1.        , 3.76219...])
+        array([1.20653   , 1.        , 3.76219569])
     """
 
     def __init__(self, head: str | float, arguments: tuple["Expression", ...] = ()) -> None:

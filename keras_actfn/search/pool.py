@@ -28,7 +28,10 @@ class Pool:
 
     Example:
     ```python
-    pool = Pool(three_node().unique(), extra=["relu", "gelu"])
+    from keras_actfn.expressions import SearchSpace
+
+    space = SearchSpace(["unary(x)"], unary=["relu", "tanh"])
+    pool = Pool(space.unique(), extra=["relu", "gelu"])
     number = pool.find("relu")
     pool.names([number, len(pool) - 1])  # ['relu(x)', 'gelu(x)']
     ```

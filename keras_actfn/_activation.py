@@ -124,7 +124,7 @@ def names() -> list[str]:
     operators = [
         operator
         for operator in expressions.operator_names()
-        if expressions.find_operator(operator).arity == 1
+        if (found := expressions.find_operator(operator)) and found.arity == 1
     ]
     known = {*LAYERS, *keras_names(), *operators, *expressions.DISCOVERED}
     return sorted(known - set(AMBIGUOUS))

@@ -11,6 +11,7 @@ import random
 import threading
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras.src.backend import compute_output_spec, get_keras_mask
@@ -88,8 +89,8 @@ def deserializing(known: dict[int, object]) -> Iterator[dict[int, object]]:
 class _DefaultSeeds(threading.local):
     """What Keras draws its default seeds from: a thread's own generator, or what it was before."""
 
-    own = None
-    before = random
+    own: Any = None
+    before: Any = random
 
     def randint(self, low, high):
         return (self.own or type(self).before).randint(low, high)
@@ -153,7 +154,7 @@ def own_classes(model: keras.Model) -> list[type]:
 def takes_the_arguments_of(kind: type, base: type) -> bool:
     """Whether a class of models has the constructor of Sequential or of functional models."""
     if base is keras.Sequential:
-        return kind.__init__ is base.__init__
+        return kind.__init__ is base.__init__  # type: ignore[misc]
     return functional_like_constructor(kind)
 
 

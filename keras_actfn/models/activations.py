@@ -17,6 +17,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -93,7 +94,7 @@ def is_learned(layer: object) -> bool:
     """Whether `layer` is an activation layer with parameters that gradient descent learns."""
     if isinstance(layer, (LearnableActivation, keras.layers.PReLU)):
         return True
-    return is_activation_layer(layer) and bool(layer.weights)
+    return is_activation_layer(layer) and bool(getattr(layer, "weights", ()))
 
 
 def is_elementwise(activation: object) -> bool | None:
@@ -301,7 +302,7 @@ def activation_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
 
     They exist as soon as that activation is built; see `learned_layers`.
     """
-    candidates = (layer, getattr(layer, "activation", None))
+    candidates: tuple[Any, ...] = (layer, getattr(layer, "activation", None))
     return [v for each in candidates if is_learned(each) for v in each.weights]
 
 

@@ -83,7 +83,7 @@ def replace_activations(
     chosen = {site.path for site in _chosen([site for site, _ in found], sites, match)}
     owners = {site.path: owner for site, owner in found if site.path in chosen}
     ranges = {} if data is None else site_ranges(model, owners, data)
-    made = {}  # path: the new layer
+    made: dict[str, keras.layers.Layer] = {}  # path: the new layer
 
     def maker(path):
         def make(old, name):

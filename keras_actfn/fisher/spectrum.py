@@ -168,11 +168,11 @@ class FisherSpectrum:
         timings: Seconds spent per stage; empty after loading.
 
     Example:
-        >>> spectrum = fisher_spectrum(model, x)
+        >>> spectrum = keras_actfn.fisher.fisher_spectrum(model, x)
         >>> spectrum.layers
-        ['conv2d', 'dense']
+        ['dense', 'dense_1']
         >>> spectrum.features().shape
-        (4310,)
+        (5,)
     """
 
     blocks: list[BlockSpectrum]

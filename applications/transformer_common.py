@@ -200,17 +200,17 @@ class Encoder:
         heads: Number of heads.
         mlp_width: Width between the two dense layers.
         epsilon: Epsilon of layer normalisation.
-        slot: Function that gives the next activation layer.
+        site: Function that gives the next activation layer.
         joint_qkv: One biased dense layer for q, k and v; else one without biases for q and
             k and another for v.
     """
 
-    def __init__(self, width, heads, mlp_width, *, epsilon, slot, joint_qkv=True):
+    def __init__(self, width, heads, mlp_width, *, epsilon, site, joint_qkv=True):
         self.width = width
         self.heads = heads
         self.mlp_width = mlp_width
         self.epsilon = epsilon
-        self.slot = slot
+        self.site = site
         self.joint_qkv = joint_qkv
 
     def norm(self, name):
@@ -233,7 +233,7 @@ class Encoder:
     def mlp(self, x, prefix):
         """X plus the two dense layers, the activation between them, of its normalised tokens."""
         hidden = self.norm(f"{prefix}_norm_2")(x)
-        hidden = self.slot()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
+        hidden = self.site()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
         hidden = dense(self.width, f"{prefix}_mlp_2")(hidden)
         return layers.Add(name=f"{prefix}_add_2")([x, hidden])
 

@@ -7,13 +7,19 @@ function, in reverse mode the lean gradient takes its place. Both are plain oper
 derivatives of derivatives are theirs.
 """
 
+from collections.abc import Callable, Iterable
+
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 
-def with_gradient(function, gradient, *arguments):
+def with_gradient(
+    function: Callable[..., jax.Array],
+    gradient: Callable[..., Iterable[jax.Array]],
+    *arguments: jax.Array,
+) -> jax.Array:
     """`function(*arguments)`, with a gradient of its own.
 
     Args:

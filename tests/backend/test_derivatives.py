@@ -13,6 +13,7 @@ from differentiation.cases import LAYERS, SOME_LAYERS, Case
 from keras import ops
 
 BACKEND = keras.backend.backend()
+pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
 MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
 
 #: TensorFlow raises for accumulators of accumulators in a graph, whatever the function.

@@ -39,10 +39,24 @@ def with_gradient(
 
     @apply.defjvp
     def value_and_tangent(arguments, directions):
+        directions = _varying_alike(arguments, directions)
         tangent = _tangent.bind(*arguments, *directions, push=push, pull=gradient)
         return apply(*arguments), tangent
 
     return apply(*arguments)
+
+
+def _varying_alike(arguments, directions):
+    """The directions, each typed as varying over all mesh axes that any array varies over.
+
+    Only under `jax.shard_map`, where the gradient to a parameter of all devices is then their sum.
+    """
+    kinds = [getattr(jax.typeof(each), "vma", frozenset()) for each in (*arguments, *directions)]
+    axes = frozenset().union(*kinds)
+    return [
+        jax.lax.pcast(direction, tuple(axes - kind), to="varying") if axes - kind else direction
+        for direction, kind in zip(directions, kinds[len(arguments) :], strict=True)
+    ]
 
 
 #: `push(*arguments, *directions)`, linear in the directions, with `pull(gradient, *arguments)`

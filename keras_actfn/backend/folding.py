@@ -5,14 +5,23 @@ equal parts, and the parts' gradients are added elementwise before all is added 
 """
 
 import math
+from collections.abc import Callable
 
 from keras import ops
+
+from .protocol import Array
 
 #: Parts of a sample, at most.
 _MOST_PARTS = 8
 
 
-def folded_gradients(vector_jacobian_product, function, gradient, x, *parameters):
+def folded_gradients(
+    vector_jacobian_product: Callable,
+    function: Callable[..., Array],
+    gradient: Array,
+    x: Array,
+    *parameters: Array,
+) -> list[Array]:
     """Gradients to scalar `parameters`, as tensors whose elements are still to be added up.
 
     Args:

@@ -1,9 +1,16 @@
 """Every layer of the package keeps the contract of `keras_actfn.testing`."""
 
+import importlib
+import inspect
+
+import keras
 import pytest
 
-from keras_actfn import activation
+from keras_actfn import activation, layers
 from keras_actfn.testing import LAYER_CHECKS
+
+# The package has a function of that name.
+LAYERS = importlib.import_module("keras_actfn.activation").LAYERS
 
 SPECS = (
     "conv(identity,relu,tanh)",
@@ -16,6 +23,21 @@ SPECS = (
     "crrelu(epsilon=-0.4,axis=-1)",
     "max(relu(x),swish(x))",
 )
+
+
+@pytest.mark.once
+def test_every_layer_is_among_the_specs():
+    """A row added to the table, or a class to the package, is tested or fails here."""
+    tested = {type(activation(spec)) for spec in SPECS}
+    in_package = {
+        layer
+        for layer in vars(layers).values()
+        if inspect.isclass(layer) and issubclass(layer, keras.layers.Layer)
+    }
+    assert set(LAYERS.values()) <= tested
+    assert in_package - {layers.LearnableActivation} == tested
+    words = {spec.partition("(")[0] for spec in SPECS}
+    assert set(LAYERS) <= words
 
 
 @pytest.mark.parametrize("check", LAYER_CHECKS)

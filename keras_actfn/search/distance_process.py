@@ -189,7 +189,10 @@ class DistanceProcess(Regressor):
 
     Example:
     ```python
-    row = suggest(features, known, values, available, regressor="distance_gp")
+    from keras_actfn.search.surrogate import CandidateFeatures, suggest
+
+    features = CandidateFeatures(np.random.default_rng(0).normal(size=(5, 50)))
+    row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
     ```
     """
 

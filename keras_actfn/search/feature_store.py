@@ -101,7 +101,9 @@ class FeatureStore:
 
     Example:
     ```python
-    store = FeatureStore("runs/features", {"space": space.hash, "model": "lenet5", "seed": 0})
+    spectrum = keras_actfn.fisher.fisher_spectrum(model, x)
+    sizes = [block.parameters for block in spectrum.blocks]
+    store = FeatureStore("runs/features", {"model": "small", "seed": 0})
     store.append([ProbeResult(7, spectrum.features(), parameters=sizes)])
     store.load().cdfs.shape
     ```

@@ -20,7 +20,7 @@ class Pool:
     equals a function of the space *is* that candidate, and lends it its shorter text.
 
     Two functions are equal if their values on the space's inputs differ by at most a step of
-    the grid on which the space compares them, 1e-9 + 1e-6 |r| (`expressions.arithmetic.Grid`).
+    the grid on which the space compares them, 1e-9 + 1e-6 |r| (`expressions.equality.Grid`).
 
     Args:
         unique: The `UniqueFunctions` of a space; its outputs stay on disk.
@@ -28,7 +28,10 @@ class Pool:
 
     Example:
     ```python
-    pool = Pool(three_node().unique(), extra=["relu", "gelu"])
+    from keras_actfn.expressions import SearchSpace
+
+    space = SearchSpace(["unary(x)"], unary=["relu", "tanh"])
+    pool = Pool(space.unique(), extra=["relu", "gelu"])
     number = pool.find("relu")
     pool.names([number, len(pool) - 1])  # ['relu(x)', 'gelu(x)']
     ```

@@ -43,7 +43,8 @@ class CandidateFeatures:
 
     Example:
     ```python
-    features = CandidateFeatures.embedded(outputs, cdfs, weights)
+    outputs = np.random.default_rng(0).normal(size=(900, 50))
+    features = CandidateFeatures.embedded(outputs, method="pca")
     row = suggest(features, known=[0, 3, 7], values=[0.8, 0.1, 0.7], available=range(8, 900))
     ```
     """
@@ -271,6 +272,7 @@ def suggest(
 
     Example:
     ```python
+    features = CandidateFeatures(np.random.default_rng(0).normal(size=(5, 50)))
     row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
     ```
     """

@@ -110,7 +110,7 @@ class FeatureStore:
     def __init__(self, folder: str | os.PathLike, key: dict) -> None:
         self.folder = Path(folder)
         self.key = json.loads(json.dumps(key))
-        self._shards = {}
+        self._shards: dict[Path, _Shard] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "manifest.json"
         if not path.exists():
@@ -165,7 +165,7 @@ class FeatureStore:
         ids = np.array(sorted(valid), np.int64)
         bins = sum(count // PARAMETERS_PER_BIN for count in parameters)
         cdfs = np.empty((len(ids), bins), np.float32)
-        rows_of = {}
+        rows_of: dict[Path, list[tuple[int, int]]] = {}
         for target, number in enumerate(ids.tolist()):
             path, row = valid[number]
             rows_of.setdefault(path, []).append((target, row))

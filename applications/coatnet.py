@@ -4,13 +4,14 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 from .relative_attention import RelativeAttention
 
 #: Channels of one attention head.
 _HEAD = 32
 
 
+@image_model(default=(160, 160, 3), smallest=32)
 def CoAtNet(
     activation="relu",
     input_shape=None,
@@ -21,7 +22,7 @@ def CoAtNet(
     *,
     blocks=(3, 4, 6, 3),
     channels=(64, 128, 256, 512),
-):
+) -> keras.Model:
     """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 slots.
 
     conv3×3 stride 2 64 – BN – act – conv3×3 64, then two stages of MBConv blocks and two of
@@ -54,32 +55,27 @@ def CoAtNet(
     model = CoAtNet(activation="square(erfc(softplus(x)))")
     ```
     """
-    shape, data_format = image_arguments(
-        "CoAtNet", input_shape, classes, data_format, default=(160, 160, 3), smallest=32
-    )
     check_counts("CoAtNet", blocks=(blocks, 4), channels=(channels, 4))
     if any(n % _HEAD for n in channels[1:]):
         raise ValueError(
             f"CoAtNet: channels of the second stage on are multiples of {_HEAD}, the size of an "
             f"attention head. Received: channels={channels!r}."
         )
-    last = classifier_function("CoAtNet", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(
         data_format, use_bias=False, initializer="glorot_uniform", momentum=0.9, epsilon=1e-5
     )
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.conv(64, 3, "stem_conv_1", strides=2)(inputs)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     x = make.conv(64, 3, "stem_conv_2")(x)
     for stage, (count, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
         for block in range(1, count + 1):
             prefix = f"stage_{stage}_block_{block}"
             kind = _mbconv if stage <= 2 else _transformer
-            x = kind(make, slot, x, filters, block == 1, prefix)
+            x = kind(make, activation, x, filters, block == 1, prefix)
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)
 
 

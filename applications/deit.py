@@ -5,11 +5,12 @@ Transformers & Distillation through Attention, section 4).
 import keras
 from keras import layers
 
-from .common import classifier_function
-from .transformer_common import dense
+from .common import image_model
+from .transformer_common import dense, largest_side
 from .vit import encode_patches
 
 
+@image_model(default=(32, 32, 3), smallest=largest_side)
 def DeiTTiny(
     activation="gelu",
     input_shape=None,
@@ -23,7 +24,7 @@ def DeiTTiny(
     depth=12,
     heads=3,
     mlp_ratio=4,
-):
+) -> keras.Model:
     """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
 
     5,910,800 for 224×224×3, patch 16 and 1000 classes. ViT-Tiny with a second learned
@@ -61,7 +62,6 @@ def DeiTTiny(
         "DeiTTiny",
         activation,
         input_shape,
-        classes,
         data_format,
         tokens=2,
         patch_size=patch_size,
@@ -70,11 +70,10 @@ def DeiTTiny(
         heads=heads,
         mlp_ratio=mlp_ratio,
     )
-    last = classifier_function("DeiTTiny", classifier_activation)
     logits = [
         dense(classes, "class_head")(x[:, 0]),
         dense(classes, "distillation_head")(x[:, 1]),
     ]
     x = layers.Average(name="logits")(logits)
-    outputs = layers.Activation(last, name="predictions")(x)
+    outputs = layers.Activation(classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

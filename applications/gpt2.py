@@ -63,6 +63,8 @@ def GPT2(
 
     Example:
     ```python
+    from keras_actfn.applications import GPT2, generate
+
     model = GPT2("crrelu", input_shape=(64,), classes=256, width=64, depth=2, heads=2)
     tokens = generate(model, [[72, 105]], 20)
     ```

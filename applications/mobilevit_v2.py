@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 from .patches import FoldPatches, ResizeToMultiple, UnfoldPatches
 from .separable_attention import AttentionContext
 
@@ -19,6 +19,7 @@ _BLOCKS = (
 )
 
 
+@image_model(default=(160, 160, 3), smallest=32)
 def MobileViTV2(
     activation="relu",
     input_shape=None,
@@ -30,7 +31,7 @@ def MobileViTV2(
     width=0.5,
     depths=(2, 4, 3),
     attention_slots=False,
-):
+) -> keras.Model:
     """MobileViTV2: 1,378,369 parameters (1,370,593 trainable) at width 0.5; 25 slots.
 
     For 160×160×3 images and 10 classes 1,123,939 (1,116,163). At width 0.5: conv3×3 stride
@@ -66,31 +67,30 @@ def MobileViTV2(
     model = MobileViTV2(activation="relu", input_shape=(160, 160, 3), classes=10)
     ```
     """
-    shape, data_format = image_arguments(
-        "MobileViTV2", input_shape, classes, data_format, default=(160, 160, 3), smallest=32
-    )
     if not width > 0:
         raise ValueError(f"MobileViTV2: width is a positive number. Received: width={width!r}.")
     check_counts("MobileViTV2", depths=(depths, 3))
-    last = classifier_function("MobileViTV2", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(
         data_format, use_bias=False, initializer="he_normal", momentum=0.9, epsilon=1e-5
     )
     depth = iter(depths)
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.pad(1, "stem_pad")(inputs)
     stem = _channels(min(64, max(16, 32 * width)))
     x = make.conv(stem, 3, "stem_conv", strides=2, padding="valid")(x)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     for index, (filters, strides, attention) in enumerate(_BLOCKS, start=1):
-        x = _inverted_residual(make, slot, x, _channels(filters * width), strides, f"mb_{index}")
+        x = _inverted_residual(
+            make, activation, x, _channels(filters * width), strides, f"mb_{index}"
+        )
         if attention:
             a = _channels(attention * width)
-            x = _attention_block(make, slot, x, a, next(depth), attention_slots, f"vit_{index}")
+            x = _attention_block(
+                make, activation, x, a, next(depth), attention_slots, f"vit_{index}"
+            )
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)
 
 

@@ -48,8 +48,11 @@ class Distillation(TrainsOneModel):
 
     Example:
     ```python
-    training = Distillation(DeiTTiny(activation="crrelu"), teacher, kind="hard")
-    training.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    from keras_actfn.applications import DeiTTiny
+
+    student = DeiTTiny("crrelu", input_shape=(8, 8, 1), patch_size=4, width=48, depth=1)
+    training = Distillation(student, teacher=model, kind="hard")
+    training.compile("adamw", "sparse_categorical_crossentropy", metrics=["accuracy"])
     training.fit(x, y)
     training.student.save("deit.keras")
     ```

@@ -42,8 +42,9 @@ def propagate(operation, signals, tensors):
         raise Unknown(f"there is no rule for the operation {name}")
     if activations.is_activation_layer(operation) and len(signals) == 1:
         return _activation_layer(operation, signals, tensors)
+    why = "".join(f": {reason}" for kinds, reason in REASONS if isinstance(operation, kinds))
     weights = "the weights of " if operation.weights else ""
-    raise Unknown(f"there is no rule for {weights}a {name}")
+    raise Unknown(f"there is no rule for {weights}a {name}{why}")
 
 
 def _same(operation, signals, tensors):
@@ -62,6 +63,36 @@ def _normalised(layer, signals, tensors):
     )
     variance = (gamma.astype("float64") ** 2).mean() + beta.astype("float64").var()
     return Signal.gaussian(beta.mean(), variance)
+
+
+def _rms_normalised(layer, signals, tensors):
+    """Divided by the root of the mean square over the channels, times the scale γ."""
+    signal, scale = signals[0], keras.ops.convert_to_numpy(layer.scale).astype("float64")
+    square = signal.second_moments + layer.epsilon
+    mean = signal.means / np.sqrt(square) * scale.mean()
+    mean_square = signal.second_moments / square * (scale**2).mean()
+    return Signal.gaussian(mean, mean_square - mean**2)
+
+
+def _standardised(layer, signals, tensors):
+    """Each channel less its mean, divided by its standard deviation, or back."""
+    if layer.mean is None:
+        raise Unknown("its mean and variance are not known yet: call adapt")
+    mean = keras.ops.convert_to_numpy(layer.mean).astype("float64").ravel()
+    std = np.sqrt(keras.ops.convert_to_numpy(layer.variance).astype("float64")).ravel()
+    if layer.invert:
+        return signals[0].map(lambda x: x[..., None] * std + mean)
+    return signals[0].map(lambda x: (x[..., None] - mean) / std)
+
+
+def _noisy(layer, signals, tensors):
+    return Signal.gaussian(signals[0].means, signals[0].variances + layer.stddev**2)
+
+
+def _multiplied_noise(layer, signals, tensors):
+    """Times a Gaussian of mean 1 and variance rate / (1 − rate)."""
+    noise = Signal.gaussian(1.0, layer.rate / (1 - layer.rate))
+    return product_of([signals[0], noise])
 
 
 def _own_activation(layer, signals, tensors):
@@ -179,6 +210,10 @@ RULES = (
     (layers.PReLU, _prelu),
     (layers.BatchNormalization, _normalised),
     ((layers.LayerNormalization, layers.GroupNormalization), _normalised),
+    (layers.RMSNormalization, _rms_normalised),
+    (layers.Normalization, _standardised),
+    (layers.GaussianNoise, _noisy),
+    (layers.GaussianDropout, _multiplied_noise),
     ((layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D), _dropout),
     (layers.Dropout, _dropout),
     ((layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D), _max_pool),
@@ -206,6 +241,43 @@ RULES = (
     ((layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector), _moved),
     ((layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D), _moved),
     ((layers.Cropping1D, layers.Cropping2D, layers.Cropping3D), _moved),
+)
+
+_LOOP = "what a step receives depends on the steps before"
+_FOREIGN = "it is not made of Keras's operations"
+
+#: (classes, why there is no rule) for layers of Keras's that keep weights.
+REASONS = (
+    (layers.EinsumDense, "which axes its kernel sums over depends on the equation"),
+    ((layers.Embedding, layers.ReversibleEmbedding), "its inputs are indices, not a signal"),
+    (
+        (
+            layers.Attention,
+            layers.AdditiveAttention,
+            layers.MultiHeadAttention,
+            layers.GroupQueryAttention,
+        ),
+        "its output is a mean whose weights depend on the inputs",
+    ),
+    (
+        (
+            layers.RNN,  # LSTM, GRU, SimpleRNN and ConvLSTM are its subclasses
+            layers.Bidirectional,
+            layers.StackedRNNCells,
+            layers.LSTMCell,
+            layers.GRUCell,
+            layers.SimpleRNNCell,
+        ),
+        _LOOP,
+    ),
+    (layers.SpectralNormalization, "it scales the kernel by itself, in every step"),
+    ((layers.TimeDistributed, layers.Wrapper), "what it wraps is called inside it"),
+    (layers.MelSpectrogram, "a spectrogram is not a sum of independent inputs"),
+    (layers.STFTSpectrogram, "a spectrogram is not a sum of independent inputs"),
+    (
+        (layers.JaxLayer, layers.FlaxLayer, layers.TFSMLayer, layers.TorchModuleWrapper),
+        _FOREIGN,
+    ),
 )
 
 #: Operations of `keras.ops` in functional models, by class name.

@@ -41,9 +41,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder = _Builder(exchange, graph.containers(model))
     new = builder.container(model)
     builder.finish()
-    learned = activations.learned_layers(graph.nested(new))
-    if new.built and not all(layer.built for layer in learned):
-        _keras.build_late(new)
+    activations.build_learned(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()
@@ -80,7 +78,7 @@ class _Builder:
         """The copy of a Sequential or functional model."""
         if id(old) not in self._copies:
             self._choose_names(old)
-            make = self._sequential if isinstance(old, graph.Sequential) else self._functional
+            make = self._of_layers if isinstance(old, graph.Sequential) else self._of_graph
             self._remember(old, make(old))
             self._copies[id(old)].dtype_policy = old.dtype_policy
         return self._copies[id(old)]
@@ -206,7 +204,7 @@ class _Builder:
         self._copies[id(old)] = new
         return new
 
-    def _sequential(self, old):
+    def _of_layers(self, old):
         followed = []
         for layer in old.layers:
             followed += [self._operation(layer), *self._follower(layer)]
@@ -215,7 +213,7 @@ class _Builder:
             followed.insert(0, self._operation(first[0]))
         return self._of_class(old, keras.Sequential, followed)
 
-    def _functional(self, old):
+    def _of_graph(self, old):
         for tensor in old.inputs:
             self._operation(graph.operation_of(tensor))
         inputs = keras.tree.map_structure(

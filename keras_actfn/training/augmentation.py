@@ -26,8 +26,8 @@ class RandomPaddedCrop(keras.layers.Layer):
 
     Example:
     ```python
-    RandomPaddedCrop(4)(images, training=True)
-    RandomPaddedCrop(0, size=(227, 227))(images_of_256_pixels, training=True)
+    RandomPaddedCrop(1)(x, training=True)  # as large as before
+    RandomPaddedCrop(0, size=(6, 6))(x, training=True)
     ```
     """
 
@@ -90,7 +90,7 @@ class RandomResizedCrop(keras.layers.Layer):
 
     Example:
     ```python
-    RandomResizedCrop(smallest=0.08, evaluation=0.95)(images, training=True)
+    RandomResizedCrop(smallest=0.08, evaluation=0.95)(x, training=True)
     ```
     """
 

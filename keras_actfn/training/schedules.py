@@ -21,6 +21,7 @@ class LinearWarmUpAndDecay(LearningRateSchedule):
 
     Example:
     ```python
+    steps_per_epoch = 100
     keras.optimizers.SGD(LinearWarmUpAndDecay(0.1, 5 * steps_per_epoch, 25 * steps_per_epoch))
     ```
     """
@@ -58,7 +59,7 @@ class FrozenUntil(LearningRateSchedule):
 
     Example:
     ```python
-    keras.optimizers.Adam(FrozenUntil(1e-2, 5 * steps_per_epoch))
+    keras.optimizers.Adam(FrozenUntil(1e-2, 500))  # five epochs of 100 steps
     ```
     """
 

@@ -1,5 +1,7 @@
 """Every model of the table: parameters, slots, names, data formats, arguments, training."""
 
+import inspect
+
 import keras
 import keras_actfn.applications as applications
 import numpy as np
@@ -56,23 +58,7 @@ FISHER_BINS = [
     ("resnet56v2", 100, 16_732),
     ("mobilevit_v2", 10, 11_013),
 ]
-SMALLEST = {
-    "lenet5": 16,
-    "kerasnet": 10,
-    "resnet56": 8,
-    "alexnet": 67,
-    "all_cnn_c": 9,
-    "resnet56v2": 8,
-    "mobilevit_v2": 32,
-    "coatnet": 32,
-    "resnet50": 32,
-    "vgg11": 32,
-    "resnet10": 8,
-    "resnet18": 8,
-    "vit_tiny": 4,
-    "deit_tiny": 4,
-    "tnt_small": 4,
-}
+SMALLEST = {name: builder.smallest for name, builder in MODELS.items()}
 #: Arguments that leave out repeated blocks.
 SHALLOW = {
     "resnet56": {"blocks": 1},
@@ -129,9 +115,24 @@ def size(weights):
 
 @pytest.mark.once
 def test_tables_are_complete():
-    assert set(SLOTS) == set(SMALLEST) == set(MODELS) == {row[0] for row in COUNTS}
+    assert set(SLOTS) == set(MODELS) == {row[0] for row in COUNTS}
     for builder in MODELS.values():
         assert getattr(applications, builder.__name__) is builder
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", MODELS)
+def test_the_default_image(name):
+    assert shapes_of(name).input_shape == (None, *MODELS[name].default)
+    parameters = inspect.signature(MODELS[name]).parameters
+    assert list(parameters)[:6] == [
+        "activation",
+        "input_shape",
+        "classes",
+        "classifier_activation",
+        "data_format",
+        "name",
+    ]
 
 
 @pytest.mark.once

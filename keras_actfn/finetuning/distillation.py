@@ -48,8 +48,11 @@ class Distillation(TrainsOneModel):
 
     Example:
     ```python
-    training = Distillation(DeiTTiny(activation="crrelu"), teacher, kind="hard")
-    training.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    from keras_actfn.applications import DeiTTiny
+
+    student = DeiTTiny("crrelu", (8, 8, 1), 10, patch_size=4, width=48, depth=1)
+    training = Distillation(student, model, kind="hard")  # `model` is the teacher
+    training.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     training.fit(x, y)
     training.student.save("deit.keras")
     ```

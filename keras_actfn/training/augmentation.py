@@ -26,8 +26,9 @@ class RandomPaddedCrop(keras.layers.Layer):
 
     Example:
     ```python
-    RandomPaddedCrop(4)(images, training=True)
-    RandomPaddedCrop(0, size=(227, 227))(images_of_256_pixels, training=True)
+    images = np.zeros((2, 256, 256, 3), "float32")
+    RandomPaddedCrop(4)(images, training=True)  # of 256 × 256 pixels
+    RandomPaddedCrop(0, size=(227, 227))(images, training=True)
     ```
     """
 
@@ -90,6 +91,7 @@ class RandomResizedCrop(keras.layers.Layer):
 
     Example:
     ```python
+    images = np.zeros((2, 32, 32, 3), "float32")
     RandomResizedCrop(smallest=0.08, evaluation=0.95)(images, training=True)
     ```
     """

@@ -28,7 +28,7 @@ class Trainer:
 
     Example:
     ```python
-    trainer = Trainer(Setup.of(build_model, data, epochs=2))
+    trainer = Trainer(Setup.of(build_model, data, epochs=2, batch_size=32))
     result = trainer.train_once("relu", seed=0)
     ```
     """

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 from keras.initializers import Constant, RandomNormal
 
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 from .local_response_normalization import LocalResponseNormalization
 
 #: (filters, kernel size, strides, padding, groups, bias, normalised, pooled).
@@ -17,6 +17,7 @@ _CONVOLUTIONS = (
 )
 
 
+@image_model(default=(227, 227, 3), smallest=67)
 def AlexNet(
     activation="relu",
     input_shape=None,
@@ -26,8 +27,8 @@ def AlexNet(
     name="alexnet",
     *,
     dropout=0.5,
-):
-    """AlexNet: 60,965,224 parameters for 227×227×3 images and 1,000 classes; 7 slots.
+) -> keras.Model:
+    """AlexNet: 60,965,224 parameters for 227×227×3 images and 1,000 classes; 7 sites.
 
     The network of Manessi and Rozza's ImageNet experiment (section IV), a port of Caffe's:
     conv11 stride 4 96 – act – LRN – maxpool3 stride 2; conv5 256 in two groups – act –
@@ -56,15 +57,10 @@ def AlexNet(
     model = AlexNet(activation="aff(identity,relu,tanh)")
     ```
     """
-    shape, data_format = image_arguments(
-        "AlexNet", input_shape, classes, data_format, default=(227, 227, 3), smallest=67
-    )
-    last = classifier_function("AlexNet", classifier_activation)
-    slot = activation_slots(activation)
     axes = {"data_format": data_format}
     channels = -1 if data_format == "channels_last" else 1
 
-    inputs = x = keras.Input(shape, name="images")
+    inputs = x = keras.Input(input_shape, name="images")
     for index, row in enumerate(_CONVOLUTIONS, start=1):
         filters, size, strides, padding, groups, bias, normalised, pooled = row
         x = layers.Conv2D(
@@ -78,7 +74,7 @@ def AlexNet(
             name=f"conv_{index}",
             **axes,
         )(x)
-        x = slot()(x)
+        x = activation()(x)
         if normalised:
             x = LocalResponseNormalization(axis=channels, name=f"lrn_{index}")(x)
         if pooled:
@@ -91,9 +87,12 @@ def AlexNet(
             bias_initializer=Constant(0.1),
             name=f"dense_{index}",
         )(x)
-        x = slot()(x)
+        x = activation()(x)
         x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     outputs = layers.Dense(
-        classes, activation=last, kernel_initializer=RandomNormal(0, 0.01), name="predictions"
+        classes,
+        activation=classifier_activation,
+        kernel_initializer=RandomNormal(0, 0.01),
+        name="predictions",
     )(x)
     return keras.Model(inputs, outputs, name=name)

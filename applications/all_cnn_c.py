@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 #: (filters, kernel size, strides, padding) of the convolutions before the last.
 _CONVOLUTIONS = (
@@ -19,6 +19,7 @@ _CONVOLUTIONS = (
 )
 
 
+@image_model(default=(32, 32, 3), smallest=9)
 def AllCNNC(
     activation="relu",
     input_shape=None,
@@ -28,8 +29,8 @@ def AllCNNC(
     name="all_cnn_c",
     *,
     dropout=0.5,
-):
-    """All-CNN-C: 1,369,738 parameters for 32×32×3 images and 10 classes; 9 slots.
+) -> keras.Model:
+    """All-CNN-C: 1,369,738 parameters for 32×32×3 images and 10 classes; 9 sites.
 
     Nine convolutions, each with a bias and followed by the activation: 3×3 with 96, 96 and
     96 filters, 192, 192 and 192, 192, then 1×1 with 192 and `classes`. The third and the
@@ -57,20 +58,15 @@ def AllCNNC(
     keras_actfn.initialization.autoinit(model)
     ```
     """
-    shape, data_format = image_arguments(
-        "AllCNNC", input_shape, classes, data_format, default=(32, 32, 3), smallest=9
-    )
-    last = classifier_function("AllCNNC", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=True)
 
-    inputs = x = keras.Input(shape, name="images")
+    inputs = x = keras.Input(input_shape, name="images")
     convolutions = (*_CONVOLUTIONS, (classes, 1, 1, "same"))
     for index, (filters, size, strides, padding) in enumerate(convolutions, start=1):
         x = make.conv(filters, size, f"conv_{index}", strides=strides, padding=padding)(x)
-        x = slot()(x)
+        x = activation()(x)
         if strides == 2:
             x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     x = make.mean()(x)
-    outputs = layers.Activation(last, name="predictions")(x)
+    outputs = layers.Activation(classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

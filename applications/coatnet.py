@@ -4,13 +4,14 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 from .relative_attention import RelativeAttention
 
 #: Channels of one attention head.
 _HEAD = 32
 
 
+@image_model(default=(160, 160, 3), smallest=32)
 def CoAtNet(
     activation="relu",
     input_shape=None,
@@ -21,8 +22,8 @@ def CoAtNet(
     *,
     blocks=(3, 4, 6, 3),
     channels=(64, 128, 256, 512),
-):
-    """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 slots.
+) -> keras.Model:
+    """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 sites.
 
     conv3×3 stride 2 64 – BN – act – conv3×3 64, then two stages of MBConv blocks and two of
     transformer blocks, deeper and thinner than CoAtNet-0. MBConv: BN, 1×1 to four times
@@ -54,32 +55,27 @@ def CoAtNet(
     model = CoAtNet(activation="square(erfc(softplus(x)))")
     ```
     """
-    shape, data_format = image_arguments(
-        "CoAtNet", input_shape, classes, data_format, default=(160, 160, 3), smallest=32
-    )
     check_counts("CoAtNet", blocks=(blocks, 4), channels=(channels, 4))
     if any(n % _HEAD for n in channels[1:]):
         raise ValueError(
             f"CoAtNet: channels of the second stage on are multiples of {_HEAD}, the size of an "
             f"attention head. Received: channels={channels!r}."
         )
-    last = classifier_function("CoAtNet", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(
         data_format, use_bias=False, initializer="glorot_uniform", momentum=0.9, epsilon=1e-5
     )
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.conv(64, 3, "stem_conv_1", strides=2)(inputs)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     x = make.conv(64, 3, "stem_conv_2")(x)
     for stage, (count, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
         for block in range(1, count + 1):
             prefix = f"stage_{stage}_block_{block}"
             kind = _mbconv if stage <= 2 else _transformer
-            x = kind(make, slot, x, filters, block == 1, prefix)
+            x = kind(make, activation, x, filters, block == 1, prefix)
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -90,16 +86,16 @@ def _shortcut(make, x, filters, first, prefix):
     return make.conv(filters, 1, f"{prefix}_shortcut")(x)
 
 
-def _mbconv(make, slot, x, filters, first, prefix):
+def _mbconv(make, site, x, filters, first, prefix):
     channels = x.shape[make.channels]
     shortcut = _shortcut(make, x, filters, first, prefix)
     x = make.norm(f"{prefix}_norm")(x)
     x = make.conv(4 * channels, 1, f"{prefix}_expand")(x)
-    x = slot()(make.norm(f"{prefix}_expand_norm")(x))
+    x = site()(make.norm(f"{prefix}_expand_norm")(x))
     x = make.depthwise(3, f"{prefix}_depthwise", strides=2 if first else 1)(x)
-    x = slot()(make.norm(f"{prefix}_depthwise_norm")(x))
+    x = site()(make.norm(f"{prefix}_depthwise_norm")(x))
     gate = make.mean(f"{prefix}_squeeze", keepdims=True)(x)
-    gate = slot()(make.conv(channels // 4, 1, f"{prefix}_excite_1", use_bias=True)(gate))
+    gate = site()(make.conv(channels // 4, 1, f"{prefix}_excite_1", use_bias=True)(gate))
     gate = make.conv(4 * channels, 1, f"{prefix}_excite_2", use_bias=True)(gate)
     gate = layers.Activation("sigmoid", name=f"{prefix}_gate")(gate)
     x = layers.Multiply(name=f"{prefix}_gated")([x, gate])
@@ -107,7 +103,7 @@ def _mbconv(make, slot, x, filters, first, prefix):
     return layers.Add(name=f"{prefix}_add")([shortcut, x])
 
 
-def _transformer(make, slot, x, filters, first, prefix):
+def _transformer(make, site, x, filters, first, prefix):
     shortcut = _shortcut(make, x, filters, first, prefix)
     heads = x.shape[make.channels] // _HEAD
     x = _layer_norm(make, x, f"{prefix}_attention_norm")
@@ -119,7 +115,7 @@ def _transformer(make, slot, x, filters, first, prefix):
     x = layers.Add(name=f"{prefix}_attention_add")([shortcut, x])
     y = _layer_norm(make, x, f"{prefix}_mlp_norm")
     y = make.conv(4 * filters, 1, f"{prefix}_mlp_1")(y)
-    y = make.conv(filters, 1, f"{prefix}_mlp_2")(slot()(y))
+    y = make.conv(filters, 1, f"{prefix}_mlp_2")(site()(y))
     return layers.Add(name=f"{prefix}_mlp_add")([x, y])
 
 

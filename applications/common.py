@@ -1,12 +1,16 @@
-"""What the models share: numbered activation slots and checks of the arguments."""
+"""What the models share: numbered activation sites and checks of the arguments."""
+
+import functools
+import inspect
+from collections.abc import Callable
 
 import keras
 
 from .._activation import activation
 
 
-def activation_slots(spec):
-    """A function whose every call gives the next slot's own activation layer.
+def activation_sites(spec):
+    """A function whose every call gives the next site's own activation layer.
 
     Args:
         spec: Any specification that `keras_actfn.activation` takes.
@@ -17,12 +21,67 @@ def activation_slots(spec):
     """
     count = 0
 
-    def slot():
+    def site():
         nonlocal count
         count += 1
         return activation(spec, name=f"activation_{count}")
 
-    return slot
+    return site
+
+
+def image_model(
+    default: tuple[int, int, int], smallest: int | Callable[[str, dict], int]
+) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
+    """Decorate a model of images: its body gets arguments that are checked and complete.
+
+    What the user gives and what the body receives:
+
+    | argument | given | received |
+    |---|---|---|
+    | `activation` | any specification | a function whose every call gives a site's new layer |
+    | `input_shape` | a shape or None | the shape of one image in `data_format` |
+    | `classes` | a number | the same, a positive integer |
+    | `classifier_activation` | a name, a function or None | a function of a tensor |
+    | `data_format` | a name or None | `"channels_last"` or `"channels_first"` |
+
+    The decorated function has the attributes `default` and `smallest`, the least side of an
+    image with the other arguments at their defaults.
+
+    Args:
+        default: `(height, width, channels)` where `input_shape` is None.
+        smallest: Least height and width that the model's pooling leaves anything of, or a
+            function of the model's name and its arguments that gives it.
+    """
+
+    def decorate(build):
+        signature, title = inspect.signature(build), build.__name__
+
+        def least(arguments):
+            return smallest(title, arguments) if callable(smallest) else smallest
+
+        @functools.wraps(build)
+        def model(*args, **kwargs):
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            given["input_shape"], given["data_format"] = image_arguments(
+                title,
+                given["input_shape"],
+                given["classes"],
+                given["data_format"],
+                default=default,
+                smallest=least(given),
+            )
+            last = classifier_function(title, given["classifier_activation"])
+            given["classifier_activation"] = last
+            given["activation"] = activation_sites(given["activation"])
+            return build(*bound.args, **bound.kwargs)
+
+        model.default = default
+        model.smallest = least({p.name: p.default for p in signature.parameters.values()})
+        return model
+
+    return decorate
 
 
 def image_arguments(model, input_shape, classes, data_format, *, default, smallest):
@@ -76,7 +135,7 @@ def image_arguments(model, input_shape, classes, data_format, *, default, smalle
 
 
 def classifier_function(model, classifier_activation):
-    """The last layer's activation, never a slot.
+    """The last layer's activation, never a site.
 
     Args:
         model: The model's name, for messages.

@@ -5,11 +5,12 @@ Transformers & Distillation through Attention, section 4).
 import keras
 from keras import layers
 
-from .common import classifier_function
-from .transformer_common import dense
+from .common import image_model
+from .transformer_common import dense, largest_side
 from .vit import encode_patches
 
 
+@image_model(default=(32, 32, 3), smallest=largest_side)
 def DeiTTiny(
     activation="gelu",
     input_shape=None,
@@ -23,8 +24,8 @@ def DeiTTiny(
     depth=12,
     heads=3,
     mlp_ratio=4,
-):
-    """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
+) -> keras.Model:
+    """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 
     5,910,800 for 224×224×3, patch 16 and 1000 classes. ViT-Tiny with a second learned
     token: the class token has the dense head `"class_head"`, the distillation token
@@ -42,7 +43,7 @@ def DeiTTiny(
         name: Name of the model.
         patch_size: Side of a patch, or `(height, width)`.
         width: Width of the tokens.
-        depth: Number of blocks, and of slots.
+        depth: Number of blocks, and of sites.
         heads: Number of heads; divides `width`.
         mlp_ratio: Width of the MLP over `width`.
 
@@ -61,7 +62,6 @@ def DeiTTiny(
         "DeiTTiny",
         activation,
         input_shape,
-        classes,
         data_format,
         tokens=2,
         patch_size=patch_size,
@@ -70,11 +70,10 @@ def DeiTTiny(
         heads=heads,
         mlp_ratio=mlp_ratio,
     )
-    last = classifier_function("DeiTTiny", classifier_activation)
     logits = [
         dense(classes, "class_head")(x[:, 0]),
         dense(classes, "distillation_head")(x[:, 1]),
     ]
     x = layers.Average(name="logits")(logits)
-    outputs = layers.Activation(last, name="predictions")(x)
+    outputs = layers.Activation(classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

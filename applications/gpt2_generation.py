@@ -53,6 +53,9 @@ def generate(
 
     Example:
     ```python
+    from keras_actfn.applications import GPT2, generate
+
+    model = GPT2(input_shape=(64,), classes=256, width=64, depth=2, heads=2)
     generate(model, [[5, 8], [9]], 20, top_k=40, seed=1)
     ```
     """

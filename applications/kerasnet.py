@@ -8,9 +8,10 @@ by max pooling and dropout 25 %, then dense 512 with dropout 50 %.
 import keras
 from keras import layers
 
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(32, 32, 3), smallest=10)
 def KerasNet(
     activation="relu",
     input_shape=None,
@@ -18,8 +19,8 @@ def KerasNet(
     classifier_activation="softmax",
     data_format=None,
     name="kerasnet",
-):
-    """KerasNet: 889,834 parameters for 28×28×1 images, 1,250,858 for 32×32×3; 5 slots.
+) -> keras.Model:
+    """KerasNet: 889,834 parameters for 28×28×1 images, 1,250,858 for 32×32×3; 5 sites.
 
     Args:
         activation: Any specification that `keras_actfn.activation` takes.
@@ -40,23 +41,18 @@ def KerasNet(
     model = KerasNet(activation="conv(identity,relu)", input_shape=(32, 32, 3))
     ```
     """
-    shape, data_format = image_arguments(
-        "KerasNet", input_shape, classes, data_format, default=(32, 32, 3), smallest=10
-    )
-    last = classifier_function("KerasNet", classifier_activation)
-    slot = activation_slots(activation)
     axes = {"data_format": data_format}
 
-    inputs = x = keras.Input(shape, name="images")
+    inputs = x = keras.Input(input_shape, name="images")
     for block, filters in enumerate((32, 64), start=1):
         for index, padding in enumerate(("same", "valid"), start=2 * block - 1):
             x = layers.Conv2D(filters, 3, padding=padding, name=f"conv_{index}", **axes)(x)
-            x = slot()(x)
+            x = activation()(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}", **axes)(x)
         x = layers.Dropout(0.25, name=f"dropout_{block}")(x)
     x = layers.Flatten(name="flatten", **axes)(x)
     x = layers.Dense(512, name="dense")(x)
-    x = slot()(x)
+    x = activation()(x)
     x = layers.Dropout(0.5, name="dropout_3")(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

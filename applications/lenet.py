@@ -8,9 +8,10 @@ section IV: 431k parameters on Fashion-MNIST, 657k on CIFAR-10).
 import keras
 from keras import layers
 
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(28, 28, 1), smallest=16)
 def LeNet5(
     activation="relu",
     input_shape=None,
@@ -18,8 +19,8 @@ def LeNet5(
     classifier_activation="softmax",
     data_format=None,
     name="lenet5",
-):
-    """LeNet-5: 431,080 parameters for 28×28×1 images, 657,080 for 32×32×3; 3 slots.
+) -> keras.Model:
+    """LeNet-5: 431,080 parameters for 28×28×1 images, 657,080 for 32×32×3; 3 sites.
 
     Args:
         activation: Any specification that `keras_actfn.activation` takes.
@@ -37,25 +38,21 @@ def LeNet5(
 
     Example:
     ```python
+    data = keras_actfn.datasets.digits(image_size=28).subset(256)
     model = LeNet5(activation="aff(identity,relu,tanh)")
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(data.x_train, data.y_train)
     ```
     """
-    shape, data_format = image_arguments(
-        "LeNet5", input_shape, classes, data_format, default=(28, 28, 1), smallest=16
-    )
-    last = classifier_function("LeNet5", classifier_activation)
-    slot = activation_slots(activation)
     axes = {"data_format": data_format}
 
-    inputs = x = keras.Input(shape, name="images")
+    inputs = x = keras.Input(input_shape, name="images")
     for index, filters in enumerate((20, 50), start=1):
         x = layers.Conv2D(filters, 5, name=f"conv_{index}", **axes)(x)
-        x = slot()(x)
+        x = activation()(x)
         x = layers.MaxPooling2D(2, name=f"pool_{index}", **axes)(x)
     x = layers.Flatten(name="flatten", **axes)(x)
     x = layers.Dense(500, name="dense")(x)
-    x = slot()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    x = activation()(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

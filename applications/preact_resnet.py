@@ -8,9 +8,10 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(32, 32, 3), smallest=8)
 def ResNet10(
     activation="relu",
     input_shape=None,
@@ -18,8 +19,8 @@ def ResNet10(
     classifier_activation="softmax",
     data_format=None,
     name="resnet10",
-):
-    """ResNet-10: 4,905,674 parameters (4,901,578 trainable) for 10 classes; 10 slots.
+) -> keras.Model:
+    """ResNet-10: 4,905,674 parameters (4,901,578 trainable) for 10 classes; 10 sites.
 
     One block a stage; see `ResNet18`.
 
@@ -43,9 +44,10 @@ def ResNet10(
     ```
     """
     arguments = (activation, input_shape, classes, classifier_activation, data_format, name)
-    return _pre_activation_resnet("ResNet10", 1, *arguments)
+    return _pre_activation_resnet(1, *arguments)
 
 
+@image_model(default=(32, 32, 3), smallest=8)
 def ResNet18(
     activation="relu",
     input_shape=None,
@@ -53,8 +55,8 @@ def ResNet18(
     classifier_activation="softmax",
     data_format=None,
     name="resnet18",
-):
-    """ResNet-18: 11,180,234 parameters (11,172,298 trainable) for 10 classes; 18 slots.
+) -> keras.Model:
+    """ResNet-18: 11,180,234 parameters (11,172,298 trainable) for 10 classes; 18 sites.
 
     conv3×3 64 – BN – act, then two blocks in each of the stages of width 64, 128, 256 and
     512, the last three of which halve the image. A block is twice BN – act – conv3×3,
@@ -81,35 +83,30 @@ def ResNet18(
     ```
     """
     arguments = (activation, input_shape, classes, classifier_activation, data_format, name)
-    return _pre_activation_resnet("ResNet18", 2, *arguments)
+    return _pre_activation_resnet(2, *arguments)
 
 
 def _pre_activation_resnet(
-    title, blocks, activation, input_shape, classes, classifier_activation, data_format, name
+    blocks, activation, input_shape, classes, classifier_activation, data_format, name
 ):
-    shape, data_format = image_arguments(
-        title, input_shape, classes, data_format, default=(32, 32, 3), smallest=8
-    )
-    last = classifier_function(title, classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=False)
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.conv(64, 3, "stem_conv")(inputs)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     for stage, filters in enumerate((64, 128, 256, 512), start=1):
         for block in range(1, blocks + 1):
             prefix = f"stage_{stage}_block_{block}"
             strides = 2 if stage > 1 and block == 1 else 1
             shortcut = x
-            x = slot()(make.norm(f"{prefix}_norm_1")(x))
+            x = activation()(make.norm(f"{prefix}_norm_1")(x))
             if strides == 2:
                 shortcut = make.conv(filters, 1, f"{prefix}_shortcut", strides=2)(x)
             x = make.conv(filters, 3, f"{prefix}_conv_1", strides=strides)(x)
-            x = slot()(make.norm(f"{prefix}_norm_2")(x))
+            x = activation()(make.norm(f"{prefix}_norm_2")(x))
             x = make.conv(filters, 3, f"{prefix}_conv_2")(x)
             x = layers.Add(name=f"{prefix}_add")([shortcut, x])
-    x = slot()(make.norm("final_norm")(x))
+    x = activation()(make.norm("final_norm")(x))
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

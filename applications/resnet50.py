@@ -4,9 +4,10 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(224, 224, 3), smallest=32)
 def ResNet50(
     activation="relu",
     input_shape=None,
@@ -16,10 +17,10 @@ def ResNet50(
     name="resnet50",
     *,
     blocks=(3, 4, 6, 3),
-):
-    """ResNet-50: 25,636,712 parameters (25,583,592 trainable) for 1,000 classes; 49 slots.
+) -> keras.Model:
+    """ResNet-50: 25,636,712 parameters (25,583,592 trainable) for 1,000 classes; 49 sites.
 
-    The layers, their names (slots apart) and the order of the weights are those of
+    The layers, their names (sites apart) and the order of the weights are those of
     `keras.applications.ResNet50`, so that its weights fit:
     `model.set_weights(keras.applications.ResNet50().get_weights())` for an activation
     without weights. The stride is in a block's first 1×1 convolution.
@@ -44,18 +45,13 @@ def ResNet50(
     model = ResNet50(activation="swish", input_shape=(160, 160, 3))
     ```
     """
-    shape, data_format = image_arguments(
-        "ResNet50", input_shape, classes, data_format, default=(224, 224, 3), smallest=32
-    )
     check_counts("ResNet50", blocks=(blocks, 4))
-    last = classifier_function("ResNet50", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=True, initializer="glorot_uniform", epsilon=1.001e-5)
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.pad(3, "conv1_pad")(inputs)
     x = make.conv(64, 7, "conv1_conv", strides=2, padding="valid")(x)
-    x = slot()(make.norm("conv1_bn")(x))
+    x = activation()(make.norm("conv1_bn")(x))
     x = make.pad(1, "pool1_pad")(x)
     x = make.max_pool(3, "pool1_pool", strides=2)(x)
     for stage, count in enumerate(blocks, start=2):
@@ -68,12 +64,12 @@ def ResNet50(
                 shortcut = make.conv(4 * filters, 1, f"{prefix}_0_conv", strides=strides)(x)
                 shortcut = make.norm(f"{prefix}_0_bn")(shortcut)
             x = make.conv(filters, 1, f"{prefix}_1_conv", strides=strides)(x)
-            x = slot()(make.norm(f"{prefix}_1_bn")(x))
+            x = activation()(make.norm(f"{prefix}_1_bn")(x))
             x = make.conv(filters, 3, f"{prefix}_2_conv")(x)
-            x = slot()(make.norm(f"{prefix}_2_bn")(x))
+            x = activation()(make.norm(f"{prefix}_2_bn")(x))
             x = make.conv(4 * filters, 1, f"{prefix}_3_conv")(x)
             x = make.norm(f"{prefix}_3_bn")(x)
-            x = slot()(layers.Add(name=f"{prefix}_add")([shortcut, x]))
+            x = activation()(layers.Add(name=f"{prefix}_add")([shortcut, x]))
     x = make.mean("avg_pool")(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

@@ -4,9 +4,10 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(32, 32, 3), smallest=8)
 def ResNet56(
     activation="relu",
     input_shape=None,
@@ -16,8 +17,8 @@ def ResNet56(
     name="resnet56",
     *,
     blocks=9,
-):
-    """ResNet-56: 861,770 parameters (857,706 trainable) for 32×32×3 and 10 classes; 55 slots.
+) -> keras.Model:
+    """ResNet-56: 861,770 parameters (857,706 trainable) for 32×32×3 and 10 classes; 55 sites.
 
     conv3×3 16 – BN – act, then three stages of width 16, 32 and 64. A block is
     conv – BN – act – conv – BN, added to its input, act; the first block of the second and
@@ -45,17 +46,12 @@ def ResNet56(
     model = ResNet56(activation="aff(identity,relu)", classes=100)
     ```
     """
-    shape, data_format = image_arguments(
-        "ResNet56", input_shape, classes, data_format, default=(32, 32, 3), smallest=8
-    )
     check_counts("ResNet56", blocks=blocks)
-    last = classifier_function("ResNet56", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=True)
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.conv(16, 3, "stem_conv")(inputs)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     for stage, filters in enumerate((16, 32, 64), start=1):
         for block in range(1, blocks + 1):
             prefix = f"stage_{stage}_block_{block}"
@@ -64,10 +60,10 @@ def ResNet56(
             if strides == 2:
                 shortcut = make.conv(filters, 1, f"{prefix}_shortcut", strides=2)(x)
             x = make.conv(filters, 3, f"{prefix}_conv_1", strides=strides)(x)
-            x = slot()(make.norm(f"{prefix}_norm_1")(x))
+            x = activation()(make.norm(f"{prefix}_norm_1")(x))
             x = make.conv(filters, 3, f"{prefix}_conv_2")(x)
             x = make.norm(f"{prefix}_norm_2")(x)
-            x = slot()(layers.Add(name=f"{prefix}_add")([shortcut, x]))
+            x = activation()(layers.Add(name=f"{prefix}_add")([shortcut, x]))
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

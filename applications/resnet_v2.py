@@ -4,9 +4,10 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers, check_counts
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(32, 32, 3), smallest=8)
 def ResNet56V2(
     activation="relu",
     input_shape=None,
@@ -16,8 +17,8 @@ def ResNet56V2(
     name="resnet56v2",
     *,
     blocks=6,
-):
-    """ResNet-56 V2: 1,673,738 parameters (1,663,338 trainable) for 10 classes; 55 slots.
+) -> keras.Model:
+    """ResNet-56 V2: 1,673,738 parameters (1,663,338 trainable) for 10 classes; 55 sites.
 
     The pre-activation bottleneck network of the AQuaSurF paper (section 4 and Table 5):
     conv3×3 16 – BN – act, then three stages of inner width 16, 64 and 128 and outer width
@@ -47,17 +48,12 @@ def ResNet56V2(
     model = ResNet56V2(activation="x*erfc(elu(x))", classes=100)
     ```
     """
-    shape, data_format = image_arguments(
-        "ResNet56V2", input_shape, classes, data_format, default=(32, 32, 3), smallest=8
-    )
     check_counts("ResNet56V2", blocks=blocks)
-    last = classifier_function("ResNet56V2", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=True)
 
-    inputs = keras.Input(shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
     x = make.conv(16, 3, "stem_conv")(inputs)
-    x = slot()(make.norm("stem_norm")(x))
+    x = activation()(make.norm("stem_norm")(x))
     for stage, (inner, outer) in enumerate(((16, 64), (64, 128), (128, 256)), start=1):
         for block in range(1, blocks + 1):
             prefix = f"stage_{stage}_block_{block}"
@@ -66,14 +62,14 @@ def ResNet56V2(
             if block == 1:
                 shortcut = make.conv(outer, 1, f"{prefix}_shortcut", strides=strides)(x)
             if (stage, block) != (1, 1):
-                x = slot()(make.norm(f"{prefix}_norm_1")(x))
+                x = activation()(make.norm(f"{prefix}_norm_1")(x))
             x = make.conv(inner, 1, f"{prefix}_conv_1", strides=strides)(x)
-            x = slot()(make.norm(f"{prefix}_norm_2")(x))
+            x = activation()(make.norm(f"{prefix}_norm_2")(x))
             x = make.conv(inner, 3, f"{prefix}_conv_2")(x)
-            x = slot()(make.norm(f"{prefix}_norm_3")(x))
+            x = activation()(make.norm(f"{prefix}_norm_3")(x))
             x = make.conv(outer, 1, f"{prefix}_conv_3")(x)
             x = layers.Add(name=f"{prefix}_add")([shortcut, x])
-    x = slot()(make.norm("final_norm")(x))
+    x = activation()(make.norm("final_norm")(x))
     x = make.mean()(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

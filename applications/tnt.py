@@ -3,17 +3,19 @@
 import keras
 from keras import layers
 
-from .common import activation_slots, classifier_function
+from .common import image_model
 from .transformer_common import (
     AddPositions,
     Encoder,
     PrependTokens,
     check_sizes,
     dense,
+    largest_side,
     patch_images,
 )
 
 
+@image_model(default=(32, 32, 3), smallest=largest_side)
 def TNTSmall(
     activation="gelu",
     input_shape=None,
@@ -30,8 +32,8 @@ def TNTSmall(
     heads=6,
     pixel_heads=4,
     mlp_ratio=4,
-):
-    """TNT-Small: 21,525,298 parameters for 32×32×3, patch 4 and 10 classes; 24 slots.
+) -> keras.Model:
+    """TNT-Small: 21,525,298 parameters for 32×32×3, patch 4 and 10 classes; 24 sites.
 
     A 7×7 convolution makes the "pixels" of every patch, of width 24, which get learned
     positions; LN – dense – LN of a patch's pixels makes its token, of width 384, which gets
@@ -39,7 +41,7 @@ def TNTSmall(
     over the pixels of a patch, a link (token += dense(LN pixels), all but the class token)
     and an outer block over the tokens. Queries, keys and values have no biases; layer
     normalisation has epsilon 1e-5; weights, tokens and positions start from truncated
-    normal numbers (0.02). The inner block's slot comes before the outer's.
+    normal numbers (0.02). The inner block's site comes before the outer's.
 
     Images whose sides are no multiples of the patch's are padded with zeros.
 
@@ -55,7 +57,7 @@ def TNTSmall(
             paper's 4 if that is one, else the largest smaller one, if None.
         width: Width of the tokens.
         pixel_width: Width of the pixels.
-        depth: Number of blocks, with two slots each.
+        depth: Number of blocks, with two sites each.
         heads: Number of heads over tokens; divides `width`.
         pixel_heads: Number of heads over pixels; divides `pixel_width`.
         mlp_ratio: Width of the MLPs over `width` and `pixel_width`.
@@ -71,13 +73,11 @@ def TNTSmall(
     model = TNTSmall(activation="crrelu", input_shape=(28, 28, 1))
     ```
     """
-    inputs, x, patch = patch_images("TNTSmall", input_shape, classes, data_format, patch_size)
-    last = classifier_function("TNTSmall", classifier_activation)
+    inputs, x, patch = patch_images(input_shape, data_format, patch_size)
     check_sizes("TNTSmall", width=width, heads=heads, depth=depth, mlp_ratio=mlp_ratio)
     check_sizes("TNTSmall (pixels)", width=pixel_width, heads=pixel_heads)
     stride = _pixel_stride(pixel_stride, patch)
-    slot = activation_slots(activation)
-    options = {"epsilon": 1e-5, "slot": slot, "joint_qkv": False}
+    options = {"epsilon": 1e-5, "site": activation, "joint_qkv": False}
     inner = Encoder(pixel_width, pixel_heads, mlp_ratio * pixel_width, **options)
     outer = Encoder(width, heads, mlp_ratio * width, **options)
 
@@ -94,7 +94,7 @@ def TNTSmall(
         x = _link(x, pixels, dense(width, f"{prefix}_link"), inner.norm(f"{prefix}_link_norm"))
         x = outer.mlp(outer.attention(x, f"{prefix}_outer"), f"{prefix}_outer")
     x = outer.norm("final_norm")(x)
-    outputs = dense(classes, "predictions", activation=last)(x[:, 0])
+    outputs = dense(classes, "predictions", activation=classifier_activation)(x[:, 0])
     return keras.Model(inputs, outputs, name=name)
 
 

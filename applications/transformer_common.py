@@ -7,8 +7,6 @@ last axis, as `[..., tokens, 3 * width]` = (q, k, v) × heads × width / heads.
 import keras
 from keras import layers, ops
 
-from .common import image_arguments
-
 _register = keras.saving.register_keras_serializable(package="keras_actfn")
 
 
@@ -202,17 +200,17 @@ class Encoder:
         heads: Number of heads.
         mlp_width: Width between the two dense layers.
         epsilon: Epsilon of layer normalisation.
-        slot: Function that gives the next activation layer.
+        site: Function that gives the next activation layer.
         joint_qkv: One biased dense layer for q, k and v; else one without biases for q and
             k and another for v.
     """
 
-    def __init__(self, width, heads, mlp_width, *, epsilon, slot, joint_qkv=True):
+    def __init__(self, width, heads, mlp_width, *, epsilon, site, joint_qkv=True):
         self.width = width
         self.heads = heads
         self.mlp_width = mlp_width
         self.epsilon = epsilon
-        self.slot = slot
+        self.site = site
         self.joint_qkv = joint_qkv
 
     def norm(self, name):
@@ -235,7 +233,7 @@ class Encoder:
     def mlp(self, x, prefix):
         """X plus the two dense layers, the activation between them, of its normalised tokens."""
         hidden = self.norm(f"{prefix}_norm_2")(x)
-        hidden = self.slot()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
+        hidden = self.site()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
         hidden = dense(self.width, f"{prefix}_mlp_2")(hidden)
         return layers.Add(name=f"{prefix}_add_2")([x, hidden])
 
@@ -245,31 +243,35 @@ def dense(units, name, **kwargs):
     return layers.Dense(units, kernel_initializer=truncated_normal(), name=name, **kwargs)
 
 
-def patch_images(model, input_shape, classes, data_format, patch_size):
-    """The input of a model that cuts images into patches.
+def largest_side(model, arguments):
+    """The larger side of a patch, which no image is smaller than.
 
     Args:
         model: The model's name, for messages.
-        input_shape: Shape of one image, or None for 32×32×3.
-        classes: Number of classes.
-        data_format: As in `image_arguments`.
+        arguments: Its arguments, with `patch_size`.
+
+    Raises:
+        ValueError: If `patch_size` is not one or two positive integers.
+    """
+    return max(_pair(model, arguments["patch_size"]))
+
+
+def patch_images(input_shape, data_format, patch_size):
+    """The input of a model that cuts images into patches.
+
+    Args:
+        input_shape: Shape of one image.
+        data_format: `"channels_last"` or `"channels_first"`.
         patch_size: Side of a patch, or `(height, width)`.
 
     Returns:
         `(inputs, images, patch)`: the Keras input, the same with the channels last, and
         `(height, width)` of a patch.
-
-    Raises:
-        ValueError: If an argument is not what it should be.
     """
-    patch = _pair(model, patch_size)
-    shape, data_format = image_arguments(
-        model, input_shape, classes, data_format, default=(32, 32, 3), smallest=max(patch)
-    )
-    inputs = images = keras.Input(shape, name="images")
+    inputs = images = keras.Input(input_shape, name="images")
     if data_format == "channels_first":
         images = layers.Permute((2, 3, 1), name="channels_last")(inputs)
-    return inputs, images, patch
+    return inputs, images, _pair("", patch_size)
 
 
 def check_sizes(model, **sizes):

@@ -8,9 +8,10 @@ import keras
 from keras import layers
 
 from .blocks import ImageLayers
-from .common import activation_slots, classifier_function, image_arguments
+from .common import image_model
 
 
+@image_model(default=(32, 32, 3), smallest=32)
 def VGG11(
     activation="relu",
     input_shape=None,
@@ -18,8 +19,8 @@ def VGG11(
     classifier_activation="softmax",
     data_format=None,
     name="vgg11",
-):
-    """VGG-11: 9,233,866 parameters (9,228,362 trainable) for 10 classes; 8 slots.
+) -> keras.Model:
+    """VGG-11: 9,233,866 parameters (9,228,362 trainable) for 10 classes; 8 sites.
 
     3×3 convolutions without biases, each followed by BN – act: 64, pool, 128, pool, 256,
     256, pool, 512, 512, pool, 512, 512, pool; mean over the pixels left (one for 32×32
@@ -44,21 +45,16 @@ def VGG11(
     model = VGG11(activation="pwl")
     ```
     """
-    shape, data_format = image_arguments(
-        "VGG11", input_shape, classes, data_format, default=(32, 32, 3), smallest=32
-    )
-    last = classifier_function("VGG11", classifier_activation)
-    slot = activation_slots(activation)
     make = ImageLayers(data_format, use_bias=False)
 
-    inputs = x = keras.Input(shape, name="images")
+    inputs = x = keras.Input(input_shape, name="images")
     index = 0
     for stage, widths in enumerate(((64,), (128,), (256, 256), (512, 512), (512, 512)), start=1):
         for filters in widths:
             index += 1
             x = make.conv(filters, 3, f"conv_{index}")(x)
-            x = slot()(make.norm(f"norm_{index}")(x))
+            x = activation()(make.norm(f"norm_{index}")(x))
         x = make.max_pool(2, f"pool_{stage}")(x)
     x = make.mean("mean")(x)
-    outputs = layers.Dense(classes, activation=last, name="predictions")(x)
+    outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
     return keras.Model(inputs, outputs, name=name)

@@ -7,17 +7,19 @@ Table 1): width 192, depth 12, 3 heads, as in the CRReLU paper's Table 5.
 import keras
 from keras import layers
 
-from .common import activation_slots, classifier_function
+from .common import image_model
 from .transformer_common import (
     AddPositions,
     Encoder,
     PrependTokens,
     check_sizes,
     dense,
+    largest_side,
     patch_images,
 )
 
 
+@image_model(default=(32, 32, 3), smallest=largest_side)
 def ViTTiny(
     activation="gelu",
     input_shape=None,
@@ -31,8 +33,8 @@ def ViTTiny(
     depth=12,
     heads=3,
     mlp_ratio=4,
-):
-    """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
+) -> keras.Model:
+    """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 
     5,754,472 for 224×224×3, patch 16 and 1000 classes. A convolution cuts the patches, a
     class token is put in front, learned positions are added; `depth` times x += attention
@@ -50,7 +52,7 @@ def ViTTiny(
         name: Name of the model.
         patch_size: Side of a patch, or `(height, width)`.
         width: Width of the tokens.
-        depth: Number of blocks, and of slots.
+        depth: Number of blocks, and of sites.
         heads: Number of heads; divides `width`.
         mlp_ratio: Width of the MLP over `width`.
 
@@ -69,7 +71,6 @@ def ViTTiny(
         "ViTTiny",
         activation,
         input_shape,
-        classes,
         data_format,
         tokens=1,
         patch_size=patch_size,
@@ -78,9 +79,8 @@ def ViTTiny(
         heads=heads,
         mlp_ratio=mlp_ratio,
     )
-    last = classifier_function("ViTTiny", classifier_activation)
     x = dense(width, "pre_logits", activation="tanh")(x[:, 0])
-    outputs = dense(classes, "predictions", activation=last)(x)
+    outputs = dense(classes, "predictions", activation=classifier_activation)(x)
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -88,7 +88,6 @@ def encode_patches(
     model,
     activation,
     input_shape,
-    classes,
     data_format,
     *,
     tokens,
@@ -102,9 +101,8 @@ def encode_patches(
 
     Args:
         model: The model's name, for messages.
-        activation: As in `ViTTiny`, and so on for the others.
+        activation: Function that gives the next site's layer.
         input_shape: Shape of one image.
-        classes: Number of classes.
         data_format: Where the channels are.
         tokens: Number of learned tokens in front of the patches.
         patch_size: Side of a patch.
@@ -116,11 +114,9 @@ def encode_patches(
     Returns:
         `(inputs, x)`: the Keras input and `[batch, tokens + patches, width]`.
     """
-    inputs, x, patch = patch_images(model, input_shape, classes, data_format, patch_size)
+    inputs, x, patch = patch_images(input_shape, data_format, patch_size)
     check_sizes(model, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio)
-    encoder = Encoder(
-        width, heads, mlp_ratio * width, epsilon=1e-6, slot=activation_slots(activation)
-    )
+    encoder = Encoder(width, heads, mlp_ratio * width, epsilon=1e-6, site=activation)
     x = layers.Conv2D(
         width,
         patch,

@@ -86,7 +86,7 @@ def kfac_seconds(model, x, part):
     from keras_actfn.fisher.kfac_jax import KfacJax
     from keras_actfn.fisher.native import Request
 
-    request = Request("exact", None, None, False, None, False, False)
+    request = Request()
 
     def run(estimate=None):
         estimate = estimate or KfacJax(model, x, None, request)

@@ -71,7 +71,7 @@ def kills(count, seed, until, works=tuple(WORKS)):
             if total >= count or time.monotonic() > until:
                 break
             with tempfile.TemporaryDirectory() as folder:
-                done, found = killed_until_done(name, Path(folder), rng, min(6, count - total))
+                done, found = killed_until_done(name, Path(folder), rng, min(4, count - total))
             total += done
             table[name]["kills"] += done
             table[name]["ends"] += 1

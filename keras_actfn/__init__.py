@@ -18,9 +18,19 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import constraints, expressions, layers
-    from ._activation import activation
+    from ._activation import activation, register_layer
 
-__all__ = ["__version__", "activation", "constraints", "expressions", "layers"]
+__all__ = [
+    "__version__",
+    "activation",
+    "constraints",
+    "expressions",
+    "layers",
+    "register_layer",
+]
+
+#: Functions of `_activation`, imported when they are first used.
+_FUNCTIONS = ("activation", "register_layer")
 
 #: Public packages, imported when they are first used as an attribute.
 _PACKAGES = (
@@ -45,8 +55,8 @@ _keras_import.register_deferred_classes()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "activation":
-        value = importlib.import_module("._activation", __name__).activation
+    if name in _FUNCTIONS:
+        value = getattr(importlib.import_module("._activation", __name__), name)
     elif name in _PACKAGES:
         value = importlib.import_module(f".{name}", __name__)
     else:

@@ -8,6 +8,8 @@ import keras
 
 from . import expressions
 from .expressions import SpecError
+from .expressions.expression import MAX_LENGTH
+from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
 from .layers import PWL, AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
 
 #: The layers that a text can call, by the name it uses.
@@ -18,19 +20,57 @@ LAYERS = {
     "crrelu": CRReLU,
 }
 
-#: Those whose positional arguments are base functions.
-_HULLS = ("conv", "aff")
+#: The layers of the package, which `register_layer` does not replace.
+_BUILT_IN = frozenset(LAYERS)
+
+
+def register_layer(word: str, layer: type[keras.layers.Layer]) -> None:
+    """Let specifications call a layer of your own, as in `"snake(frequency=2.0)"`.
+
+    The named arguments are those of its constructor. A layer with an argument `base_functions`
+    takes functions without names before them, as `conv` and `aff` do. Derive it from
+    `keras_actfn.layers.LearnableActivation` for parameters per axis, and register it with
+    `keras.saving.register_keras_serializable`, so that models with it load.
+
+    Args:
+        word: An identifier that nothing else has that `activation` accepts.
+        layer: A subclass of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the word is taken or not an identifier.
+        TypeError: If `layer` is not a Layer class.
+
+    Example:
+    ```python
+    keras_actfn.register_layer("snake", Snake)
+    keras_actfn.activation("snake(frequency=2.0)")
+    ```
+    """
+    if not (inspect.isclass(layer) and issubclass(layer, keras.layers.Layer)):
+        raise TypeError(
+            f"A registered layer is a subclass of keras.layers.Layer. Received: {layer!r}."
+        )
+    if not isinstance(word, str) or not (word.isascii() and word.isidentifier()) or word == "x":
+        raise ValueError(
+            f"The word for a layer is an ASCII identifier other than 'x'. Received: {word!r}."
+        )
+    if LAYERS.get(word) is layer and word not in _BUILT_IN:
+        return
+    if word in LAYERS or word in names() or word in AMBIGUOUS or expressions.find_operator(word):
+        raise ValueError(f"'{word}' is taken. Choose another word for {layer.__name__}.")
+    LAYERS[word] = layer
+
 
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)")
 
 
-def activation(spec, *, name=None, dtype=None):
+def activation(spec, *, name: str | None = None, dtype=None) -> keras.layers.Layer:
     """A new activation layer from any specification of one.
 
     | spec | gives |
     |---|---|
-    | `"relu"`, `"gelu"`, any Keras activation name | `keras.layers.Activation` |
+    | `"relu"`, `"gelu"`, a Keras activation name | `keras.layers.Activation` |
     | `"conv(identity,relu,tanh)"` | `ConvexHullActivation` |
     | `"aff(identity,relu,tanh)"` | `AffineHullActivation` |
     | `"pwl"`, `"pwl(knots=17,initial=tanh,axis=-1)"` | `PWL` |
@@ -48,7 +88,8 @@ def activation(spec, *, name=None, dtype=None):
         A new `keras.layers.Layer`, never one that was returned before.
 
     Raises:
-        SpecError: If a text is unknown or malformed; a `ValueError` that shows the place.
+        SpecError: If a text is unknown or malformed, or a word that means two functions
+            (`"hard_sigmoid"`, `"leakyrelu"`); a `ValueError` that shows the place.
         ValueError: If a layer does not accept the arguments, or a factory gives no Layer.
         TypeError: If `spec` is none of the above.
 
@@ -78,14 +119,15 @@ def activation(spec, *, name=None, dtype=None):
     )
 
 
-def names():
+def names() -> list[str]:
     """Every single word that `activation` accepts, for messages and completion."""
     operators = [
         operator
         for operator in expressions.operator_names()
-        if expressions.find_operator(operator).arity == 1
+        if (found := expressions.find_operator(operator)) and found.arity == 1
     ]
-    return sorted({*LAYERS, *_keras_names(), *operators, *expressions.DISCOVERED})
+    known = {*LAYERS, *keras_names(), *operators, *expressions.DISCOVERED}
+    return sorted(known - set(AMBIGUOUS))
 
 
 def _from_callable(function, options):
@@ -115,10 +157,13 @@ def _takes_no_arguments(function):
 
 
 def _from_text(spec, options):
+    if len(spec) > MAX_LENGTH:
+        raise SpecError(f"A specification has at most {MAX_LENGTH:,} characters.", spec[:60], 60)
     word = spec.strip()
+    refuse_ambiguous(word, spec, spec.find(word))
     if word in LAYERS:
         return LAYERS[word](**options)
-    if word in _keras_names():
+    if word in keras_names():
         return keras.layers.Activation(word, **options)
     call = _CALL.match(spec)
     if call and call.group(1) in LAYERS:
@@ -145,15 +190,17 @@ def _from_call(word, spec, start, options):
         if keyword:
             key = keyword.group(1)
             _check_keyword(word, key, spec, position + text.index(key))
-            keywords[key] = _literal(text[keyword.end() :])
+            try:
+                keywords[key] = _literal(text[keyword.end() :])
+            except ValueError as error:
+                raise SpecError(str(error), spec, position) from None
         elif keywords:
             raise SpecError("Arguments without a name come before those with one.", spec, position)
         else:
             positional.append((text, position))
-    if positional and word not in _HULLS:
+    if positional and "base_functions" not in inspect.signature(LAYERS[word].__init__).parameters:
         raise SpecError(
-            f"'{word}' takes named arguments only, such as {word}("
-            f"{next(iter(_keywords(word)))}=…).",
+            f"'{word}' takes named arguments only{_such_as(word)}.",
             spec,
             positional[0][1],
         )
@@ -204,6 +251,11 @@ def _arguments(spec, start):
     return found
 
 
+def _such_as(word):
+    known = _keywords(word)
+    return f", such as {word}({known[0]}=…)" if known else ""
+
+
 def _keywords(word):
     """The named arguments of a layer in a text, in order."""
     parameters = inspect.signature(LAYERS[word].__init__).parameters.values()
@@ -228,9 +280,5 @@ def _literal(text):
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
         return text.strip()
-
-
-def _keras_names():
-    helpers = ("get", "serialize", "deserialize")
-    public = (name for name in dir(keras.activations) if not name.startswith("_"))
-    return [name for name in public if name not in helpers]
+    except (RecursionError, MemoryError):
+        raise ValueError("An argument nests too deep.") from None

@@ -127,7 +127,8 @@ def keras_activation(activation: object) -> KerasActivation | None:
     if row is None and activation is keras.ops.exp:
         return KERAS_ACTIVATIONS["exponential"]
     if row is None or all(
-        getattr(module, name, None) is not activation for module in (keras.activations, keras.ops)
+        getattr(module, str(name), None) is not activation
+        for module in (keras.activations, keras.ops)
     ):
         return None
     return row

@@ -31,6 +31,7 @@ NOT_RUN = {
     "keras_actfn/search/bench/run:run_bench": "360 searches",
     "keras_actfn/search/loop:ActivationSearch": "minutes; docs/search.md is run",
     "keras_actfn/search/probing:probe_many": "needs a cluster",
+    "keras_actfn/training/compare:compare": "a minute; tests/training compares",
     "keras_actfn/surgery/replace:replace_activations": "downloads weights",
     "applications/gpt2_presets:gpt2_from_preset": "downloads weights",
     "applications/gpt2_presets:HubTokenizer": "downloads a vocabulary",

@@ -61,6 +61,9 @@ def test_every_registered_class_is_deferred():
         for names in _keras_import.CLASSES.values()
         for name in names
     }
+    for module, names in _keras_import.CLASSES.items():
+        for name in names:
+            assert callable(_keras_import.DeferredClass(module, name).from_config)
     assert {name for name, value in registered.items() if inspect.isclass(value)} == deferred
 
 

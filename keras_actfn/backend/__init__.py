@@ -22,10 +22,14 @@ __all__ = [
     "bessel_i1e",
     "compiled",
     "custom_gradient",
+    "divide",
     "elementwise",
+    "elu",
     "keeping",
     "piecewise_linear",
     "pointwise",
+    "selu",
+    "tanh",
     "vector_jacobian_product",
 ]
 
@@ -33,6 +37,10 @@ bessel_i0e = backend.bessel_i0e
 bessel_i1e = backend.bessel_i1e
 GradientTaps = backend.GradientTaps
 compiled = backend.compiled
+divide = backend.divide
+elu = backend.elu
 keeping = backend.keeping
 pointwise = backend.pointwise
+selu = backend.selu
+tanh = backend.tanh
 vector_jacobian_product = backend.vector_jacobian_product

@@ -20,7 +20,8 @@ _FEWEST_ELEMENTS = 1 << 20
 #: Elements of a slice, where sums follow the loop, which bounds what they take.
 _SLICE = 1 << 20
 
-#: How many compiled functions are kept.
+#: How many functions are compiled: each takes some megabytes, which PyTorch never gives back, not
+#: even when the function is dropped and its caches are emptied. Later ones run as they are.
 _MOST_COMPILED = 64
 
 _COMPILED = {}
@@ -70,29 +71,53 @@ def into(function):
 def compiled(function, arrays, parameters):
     """`into(function)` compiled for tensors such as these, or None if that fails.
 
-    It is found again for the same function of the same arguments, and arrays of other sizes.
+    It is found again for the same function of the same arguments, and arrays of other sizes;
+    a function's keyword arguments of type float may differ.
     """
     if os.environ.get("TORCH_COMPILE_DISABLE") == "1":
         return None
+    function, numbers = _without_numbers(function)
     kinds = [array.dtype for array in arrays], [(p.dtype, p.shape) for p in parameters]
     kind = _identity(function), *map(tuple, kinds)
     try:
-        if kind in _COMPILED:
-            return _COMPILED[kind]
+        if kind not in _COMPILED:
+            if len(_COMPILED) >= _MOST_COMPILED:
+                return None
+            _COMPILED[kind] = _compile(function, (numbers, *arrays, *parameters))
     except TypeError:  # an unhashable argument: each call would compile
         return None
-    while len(_COMPILED) >= _MOST_COMPILED:
-        del _COMPILED[next(iter(_COMPILED))]
-    tensors = *arrays, *parameters
+    run = _COMPILED[kind]
+    return run and functools.partial(run, numbers)
+
+
+def _compile(function, tensors):
+    """A function of numbers, the output and the arguments, or None."""
+
+    def write(numbers, *tensors):
+        return into(functools.partial(function, **numbers))(*tensors)
+
     try:
         # Operations alone: torch.compile would read, and watch for changes, Keras's own code.
-        operations = make_fx(into(function), tracing_mode="symbolic")(*tensors)
-        _COMPILED[kind] = torch.compile(operations.forward, dynamic=True, fullgraph=True)
-        _COMPILED[kind](*tensors)
+        operations = make_fx(write, tracing_mode="symbolic")(*tensors)
+        run = torch.compile(operations.forward, dynamic=True, fullgraph=True)
+        run(*tensors)
     except Exception as error:  # whatever the compiler stumbles over, the function still runs
         _LOGGER.info("%s runs uncompiled: %s", function, error)
-        _COMPILED[kind] = None
-    return _COMPILED[kind]
+        return None
+    return run
+
+
+def _without_numbers(function):
+    """A function without its keyword arguments of type float, and these as tensors by name."""
+    if not isinstance(function, functools.partial):
+        return function, {}
+    numbers = {
+        name: torch.tensor(value, dtype=torch.float64)
+        for name, value in function.keywords.items()
+        if type(value) is float
+    }
+    others = {name: value for name, value in function.keywords.items() if name not in numbers}
+    return functools.partial(function.func, *function.args, **others), numbers
 
 
 def _identity(function):

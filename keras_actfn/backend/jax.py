@@ -153,6 +153,37 @@ def knot_sums(gradient, right, index, knots, channels):
     return left + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
 
 
+elu = jax.nn.elu
+selu = jax.nn.selu
+
+
+@jax.custom_jvp
+def tanh(x):
+    """The hyperbolic tangent t of x, whose slope (1 − t)(1 + t) is 0 where t is −1.
+
+    JAX adds (1 − t) and (1 − t) t up, each multiplied by what may be 1e10.
+    """
+    return jnp.tanh(x)
+
+
+@tanh.defjvp
+def _tanh_slope(primals, tangents):
+    output = tanh(*primals)
+    return output, tangents[0] * ((1 - output) * (1 + output))
+
+
+@jax.custom_jvp
+def divide(x, y):
+    """The quotient, whose slopes are divided by y twice, where JAX divides by y² that overflows."""
+    return jnp.divide(x, y)
+
+
+@divide.defjvp
+def _divide_slopes(primals, tangents):
+    output = divide(*primals)
+    return output, divide(tangents[0] - output * tangents[1], primals[1])
+
+
 def bessel_i0e(x):
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(jax.scipy.special.i0e, x)

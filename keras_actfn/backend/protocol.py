@@ -79,3 +79,15 @@ class Backend(Protocol):
 
     def bessel_i1e(self, x: Array) -> Array:
         """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
+
+    def tanh(self, x: Array) -> Array:
+        """The hyperbolic tangent, with a slope that is right for large x."""
+
+    def elu(self, x: Array) -> Array:
+        """X for x > 0, exp(x) − 1 below, with slopes that are right for large |x|."""
+
+    def selu(self, x: Array) -> Array:
+        """The scaled `elu` of self-normalizing networks."""
+
+    def divide(self, x: Array, y: Array) -> Array:
+        """X / y, with slopes that stay finite where y² does not."""

@@ -123,6 +123,26 @@ def _on_cpu():
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
+tanh = tf.tanh
+divide = tf.divide
+
+#: SELU's alpha and scale.
+_SELU = 1.6732632423543772, 1.0507009873554805
+
+
+def elu(x):
+    """X for x > 0, else exp(x) − 1, of which TensorFlow's kernel loses the digits near 0."""
+    positive = x > 0
+    return tf.where(positive, x, tf.math.expm1(tf.where(positive, tf.zeros_like(x), x)))
+
+
+def selu(x):
+    """1.05 x for x > 0, else 1.05 · 1.67 (exp(x) − 1), with the digits near 0."""
+    positive = x > 0
+    negative = tf.math.expm1(tf.where(positive, tf.zeros_like(x), x))
+    return _SELU[1] * tf.where(positive, x, _SELU[0] * negative)
+
+
 def bessel_i0e(x):
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(tf.math.bessel_i0e, x)
@@ -130,7 +150,12 @@ def bessel_i0e(x):
 
 def bessel_i1e(x):
     """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
-    return _in_float32(tf.math.bessel_i1e, x)
+    return _in_float32(_bessel_i1e, x)
+
+
+def _bessel_i1e(x):
+    small = tf.abs(x) < 1e-18  # where TensorFlow's slope is made of numbers below the smallest
+    return tf.where(small, 0.5 * x, tf.math.bessel_i1e(tf.where(small, tf.ones_like(x), x)))
 
 
 def _in_float32(function, x):

@@ -233,6 +233,12 @@ def _tiles(x):
     return [slice(start, start + step) for start in range(0, count, step)]
 
 
+elu = torch.nn.functional.elu
+selu = torch.nn.functional.selu
+tanh = torch.tanh
+divide = torch.divide
+
+
 def bessel_i0e(x):
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(torch.special.i0e, x)

@@ -149,9 +149,10 @@ class ActivationSnapshots(keras.callbacks.Callback):
         ImportError: If `tensorboard` is given and no writer is installed.
 
     Example:
-        >>> snapshots = ActivationSnapshots("runs/snapshots.npz", x_val, y_val)
-        >>> model.fit(x, y, callbacks=[snapshots])
+        >>> snapshots = ActivationSnapshots("runs/snapshots.npz", x, y)
+        >>> history = model.fit(x, y, verbose=0, callbacks=[snapshots])
         >>> Snapshots.load("runs/snapshots.npz").layers
+        ['pwl']
     """
 
     def __init__(

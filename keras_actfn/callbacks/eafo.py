@@ -118,7 +118,8 @@ class EAFO(keras.callbacks.Callback):
     over the kept steps (0 if none), and `<layer>_eafo_kept`, the share of functions changed.
 
     Example:
-        >>> model.fit(x, y, epochs=10, callbacks=[EAFO(x, every=2, step=0.3)])
+        >>> callback = EAFO(x, every=2, step=0.3)
+        >>> history = model.fit(x, y, epochs=4, verbose=0, callbacks=[callback])
     """
 
     def __init__(

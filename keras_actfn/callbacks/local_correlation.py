@@ -118,8 +118,8 @@ class LocalCorrelation(keras.callbacks.Callback):
             that has already trained the knots.
 
     Example:
-        >>> callback = LocalCorrelation(x_train, y_train)
-        >>> model.fit(x_train, y_train, callbacks=[callback])
+        >>> callback = LocalCorrelation(x, y)
+        >>> history = model.fit(x, y, verbose=0, callbacks=[callback])
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class ProjectConstraints(keras.callbacks.Callback):
     Example:
     ```python
     optimizer = keras.optimizers.Adam(use_ema=True)
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, "sparse_categorical_crossentropy")
     model.fit(x, y, callbacks=[keras_actfn.callbacks.ProjectConstraints()])
     ```
     """

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
     from ..datasets import Dataset
 
+
+class Interrupted(Exception):
+    """Ends a command as an interrupt does, with a message of its own."""
+
+    exit_code = 130
+
+
 #: The largest seed that Keras, NumPy and the backends all take.
 LARGEST_SEED = 2**32 - 1
 #: At most this many seeds in one command.

@@ -12,6 +12,7 @@ from .common import (
     DataPathOption,
     EpochsOption,
     ImageSizeOption,
+    Interrupted,
     JsonOption,
     ListCommand,
     ModelOption,
@@ -94,12 +95,10 @@ def compare(
             progress=True,
         )
     except KeyboardInterrupt:
-        typer.echo(
-            f"keras-actfn: interrupted; finished runs are in {output}, and the same command "
-            "continues from there.",
-            err=True,
-        )
-        raise typer.Exit(130) from None
+        raise Interrupted(
+            f"interrupted; finished runs are in {output}, and the same command continues from "
+            "there."
+        ) from None
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
         return

@@ -2,14 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import JsonOption, ListCommand
+from .tables import DATASETS, listed
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("compile", cls=ListCommand)(compile_model)
 
@@ -19,8 +24,8 @@ def compile_model(
     data: Annotated[
         str,
         typer.Option(
-            help="What the model sees: a data set's name, or an .npz file with an array x or "
-            "x_train."
+            help=f"What the model sees: a dataset, {listed(DATASETS)}, or an .npz file with an "
+            "array x or x_train."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
@@ -35,7 +40,7 @@ def compile_model(
     ] = 1024,
     sites: Annotated[
         list[str] | None,
-        typer.Option(help="Paths or patterns of the activations; the hidden ones if left out."),
+        typer.Option(help="Paths or patterns of the activations. Default: the hidden ones."),
     ] = None,
     max_error: Annotated[
         float | None,
@@ -51,11 +56,11 @@ def compile_model(
     ] = None,
     plot: Annotated[bool, typer.Option(help="Draw a picture for each activation.")] = True,
     as_json: JsonOption = False,
-):
+) -> None:
     """Turn the activations of a trained model into few linear segments.
 
     The folder gets compiled.keras, report.json, activations.h (tables of 256 bytes in C), a
-    picture for each activation, and the 8-bit files asked for.
+    picture for each activation, and the 8-bit files that you ask for.
     """
     if not model.is_file():
         raise ValueError(f"There is no file {model}.")
@@ -93,8 +98,8 @@ def compile_model(
 _ENDINGS = {"litert": "tflite"}
 
 
-def _samples(data, model, count):
-    """The first samples of a data set or file, as the model takes them."""
+def _samples(data: str, model: "keras.Model", count: int) -> "np.ndarray":
+    """The first samples of a dataset or file, as the model takes them."""
     import numpy as np
 
     if data.endswith(".npz"):

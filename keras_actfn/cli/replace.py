@@ -61,7 +61,7 @@ def replace(
 
     from ..surgery import find_activations, replace_activations, select
 
-    with warnings.catch_warnings():  # the optimizer's slots are not carried over anyway
+    with warnings.catch_warnings():  # the optimizer's state is not carried over anyway
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
         old = keras.models.load_model(model)
     found = find_activations(old)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._optional import require
-from .common import load_data, model_builder
+from .common import Interrupted, load_data, model_builder
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -92,7 +92,7 @@ def open_search(
 def interruptible() -> Iterator[None]:
     """End at an interrupt, and at a request to terminate, with what is finished kept."""
 
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     # Python lets only the main thread set handlers.
@@ -101,12 +101,9 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(
-            "keras-actfn: interrupted; what is finished is kept, and the same command goes on "
-            "from there.",
-            err=True,
-        )
-        raise typer.Exit(130) from None
+        raise Interrupted(
+            "interrupted; what is finished is kept, and the same command goes on from there."
+        ) from None
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)

@@ -1,7 +1,7 @@
 """`keras-actfn search worker` and `status`: what joins a search that another process began."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from .search_common import (
     interruptible,
     open_search,
 )
+
+if TYPE_CHECKING:
+    import optuna
 
 #: What a worker takes from the study, with the types that it may have. Whoever can write to the
 #: storage decides on these; none of them names code.
@@ -84,7 +87,7 @@ def worker(
         joined.run(evaluations or asked)
 
 
-def _options_of(study, place):
+def _options_of(study: "optuna.Study", place: str) -> tuple[dict, int, str]:
     """A study's options, checked; the number of evaluations asked for, and the folder."""
     stored = study.user_attrs.get(COMMAND)
     types = {**_OPTIONS, "evaluations": int, "output": str}

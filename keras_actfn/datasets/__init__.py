@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Every dataset by the name that `load` and the command line take.
-DATASETS = {
+DATASETS: dict[str, Callable[..., Dataset]] = {
     "fashion_mnist": fashion_mnist,
     "digits": digits,
     "cifar10": cifar10,

@@ -121,7 +121,7 @@ def train_validation_split(
 
     Example:
     ```python
-    train, held_out = train_validation_split(data.x_train, data.y_train, 5000, seed=0)
+    train, held_out = train_validation_split(data.x_train, data.y_train, 16, seed=0)
     ```
     """
     if len(x) != len(y):

@@ -12,7 +12,7 @@ from itertools import islice, product
 
 import numpy as np
 
-from .arithmetic import row_keys
+from .equality import row_keys
 from .expression import Expression
 from .registry import find_operator
 from .spaces import SearchSpace
@@ -41,13 +41,13 @@ class Enumeration:
     Args:
         space: The space.
         inputs: Inputs, (inputs,).
-        arithmetic: `arithmetic.Grid` or `arithmetic.Float32`.
+        equality: `equality.Grid` or `equality.Float32`.
     """
 
-    def __init__(self, space: SearchSpace, inputs: np.ndarray, arithmetic) -> None:
+    def __init__(self, space: SearchSpace, inputs: np.ndarray, equality) -> None:
         self.space = space
-        self.inputs = np.asarray(inputs, arithmetic.dtype)
-        self.arithmetic = arithmetic
+        self.inputs = np.asarray(inputs, equality.dtype)
+        self.equality = equality
         self._parts: dict[Expression, Part] = {}
 
     def part(self, node: Expression) -> Part:
@@ -113,7 +113,7 @@ class Enumeration:
             for i, rows in enumerate(arrays)
         ]
         with np.errstate(all="ignore"):
-            values = self.arithmetic.apply(operator, *shaped)
+            values = self.equality.apply(operator, *shaped)
         return np.array(values, self.inputs.dtype, copy=True, order="C").reshape(
             -1, len(self.inputs)
         )

@@ -1,5 +1,8 @@
 """The one error of every textual specification, with the place it went wrong."""
 
+#: The longest line that is shown whole.
+_WIDEST = 400
+
 
 class SpecError(ValueError):
     """A specification that cannot be read, with a caret under the offending character.
@@ -27,7 +30,12 @@ class SpecError(ValueError):
         before = self.text[: self.position]
         line_start = before.rfind("\n") + 1
         line = self.text[line_start:].partition("\n")[0]
-        return f"{self.message}\n  {line}\n  {' ' * (self.position - line_start)}^"
+        place = self.position - line_start
+        if len(line) > _WIDEST:  # a part of it around the place
+            start = max(0, place - _WIDEST // 2)
+            line = ("…" if start else "") + line[start : start + _WIDEST] + "…"
+            place += (start > 0) - start
+        return f"{self.message}\n  {line}\n  {' ' * place}^"
 
     def shifted(self, text: str, offset: int) -> "SpecError":
         """Return the same error about a longer `text` that holds this one at `offset`."""

@@ -15,6 +15,10 @@ from .registry import find_operator
 MAX_DEPTH = 64
 
 
+#: Longest canonical text: repeated sub-expressions would double it at each level.
+MAX_LENGTH = 100_000
+
+
 class Expression:
     """A formula in one variable x, made by `parse`.
 
@@ -29,9 +33,9 @@ class Expression:
     Sub-expressions that occur twice are computed once.
 
     Example:
-        >>> f = parse("max(relu(x),cosh(elu(x)))")
+        >>> f = keras_actfn.expressions.parse("max(relu(x),cosh(elu(x)))")
         >>> f(np.array([-1.0, 0.0, 2.0]))
-        array([1.20553..., 1.        , 3.76219...])
+        array([1.20653   , 1.        , 3.76219569])
     """
 
     def __init__(self, head: str | float, arguments: tuple["Expression", ...] = ()) -> None:
@@ -40,10 +44,18 @@ class Expression:
         Args:
             head: `"x"`, a finite number that is not negative, or an operator's name.
             arguments: The operator's arguments.
+
+        Raises:
+            ValueError: If the head is none of these, or the expression nests deeper than 64
+                levels or is longer than 100,000 characters.
         """
         self._head = head
         self._arguments = tuple(arguments)
         self._depth = 1 + max((argument._depth for argument in self._arguments), default=0)
+        if self._depth > MAX_DEPTH:
+            raise ValueError(f"An expression nests at most {MAX_DEPTH} levels.")
+        if sum(len(argument._text) for argument in self._arguments) > MAX_LENGTH:
+            raise ValueError(f"The text of an expression has at most {MAX_LENGTH:,} characters.")
         self._varies = head == "x" or any(argument._varies for argument in self._arguments)
         if self._arguments:
             self._text = f"{head}({','.join(map(str, self._arguments))})"
@@ -188,10 +200,24 @@ def require_float(dtype: str, expression) -> None:
 
 
 def _number_text(number):
-    if isinstance(number, str) or not math.isfinite(number) or number < 0:
-        raise ValueError(f"A leaf of an expression is 'x' or a finite number >= 0, not {number!r}.")
-    number = float(number)
-    return str(int(number)) if number.is_integer() and number < 1e15 else repr(number)
+    try:
+        value = math.nan if isinstance(number, (str, bytes)) else float(number)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f"A leaf of an expression is 'x' or a finite number >= 0, not {shown(number)}."
+        )
+    return str(int(value)) if value.is_integer() and value < 1e15 else repr(value)
+
+
+def shown(value) -> str:
+    """Return a value for a message, which a number of many digits must not fill."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
+        return "an integer of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
 
 def _parse_again(text):

@@ -116,7 +116,7 @@ UNARY = (
     _unary("erfc", "1 - erf(x)", reference.erfc, ops.erfc),
     _unary("sinh", "(e^x - e^-x)/2", np.sinh, ops.sinh, named_latex(r"\sinh")),
     _unary("cosh", "(e^x + e^-x)/2", np.cosh, ops.cosh, named_latex(r"\cosh")),
-    _unary("tanh", "(e^x - e^-x)/(e^x + e^-x)", np.tanh, ops.tanh, named_latex(r"\tanh")),
+    _unary("tanh", "(e^x - e^-x)/(e^x + e^-x)", np.tanh, tensor.tanh, named_latex(r"\tanh")),
     _unary("arcsinh", "log(x + sqrt(x^2 + 1))", np.arcsinh, ops.arcsinh),
     _unary("arctan", "inverse of tan", np.arctan, ops.arctan, named_latex(r"\arctan")),
     _unary("expm1", "e^x - 1", np.expm1, ops.expm1, template_latex("e^{{{0}}} - 1", SUM)),
@@ -128,20 +128,22 @@ UNARY = (
         template_latex(r"\log \sigma\left({0}\right)", ATOM),
     ),
     _unary("relu", "max(x, 0)", reference.relu, ops.relu, function_latex("ReLU"), "kink at 0: 0"),
-    _unary("elu", "x if x > 0 else e^x - 1", reference.elu, ops.elu, function_latex("ELU")),
+    _unary("elu", "x if x > 0 else e^x - 1", reference.elu, tensor.elu, function_latex("ELU")),
     _unary(
         "selu",
         "s x if x > 0 else s a (e^x - 1), s = {SELU}, a = {ALPHA}".format(**_text),
         reference.selu,
-        ops.selu,
+        tensor.selu,
         function_latex("SELU"),
         "kink at 0: the slope of either side",
     ),
-    _unary("swish", "x sigmoid(x)", reference.swish, ops.silu, function_latex("Swish")),
+    _unary("swish", "x sigmoid(x)", reference.swish, tensor.swish, function_latex("Swish")),
     _unary(
         "softplus", "log(1 + e^x)", reference.softplus, ops.softplus, function_latex("Softplus")
     ),
-    _unary("softsign", "x/(1 + |x|)", reference.softsign, ops.softsign, function_latex("Softsign")),
+    _unary(
+        "softsign", "x/(1 + |x|)", reference.softsign, tensor.softsign, function_latex("Softsign")
+    ),
     _unary(
         "hard_sigmoid",
         "clip(0.2 x + 0.5, 0, 1)",
@@ -198,7 +200,7 @@ BINARY = (
         2,
         "x/y",
         np.divide,
-        ops.divide,
+        tensor.divide,
         template_latex(r"\frac{{{0}}}{{{1}}}", PRODUCT),
         "pole at y = 0; 0/0 is NaN in value and derivative",
     ),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from .._names import nearest
 from .errors import SpecError
-from .expression import MAX_DEPTH, Expression
+from .expression import MAX_DEPTH, MAX_LENGTH, Expression
 from .operators import Operator
 from .registry import find_operator, operator_names
 
@@ -50,7 +50,8 @@ def parse(text: str) -> Expression:
 
     Raises:
         SpecError: A `ValueError` that shows the text and the position: an unknown name, a
-            wrong number of arguments, a stray bracket, nesting deeper than 64.
+            wrong number of arguments, a stray bracket, nesting deeper than 64, more than
+            100,000 characters.
         TypeError: If `text` is no string.
 
     Example:
@@ -68,6 +69,12 @@ def parse_with(text: str, slots: Mapping[str, Operator]) -> Expression:
 
 
 def _tokens(text):
+    if len(text) > MAX_LENGTH:
+        raise SpecError(
+            f"An expression has at most {MAX_LENGTH:,} characters. Received: {len(text):,}.",
+            text[:60],
+            60,
+        )
     tokens, position = [], 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -132,7 +139,8 @@ class _Parser:
         if token.kind == "number":
             number = float(token.text)
             if number == float("inf"):
-                self.fail(f"The number {token.text} is too large.", token)
+                shown = token.text if len(token.text) < 20 else f"of {len(token.text)} digits"
+                self.fail(f"The number {shown} is too large.", token)
             return Expression(number)
         if token.kind == "name":
             return Expression("x") if token.text == "x" else self.call(token)
@@ -165,10 +173,12 @@ class _Parser:
         return self.node(name.text, arguments, name)
 
     def node(self, name, arguments, token):
-        expression = Expression(name, tuple(arguments))
-        if expression.depth > MAX_DEPTH:
+        if max(argument.depth for argument in arguments) >= MAX_DEPTH:
             self.fail(f"The expression nests deeper than {MAX_DEPTH} levels.", token)
-        return expression
+        try:
+            return Expression(name, tuple(arguments))
+        except ValueError as error:
+            self.fail(str(error), token)
 
     def nested(self, rule, token):
         self.nesting += 1

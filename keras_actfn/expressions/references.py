@@ -20,11 +20,6 @@ def _special():
     return require("scipy.special", extra="expressions")
 
 
-def _no_warnings(function):
-    """Silence NumPy's floating-point warnings when a reference is called by itself."""
-    return np.errstate(all="ignore")(function)
-
-
 def identity(x):
     """Return x itself."""
     return x
@@ -71,8 +66,8 @@ def selu(x):
 
 
 def swish(x):
-    """Return x sigmoid(x)."""
-    return x * sigmoid(x)
+    """Return x sigmoid(x), 0 at -inf."""
+    return _finite_below(x) * sigmoid(x)
 
 
 def softplus(x):
@@ -81,7 +76,9 @@ def softplus(x):
 
 
 def softsign(x):
-    """Return x / (1 + |x|)."""
+    """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
+    x = np.asarray(x)
+    x = np.clip(x, np.finfo(x.dtype).min, np.finfo(x.dtype).max)
     return x / (1.0 + np.abs(x))
 
 
@@ -107,6 +104,7 @@ def elish(x):
 
 def gelu(x):
     """Return x Phi(x) = x erfc(-x / sqrt(2)) / 2, the exact form."""
+    x = _finite_below(x)
     return 0.5 * x * _special().erfc(x * -math.sqrt(0.5))
 
 
@@ -117,9 +115,14 @@ def leakyrelu(x):
 
 def mish(x):
     """Return x tanh(log(1 + exp(x)))."""
-    return x * np.tanh(softplus(x))
+    return _finite_below(x) * np.tanh(softplus(x))
 
 
 def power(x, y):
     """Return x to the power y; NaN for a negative x and a fractional y."""
     return np.power(x, y)
+
+
+def _finite_below(x):
+    """X, but for -inf the least finite number."""
+    return np.maximum(x, np.finfo(np.asarray(x).dtype).min)

@@ -37,8 +37,9 @@ def register_operator(
 
     Example:
         >>> from keras import ops
-        >>> register_operator("sine", ops.sin, reference=np.sin, formula="sin(x)")
-        >>> parse("add(x,square(sine(x)))")
+        >>> sine = register_operator("sine", ops.sin, reference=np.sin, formula="sin(x)")
+        >>> keras_actfn.activation("add(x,square(sine(x)))").expression
+        parse('add(x,square(sine(x)))')
     """
     if not name.isascii() or not name.isidentifier() or name == "x":
         raise ValueError(f"An operator's name is an ASCII identifier other than 'x', not {name!r}.")

@@ -10,31 +10,9 @@ from .._names import nearest
 from .discovered import DISCOVERED
 from .errors import SpecError
 from .expression import Expression
+from .names import AMBIGUOUS, KERAS_HARD_SIGMOID, KERAS_NAMES, refuse_ambiguous
 from .parse import parse
 from .registry import find_operator, operators
-
-#: Keras activations that are functions of one number, under all their names. The others
-#: (softmax, glu, ...) mix elements, so they are no base function, knot value or operator.
-KERAS_NAMES = (
-    "celu",
-    "exponential",
-    "hard_shrink",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "leaky_relu",
-    "linear",
-    "relu6",
-    "silu",
-    "soft_shrink",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "squareplus",
-    "tanh_shrink",
-)
-
-#: The function of `keras.activations.hard_sigmoid`, which is not the table's hard_sigmoid.
-KERAS_HARD_SIGMOID = "max(min(x/6+0.5,1),0)"
 
 
 class NamedFunction:
@@ -77,8 +55,9 @@ def resolve(spec) -> Expression | NamedFunction:
 
     Strings are tried in this order:
 
-    1. an operator of one argument: `"tanh"` is `tanh(x)`; so `"hard_sigmoid"` is the
-       table's clip(0.2 x + 0.5, 0, 1), not the x/6 + 1/2 of Keras 3;
+    1. an operator of one argument: `"tanh"` is `tanh(x)`; but `"hard_sigmoid"` and
+       `"leakyrelu"`, which Keras takes for other functions, are refused: with brackets,
+       `"hard_sigmoid(x)"`, they are the operators;
     2. a discovered function: `"erfc_softplus_squared"`;
     3. an elementwise Keras activation: `"silu"`, `"leaky_relu"`, `"linear"`;
     4. a function registered with `keras.saving.register_keras_serializable`, by its
@@ -125,6 +104,7 @@ def serialize(function: Expression | NamedFunction) -> str:
 def _resolve_text(text):
     name = text.strip()
     start = text.find(name)
+    refuse_ambiguous(name, text, start)
     operator = find_operator(name)
     if operator is not None:
         if operator.arity != 1:
@@ -153,10 +133,8 @@ def _resolve_text(text):
 
 def function_names() -> list[str]:
     """Return the names that stand for a function of x by themselves."""
-    return [operator.name for operator in operators() if operator.arity == 1] + [
-        *DISCOVERED,
-        *KERAS_NAMES,
-    ]
+    unary = [operator.name for operator in operators() if operator.arity == 1]
+    return [name for name in (*unary, *DISCOVERED, *KERAS_NAMES) if name not in AMBIGUOUS]
 
 
 def _keras_activation(name):

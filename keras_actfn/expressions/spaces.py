@@ -20,7 +20,7 @@ from functools import partial
 
 from .._names import nearest
 from .expression import Expression
-from .operators import BINARY, EXTRA_UNARY, N_ARY, UNARY, Operator
+from .operators import Operator
 from .parse import parse_with
 from .registry import find_operator, operator_names
 
@@ -29,9 +29,20 @@ SLOTS = {
     name: Operator(name, arity, "", None, None, None)
     for name, arity in (("unary", 1), ("binary", 2), ("n_ary", None))
 }
-UNARY_NAMES = tuple(operator.name for operator in UNARY)
-BINARY_NAMES = tuple(operator.name for operator in BINARY)
-N_ARY_NAMES = tuple(operator.name for operator in N_ARY)
+
+#: The papers' lists of operators, in the order of their files. They are frozen: the table of
+#: operators may grow without changing the functions or the numbers of a ready-made space.
+UNARY_NAMES = (
+    *("zero", "one", "identity", "negative", "abs", "reciprocal", "square", "exp", "sigmoid"),
+    *("erf", "erfc", "sinh", "cosh", "tanh", "arcsinh", "arctan", "expm1", "log_sigmoid", "relu"),
+    *("elu", "selu", "swish", "softplus", "softsign", "hard_sigmoid", "bessel_i0e", "bessel_i1e"),
+)
+COATNET_UNARY_NAMES = (*UNARY_NAMES, "elish", "gelu", "leakyrelu", "mish")
+BINARY_NAMES = ("add", "sub", "mul", "div", "pow", "max", "min")
+N_ARY_NAMES = ("sum_n", "prod_n", "max_n", "min_n")
+
+#: The most functions of a space: what `len` can say.
+MOST_FUNCTIONS = 2**63 - 1
 
 
 class SearchSpace(Sequence):
@@ -48,8 +59,9 @@ class SearchSpace(Sequence):
         n_ary: The same for `n_ary`.
 
     Raises:
-        ValueError: If a schema cannot be read (with the position), or a list is empty, repeats
-            a name, or has an unknown name or one with another number of arguments.
+        ValueError: If a schema is not a text or cannot be read (with the position), if there
+            are 2^63 functions or more, or if a list is empty, repeats a name, or has an unknown
+            name or one with another number of arguments.
 
     Example:
         >>> space = SearchSpace(["binary(unary(x),unary(x))"])
@@ -75,12 +87,17 @@ class SearchSpace(Sequence):
             slot: {name: i for i, name in enumerate(names)}
             for slot, names in self.operators.items()
         }
-        self._schemas = [parse_with(text.replace("n-ary", "n_ary"), SLOTS) for text in schemas]
+        self._schemas = [_read_schema(schema) for schema in _texts(schemas)]
         if not self._schemas:
             raise ValueError("A search space needs one schema or more, such as 'unary(x)'.")
         self.starts = [0]
         for schema in self._schemas:
             self.starts.append(self.starts[-1] + self.count(schema))
+            if self.starts[-1] > MOST_FUNCTIONS:
+                raise ValueError(
+                    f"A search space has at most 2^63 - 1 functions. Received: {schema}, which "
+                    "goes beyond. Use fewer slots or shorter lists."
+                )
 
     @property
     def schemas(self) -> tuple[Expression, ...]:
@@ -240,7 +257,7 @@ def coatnet() -> SearchSpace:
             "unary(unary(unary(x)))",
             *(f"{name}(x)" for name in COATNET_BASELINES),
         ],
-        unary=UNARY_NAMES + tuple(operator.name for operator in EXTRA_UNARY),
+        unary=COATNET_UNARY_NAMES,
     )
 
 
@@ -248,8 +265,29 @@ def coatnet() -> SearchSpace:
 SPACES = {"three_node": three_node, "four_node": four_node, "coatnet": coatnet}
 
 
+def _texts(schemas):
+    if isinstance(schemas, (list, tuple)):
+        return schemas
+    raise ValueError(f"The schemas of a space are a list of texts. Received: {schemas!r}.")
+
+
+def _read_schema(text):
+    if isinstance(text, Expression):
+        text = str(text)
+    if not isinstance(text, str):
+        raise ValueError(
+            "A schema is a text such as 'binary(unary(x),unary(x))'. Received: "
+            f"{text!r}, a {type(text).__name__}."
+        )
+    return parse_with(text.replace("n-ary", "n_ary"), SLOTS)
+
+
 def _checked(slot, names):
+    if isinstance(names, str) or not isinstance(names, (list, tuple)):
+        raise ValueError(f"The list '{slot}' is a list of operators' names. Received: {names!r}.")
     names = tuple(names)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"The list '{slot}' holds operators' names. Received: {names!r}.")
     if not names or len(set(names)) != len(names):
         raise ValueError(f"The list '{slot}' needs one operator or more, each once; got {names}.")
     arity = SLOTS[slot].arity

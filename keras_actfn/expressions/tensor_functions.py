@@ -1,8 +1,9 @@
 """The operators on tensors, from `keras.ops`, with gradients that stay finite.
 
-Three rules keep the gradients clean. A branch that is not taken sees an argument
+Four rules keep values and gradients clean. A branch that is not taken sees an argument
 that cannot overflow (`elish`). A branch that has no derivative is not
-differentiated (`power`). Whatever a backend already gets right is used as it is,
+differentiated (`power`). A product of 0 and infinity that stands for a limit sees the largest
+finite number for infinity (`swish`). Whatever a backend already gets right is used as it is,
 because its fused kernel is faster than a composition.
 """
 
@@ -11,8 +12,23 @@ import math
 import keras
 from keras import ops
 
-from ..backend import bessel_i0e, bessel_i1e  # noqa: F401  (used by the operator table)
+from ..backend import (  # noqa: F401  (used by the operator table)
+    bessel_i0e,
+    bessel_i1e,
+    divide,
+    elu,
+    selu,
+    tanh,
+)
 from .references import LEAKY_SLOPE
+
+#: The largest finite number of each dtype.
+_LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": float.fromhex("0x1.fep127"),
+    "float32": float.fromhex("0x1.fffffep127"),
+    "float64": float.fromhex("0x1.fffffffffffffp1023"),
+}
 
 
 def identity(x):
@@ -32,8 +48,20 @@ def elish(x):
     return ops.where(positive, x, negative_part) * ops.sigmoid(x)
 
 
+def swish(x):
+    """Return x sigmoid(x), 0 at -inf."""
+    return ops.silu(_finite_below(x))
+
+
+def softsign(x):
+    """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
+    largest = _LARGEST[keras.backend.standardize_dtype(x.dtype)]
+    return ops.softsign(ops.clip(x, -largest, largest))
+
+
 def gelu(x):
     """Return x Phi(x), the exact form, by erfc, which keeps the digits of the left tail."""
+    x = _finite_below(x)
     return 0.5 * x * ops.erfc(x * -math.sqrt(0.5))
 
 
@@ -44,7 +72,8 @@ def leakyrelu(x):
 
 def mish(x):
     """Return x tanh(softplus(x))."""
-    return x * ops.tanh(ops.softplus(x))
+    x = _finite_below(x)
+    return x * tanh(ops.softplus(x))
 
 
 def power(x, y):
@@ -71,6 +100,11 @@ def minimum(x, y):
     if _is_float64(x):
         return ops.where(ops.logical_or(x <= y, x != x), x, y)
     return ops.minimum(x, y)
+
+
+def _finite_below(x):
+    """X, but for -inf the least finite number."""
+    return ops.clip(x, -_LARGEST[keras.backend.standardize_dtype(x.dtype)], math.inf)
 
 
 def _is_float64(x):

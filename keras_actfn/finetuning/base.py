@@ -37,7 +37,7 @@ class TrainsOneModel(keras.Model):
                 )
         ours = {id(variable) for variable in trained.variables}
         shared = ours & {id(variable) for variable in (frozen.variables if frozen else ())}
-        if shared:
+        if frozen is not None and shared:
             raise ValueError(
                 f"{type(self).__name__}: the model that stays as it is shares no variables with "
                 f"the trained one. Received: '{frozen.name}' and '{trained.name}', which share "

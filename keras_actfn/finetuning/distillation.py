@@ -50,9 +50,9 @@ class Distillation(TrainsOneModel):
     ```python
     from keras_actfn.applications import DeiTTiny
 
-    student = DeiTTiny("crrelu", (8, 8, 1), 10, patch_size=4, width=48, depth=1)
-    training = Distillation(student, model, kind="hard")  # `model` is the teacher
-    training.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    student = DeiTTiny("crrelu", input_shape=(8, 8, 1), patch_size=4, width=48, depth=1)
+    training = Distillation(student, teacher=model, kind="hard")
+    training.compile("adamw", "sparse_categorical_crossentropy", metrics=["accuracy"])
     training.fit(x, y)
     training.student.save("deit.keras")
     ```

@@ -77,9 +77,9 @@ class SupervisedFineTuning(TunesLanguageModel):
     from keras_actfn.applications import GPT2
     from keras_actfn.finetuning import Preference, WordTokenizer, encode
 
-    pairs = [Preference("what says the cow?", chosen="moo", rejected="cow")]
-    tokenizer = WordTokenizer(["what says the cow?", "moo"], size=50)
-    policy = GPT2("crrelu", (16,), classes=tokenizer.size, width=32, depth=1, heads=2)
+    pairs = [Preference("what says the cow?", chosen="it says moo", rejected="it says cow")]
+    tokenizer = WordTokenizer(["what says the cow? it says moo"], size=20)
+    policy = GPT2(input_shape=(16,), classes=tokenizer.size, width=32, depth=1, heads=2)
     tuning = SupervisedFineTuning(policy)
     tuning.compile("adam")
     tuning.fit(encode(pairs, tokenizer, max_length=16, max_prompt=8), batch_size=32)
@@ -128,9 +128,9 @@ class DirectPreferenceOptimization(TunesLanguageModel):
     from keras_actfn.applications import GPT2
     from keras_actfn.finetuning import Preference, WordTokenizer, encode
 
-    pairs = [Preference("what says the cow?", chosen="moo", rejected="cow")]
-    tokenizer = WordTokenizer(["what says the cow?", "moo"], size=50)
-    policy = GPT2("crrelu", (16,), classes=tokenizer.size, width=32, depth=1, heads=2)
+    pairs = [Preference("what says the cow?", chosen="it says moo", rejected="it says cow")]
+    tokenizer = WordTokenizer(["what says the cow? it says moo"], size=20)
+    policy = GPT2(input_shape=(16,), classes=tokenizer.size, width=32, depth=1, heads=2)
     tuning = DirectPreferenceOptimization(policy, beta=0.1)
     tuning.compile(dpo_optimizer())
     tuning.fit(encode(pairs, tokenizer, max_length=16, max_prompt=8), batch_size=32)

@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def read_shp(
 
 
 def encode(
-    pairs: Iterable[Preference], tokenizer: object, max_length: int = 512, max_prompt: int = 256
+    pairs: Iterable[Preference], tokenizer: Any, max_length: int = 512, max_prompt: int = 256
 ) -> dict[str, np.ndarray]:
     """Preferences as the arrays that `keras_actfn.finetuning.preference` trains on.
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .distributions import MODES
+from .distribution import MODES
 from .native import Request, native_spectrum
 from .spectrum import FisherSpectrum
 

@@ -78,7 +78,7 @@ def exact_fisher(
     variables = model.trainable_variables
     values = [keras.ops.convert_to_tensor(v.value) for v in variables]
     tapped = TappedLayers(model)
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def logits(x, *values):
         state = zip(variables, values, strict=True)

@@ -25,7 +25,8 @@ import numpy as np
 
 from .._names import nearest
 from ..models.objective import compiled_loss, computes_its_own_loss, loss_arguments
-from .distributions import DISTRIBUTIONS, SIGMOID, SOFTMAX, SQUARED, Distribution
+from .distribution import Distribution
+from .distributions import DISTRIBUTIONS, SIGMOID, SOFTMAX, SQUARED
 
 #: Names of Keras's losses, and what they are.
 LOSSES = {

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backend import GradientTaps
 from ..models.objective import mask_of
-from .distributions import Distribution
+from .distribution import Distribution
 from .factors import Block
 from .losses import distribution_of, position_weights
 from .spectrum import BlockSpectrum, FisherSpectrum
@@ -47,7 +47,7 @@ class Request:
             "training": self.training,
         }
         options = distribution.options
-        if "class_weight" in options:
+        if "class_weight" in options and self.class_weight is not None:
             options["class_weight"] = {str(k): float(v) for k, v in self.class_weight.items()}
         if self.sample_weight is not None:
             options["sample_weight"] = True

@@ -43,7 +43,8 @@ def disjoint_max_pool(x, pool_size: tuple[int, ...]):
     Returns:
         Tensor of shape (N, *(S // pool_size), C).
     """
-    return keeping(*_functions(tuple(x.shape), pool_size), x)
+    forward, backward = _functions(tuple(x.shape), pool_size)
+    return keeping(forward, backward, x)
 
 
 @functools.lru_cache(maxsize=32)

@@ -67,6 +67,9 @@ def register_treatment(layer_class: type, treatment: type[Treatment]) -> None:
 
     Example:
     ```python
+    import keras
+    from keras_actfn.fisher import ParameterTreatment, register_treatment
+
     class Scale(keras.layers.Layer):
         def build(self, shape):
             self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")

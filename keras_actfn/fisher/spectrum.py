@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .._files import DamagedFile
 from . import spectrum_file
 from .factors import Pair
 
@@ -167,11 +168,11 @@ class FisherSpectrum:
         timings: Seconds spent per stage; empty after loading.
 
     Example:
-        >>> spectrum = fisher_spectrum(model, x)
+        >>> spectrum = keras_actfn.fisher.fisher_spectrum(model, x)
         >>> spectrum.layers
-        ['conv2d', 'dense']
+        ['dense', 'dense_1']
         >>> spectrum.features().shape
-        (4310,)
+        (5,)
     """
 
     blocks: list[BlockSpectrum]
@@ -336,13 +337,17 @@ class FisherSpectrum:
         """Read a file written by `save`.
 
         Raises:
-            ValueError: If the file is not a spectrum, or of a newer format.
+            ValueError: If the file is not a spectrum, is damaged, or of a newer format.
         """
         manifest, pairs = spectrum_file.load(path)
         blocks = [
             BlockSpectrum(entry["name"], entry["parameters"], part, entry["clipped"])
             for entry, part in zip(manifest["blocks"], pairs, strict=True)
         ]
+        for problem in filter(None, map(_stored_problem, blocks)):
+            raise DamagedFile(
+                path, f"it is not a Fisher spectrum ({problem})", spectrum_file.REMEDY
+            )
         return cls(blocks, manifest["uncovered"], manifest["excluded"], manifest["settings"])
 
     def plot(self, layers: Sequence[str | int] | None = None) -> Any:
@@ -356,6 +361,19 @@ class FisherSpectrum:
         extra = f", {len(self.uncovered)} uncovered" if self.uncovered else ""
         size = f"{len(self.blocks)} layers, {self.parameters} weights"
         return f"<FisherSpectrum: {size}, {state}{extra}>"
+
+
+def _stored_problem(block):
+    """Why a block that was read cannot be one that was computed, or `None`."""
+    count = sum(len(omega) * len(gamma) for omega, gamma in block.pairs)
+    if not block.parameters or count != block.parameters:
+        return f"block '{block.name}' has {block.parameters} weights and {count} eigenvalues"
+    if not 0 <= block.clipped <= 1:
+        return f"of block '{block.name}' the share {block.clipped} is clipped"
+    for values in (part for pair in block.pairs for part in pair):
+        if np.any(values < 0) or not np.array_equal(values, np.sort(values), equal_nan=True):
+            return f"eigenvalues of block '{block.name}' are negative or not in order"
+    return None
 
 
 def bin_weights(

@@ -10,7 +10,7 @@ from .factors import Pair
 
 FORMAT = "keras-actfn fisher spectrum"
 VERSION = 1
-_REMEDY = "Pass a file written by FisherSpectrum.save, or compute the spectrum again."
+REMEDY = "Pass a file written by FisherSpectrum.save, or compute the spectrum again."
 
 
 def save(spectrum, path) -> None:
@@ -50,7 +50,7 @@ def load(path) -> tuple[dict, list[list[Pair]]]:
     Raises:
         ValueError: If the file is not a spectrum, is damaged, or of a newer version.
     """
-    arrays = read_npz(path, _REMEDY)
+    arrays = read_npz(path, REMEDY)
     try:
         manifest = parse_json(arrays["manifest"].tobytes())
         if manifest["format"] != FORMAT:
@@ -63,7 +63,7 @@ def load(path) -> tuple[dict, list[list[Pair]]]:
                 for i, entry in enumerate(manifest["blocks"])
             ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(path, f"it is not a Fisher spectrum ({error})", _REMEDY) from error
+        raise DamagedFile(path, f"it is not a Fisher spectrum ({error})", REMEDY) from error
     raise ValueError(
         f"{path} has format version {version}; this version of keras_actfn reads up to {VERSION}. "
         "Install a newer keras-actfn."

@@ -63,9 +63,9 @@ class Recorder:
 
     def __init__(self, tap: Callable):
         self._tap = tap
-        self._heads = []
-        self.uses = []
-        self.inputs = []
+        self._heads: list = []
+        self.uses: list = []
+        self.inputs: list = []
 
     def tap(self, blocks: list, inputs, outputs):
         """Mark a pre-activation output and remember the input that made it."""

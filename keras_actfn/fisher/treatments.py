@@ -74,7 +74,7 @@ class Treatment:
             registered: The class that the treatment is registered for; `layer` is an instance of
                 it or of a subclass. By default subclasses with a `call` of their own do not fit.
         """
-        return type(layer).call is registered.call
+        return type(layer).call is getattr(registered, "call", None)
 
     def make_blocks(self) -> list[Block]:
         """Return the layer's blocks."""

@@ -18,6 +18,7 @@ import math
 import keras
 import numpy as np
 
+from ..models import graph
 from .kernels import kernels
 from .rules import Unknown, propagate
 from .signal_moments import Signal
@@ -123,7 +124,9 @@ class _Walk:
         """The signals of a model's outputs, for those of its inputs."""
         signals = dict(zip(map(id, _inputs(model)), signals, strict=True))
         outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
-        for node in _nodes(model):
+        for node in graph.nodes(model):
+            if node.is_input:
+                continue
             given = [signals[id(tensor)] for tensor in node.input_tensors]
             ends = all(id(tensor) in outputs for tensor in node.outputs)
             results = self._operation(node.operation, given, node.input_tensors, ends)
@@ -180,9 +183,7 @@ class _Walk:
 
 def _inputs(model):
     """The symbolic inputs of a functional model, or an error."""
-    if isinstance(model, keras.Sequential) and model.built:
-        return keras.tree.flatten(model.inputs)
-    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+    if not graph.is_container(model) or graph.functional_graph(model) is None:
         raise ValueError(
             "autoinit follows the graph of a built Sequential or functional model. Received: "
             f"{getattr(model, 'name', model)!r}, a {type(model).__name__}"
@@ -190,13 +191,3 @@ def _inputs(model):
             "Give it an Input, or rebuild a subclassed model as a functional one."
         )
     return keras.tree.flatten(model.inputs)
-
-
-def _nodes(model):
-    """The calls of a model's layers, in the order of the data, inputs left out."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.input_tensors and not isinstance(node.operation, keras.layers.InputLayer):
-                yield node

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from .. import backend
+from ..expressions.expression import shown
 from .base import LearnableActivation, working_dtype
 
 #: Beyond this |x| the correction is zero in float64 too; it keeps inf · 0 from turning into NaN.
@@ -56,11 +57,11 @@ class CRReLU(LearnableActivation):
         super().__init__(axis=axis, **kwargs)
         try:
             self.initial_epsilon = float(epsilon)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             self.initial_epsilon = float("nan")
         if not abs(self.initial_epsilon) < float("inf"):
             raise ValueError(
-                f"CRReLU starts from a finite epsilon. Received: epsilon={epsilon!r}. The "
+                f"CRReLU starts from a finite epsilon. Received: epsilon={shown(epsilon)}. The "
                 "paper's value is 0.01."
             )
         self.create_shared_parameters()

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from .. import backend, constraints, expressions
+from ..expressions.expression import shown
 from .base import LearnableActivation, working_dtype
 
 
@@ -223,11 +224,14 @@ def _initializer_argument(initializer, count):
     if isinstance(initializer, str) and initializer == "uniform":
         return initializer
     if isinstance(initializer, (list, tuple, np.ndarray)):
-        numbers = np.asarray(initializer, dtype="float64")
+        try:
+            numbers = np.asarray(initializer, dtype="float64")
+        except (TypeError, ValueError, OverflowError):
+            numbers = np.array(np.nan)
         if numbers.shape != (count,) or not np.isfinite(numbers).all():
             raise ValueError(
                 "As a list, `initializer` gives one finite number per base function, "
-                f"{count} here. Received: {list(initializer)}."
+                f"{count} here. Received: {shown(list(initializer))}."
             )
         return numbers.tolist()
     return keras.initializers.get(initializer)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from .. import backend, constraints, expressions
+from ..expressions.expression import shown
 from .base import LearnableActivation
 from .knots import DEFAULT, EXTRAPOLATIONS, TOLERANCE, KnotRange, knot_range
 
@@ -193,7 +194,7 @@ class PWL(LearnableActivation):
         self.low, self.high = found.low, found.high
         if not found.fits and np.isfinite(found.error):
             warnings.warn(
-                f"PWL starts from {_short(initial)} interpolated at {self.knots} knots on "
+                f"PWL starts from {shown(initial)} interpolated at {self.knots} knots on "
                 f"[{found.low:g}, {found.high:g}], which differs from it by {found.difference:.3g} "
                 f"at x = {found.at:.4g}. The two agree to {TOLERANCE} (1 + |f|) on "
                 f"[{found.agrees[0]:.4g}, {found.agrees[1]:.4g}]. Where inputs lie outside, give "
@@ -204,7 +205,13 @@ class PWL(LearnableActivation):
     def _initial_argument(self, initial):
         """`initial` without arrays, and its values at the knots; sets the ends left open."""
         if isinstance(initial, (list, tuple, np.ndarray)):
-            values = np.asarray(initial, dtype="float64")
+            try:
+                values = np.asarray(initial, dtype="float64")
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(
+                    "As a list, `initial` gives one finite number per knot. Received: "
+                    f"{shown(initial)}."
+                ) from None
             initial = values.tolist()
             self.low = -DEFAULT if self.low is None else self.low
             self.high = DEFAULT if self.high is None else self.high
@@ -238,7 +245,7 @@ def _knots_argument(knots):
     if knots > MOST_KNOTS:
         raise ValueError(
             f"PWL takes at most {MOST_KNOTS:,} knots; beyond, float32 does not resolve them. "
-            f"Received: knots={_short(knots)}. The paper uses 33."
+            f"Received: knots={shown(knots)}. The paper uses 33."
         )
     return int(knots)
 
@@ -251,7 +258,7 @@ def _ends_argument(low, high):
             ends.append(None if end is None else float(end))
         except (TypeError, ValueError, OverflowError):
             raise ValueError(
-                f"PWL's first and last knot are numbers. Received: {name}={_short(end)}. The "
+                f"PWL's first and last knot are numbers. Received: {name}={shown(end)}. The "
                 "paper uses -3 and 3."
             ) from None
     given = [end for end in ends if end is not None]
@@ -269,12 +276,3 @@ def _check_order(low, high):
             "PWL's first knot lies below its last, both finite. Received: "
             f"low={low}, high={high}. Swap or separate them; the paper uses -3 and 3."
         )
-
-
-def _short(value):
-    """The value in a message, which a number of many digits must not fill."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print integers of more than 4,300 digits
-        return "an integer of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"

@@ -1,4 +1,4 @@
-"""Keras's private names that copying a model needs, each behind a function that says what it does.
+"""Keras's private names, each behind a function that says what it does.
 
 With `graph`, this is the only place that may use what Keras does not promise to keep. The test
 of each function states what it relies on.
@@ -6,13 +6,18 @@ of each function states what it relies on.
 
 import contextlib
 import dis
+import inspect
+import random
+import threading
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras.src.backend import compute_output_spec, get_keras_mask
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.random import seed_generator
 from keras.src.saving import serialization_lib
 from keras.src.trainers.trainer import Trainer
 
@@ -21,6 +26,7 @@ __all__ = [
     "build_late",
     "compile_arguments",
     "decides_training",
+    "default_seeds_from",
     "deserializing",
     "has_own_from_config",
     "held_attributes",
@@ -80,6 +86,45 @@ def deserializing(known: dict[int, object]) -> Iterator[dict[int, object]]:
         yield objects
 
 
+class _DefaultSeeds(threading.local):
+    """What Keras draws its default seeds from: a thread's own generator, or what it was before."""
+
+    own: Any = None
+    before: Any = random
+
+    def randint(self, low, high):
+        return (self.own or type(self).before).randint(low, high)
+
+
+_default_seeds = _DefaultSeeds()
+_scopes = 0
+_scopes_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def default_seeds_from(generator: random.Random) -> Iterator[None]:
+    """Inside, and in this thread, Keras draws the seeds that it is not given from a generator.
+
+    Keras draws them from the module `random`, which all threads share. The module is put back
+    when no thread is inside any more.
+    """
+    global _scopes
+    with _scopes_lock:
+        if not _scopes:
+            _DefaultSeeds.before = seed_generator.python_random
+            seed_generator.python_random = _default_seeds
+        _scopes += 1
+    outer, _default_seeds.own = _default_seeds.own, generator
+    try:
+        yield
+    finally:
+        _default_seeds.own = outer
+        with _scopes_lock:
+            _scopes -= 1
+            if not _scopes:
+                seed_generator.python_random = _DefaultSeeds.before
+
+
 def lambda_arguments(layer: keras.layers.Lambda) -> dict[str, object]:
     """The constructor's arguments of a Lambda layer that are not those of every layer."""
     return {
@@ -92,7 +137,8 @@ def lambda_arguments(layer: keras.layers.Lambda) -> dict[str, object]:
 
 def has_own_from_config(kind: type) -> bool:
     """Whether a layer's class reads its configuration itself instead of handing it over."""
-    return kind.from_config.__func__ is not keras.Operation.from_config.__func__
+    defining = next(each for each in kind.__mro__ if "from_config" in vars(each))
+    return defining not in (keras.Operation, keras.layers.Layer)
 
 
 def own_classes(model: keras.Model) -> list[type]:
@@ -108,7 +154,7 @@ def own_classes(model: keras.Model) -> list[type]:
 def takes_the_arguments_of(kind: type, base: type) -> bool:
     """Whether a class of models has the constructor of Sequential or of functional models."""
     if base is keras.Sequential:
-        return kind.__init__ is base.__init__
+        return kind.__init__ is base.__init__  # type: ignore[misc]
     return functional_like_constructor(kind)
 
 
@@ -156,7 +202,7 @@ def build_late(model: keras.Model) -> None:
     that an activation inside it may have no weights yet. Here it does run. Code that can't be
     traced for sizes that are unknown is traced for a size of 8.
     """
-    inputs = model.input
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     try:
         compute_output_spec(model.call, inputs)
     except Exception:  # of any kind: the code is the user's, and the backend's tracing
@@ -192,7 +238,7 @@ def _stored(classes):
         for value in vars(kind).values():
             parts = (value.fget, value.fset) if isinstance(value, property) else (value,)
             for part in parts:
-                part = getattr(part, "__wrapped__", getattr(part, "__func__", part))
+                part = inspect.unwrap(getattr(part, "__func__", part))
                 if isinstance(part, types.FunctionType):
                     names |= _stored_by(part.__code__)
     return names

@@ -12,10 +12,12 @@ classes. A layer of the user's is known as an activation if it derives from
 in `keras_actfn.activation`'s grammar.
 """
 
+import contextlib
 import functools
 import inspect
 import types
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -29,13 +31,14 @@ from .._keras_activations import (
 )
 from ..expressions import Expression
 from ..layers import ExpressionActivation, LearnableActivation
-from . import graph
+from . import _keras, graph
 
 __all__ = [
     "FUSED_LAYERS",
     "activation_variables",
     "applied_by",
     "base_name",
+    "build_learned",
     "elementwise_function",
     "function_name",
     "fused_activation",
@@ -91,7 +94,7 @@ def is_learned(layer: object) -> bool:
     """Whether `layer` is an activation layer with parameters that gradient descent learns."""
     if isinstance(layer, (LearnableActivation, keras.layers.PReLU)):
         return True
-    return is_activation_layer(layer) and bool(layer.weights)
+    return is_activation_layer(layer) and bool(getattr(layer, "weights", ()))
 
 
 def is_elementwise(activation: object) -> bool | None:
@@ -299,7 +302,7 @@ def activation_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
 
     They exist as soon as that activation is built; see `learned_layers`.
     """
-    candidates = (layer, getattr(layer, "activation", None))
+    candidates: tuple[Any, ...] = (layer, getattr(layer, "activation", None))
     return [v for each in candidates if is_learned(each) for v in each.weights]
 
 
@@ -317,6 +320,26 @@ def learned_layers(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]
             if is_learned(each):
                 found[id(each)] = each
     return list(found.values())
+
+
+def build_learned(model: keras.Model) -> list[keras.layers.Layer]:
+    """Build the learned activations of a model that wait for their first batch.
+
+    An activation with parameters per channel, given to a layer as `activation=`, has no weights
+    until the layer's code has run; so nothing that looks at weights finds them.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        Those that are not built all the same, because the model's code can't be run without a
+        batch: list them in a warning.
+    """
+    waiting = [layer for layer in learned_layers(graph.nested(model)) if not layer.built]
+    if waiting and graph.is_container(model) and graph.functional_graph(model) is not None:
+        with contextlib.suppress(Exception):  # of the user's code, on symbols
+            _keras.build_late(model)
+    return [layer for layer in waiting if not layer.built]
 
 
 def _registered():

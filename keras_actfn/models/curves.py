@@ -23,6 +23,7 @@ def activation_curves(model: keras.Model) -> list[np.ndarray]:
         A list of arrays in the order of the model's layers, float64: (401,), or
         (401, channels, …) for layers with parameters of their own for each channel.
     """
+    activations.build_learned(model)
     curves = []
     for layer in graph.nested(model)[1:]:
         if isinstance(layer, keras.layers.Activation):

@@ -6,31 +6,32 @@ operation (a layer, a model, or a bare `keras.ops` function) on symbolic tensors
 """
 
 import keras
+from keras.src.backend import get_keras_mask
 
 from ._keras import Functional
 
 Sequential = keras.Sequential
 
 
-def is_container(operation):
+def is_container(operation: object) -> bool:
     """Whether the calls inside `operation` can be read and rebuilt."""
     if isinstance(operation, Sequential):
         return type(operation).call is Sequential.call
     return isinstance(operation, Functional) and type(operation).call is Functional.call
 
 
-def operations(container):
+def operations(container: keras.Model) -> list[keras.Operation]:
     """Operations of a container in the order of the data, its inputs included."""
     graph = functional_graph(container)
     return list(container.layers if graph is None else graph.operations)
 
 
-def functional_graph(container):
+def functional_graph(container: keras.Model) -> keras.Model | None:
     """The functional graph of a container; None for a Sequential model that has none yet."""
     return container._functional if isinstance(container, Sequential) else container
 
 
-def nodes(container):
+def nodes(container: keras.Model) -> list:
     """Nodes of a container's graph, those that data reaches first first."""
     graph = functional_graph(container)
     if graph is None:
@@ -39,37 +40,42 @@ def nodes(container):
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
-def operation_of(tensor):
+def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
     """The operation that gives a symbolic tensor."""
     return tensor._keras_history.operation
 
 
-def calls_of(operation):
+def mask_of(tensor):
+    """The mask that a layer has given to its output; None where there is none."""
+    return get_keras_mask(tensor)
+
+
+def calls_of(operation: keras.Operation) -> list:
     """The nodes of an operation, those of other models included."""
     return list(operation._inbound_nodes)
 
 
-def sublayers(layer):
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Layers that a leaf holds as attributes, directly."""
     return list(layer._layers)
 
 
-def nested(layer):
+def nested(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """`layer` and all that it holds at any depth, in an order that its class fixes."""
     return layer._flatten_layers()
 
 
-def open_alone(layer):
+def open_alone(layer: keras.layers.Layer) -> None:
     """Make a layer trainable without what it holds; its setter would spread to that."""
     layer._trainable = True
 
 
-def seed_generators(layer):
+def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
     """Seed generators that a layer holds directly."""
     return list(layer._seed_generators)
 
 
-def containers(model):
+def containers(model: keras.Model) -> list[tuple[keras.Model, str]]:
     """Pairs of container and path from `model` down, each container once.
 
     Args:
@@ -160,7 +166,7 @@ class Uses:
         return found
 
 
-def tensor_policy(tensor):
+def tensor_policy(tensor: keras.KerasTensor) -> keras.DTypePolicy:
     """The dtype policy whose layers give a tensor of this dtype, parameters in float32."""
     half = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
     return keras.DTypePolicy(half.get(tensor.dtype, tensor.dtype))

@@ -9,11 +9,12 @@ random generators (dropout, augmentation) from it and keeps its own activation w
 import contextlib
 import dataclasses
 import random
-import threading
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
-from keras.src.random import seed_generator
+
+from ._keras import default_seeds_from
 
 _RANDOM_STATE = "seed_generator_state"
 
@@ -27,25 +28,13 @@ class Entry:
     value: np.ndarray
 
     @property
-    def kind(self):
+    def kind(self) -> tuple[str, tuple[int, ...]]:
         """What identifies a variable where paths do not: name and shape."""
         return self.name, self.value.shape
 
 
-class _DefaultSeeds(threading.local):
-    """Python's `random`, or a thread's own generator, for Keras to draw its default seeds from."""
-
-    source = random
-
-    def randint(self, low, high):
-        return self.source.randint(low, high)
-
-
-_default_seeds = _DefaultSeeds()
-
-
 @contextlib.contextmanager
-def seeds_drawn_from(seed):
+def seeds_drawn_from(seed: int) -> Iterator[None]:
     """Inside, what Keras draws its default seeds from starts at `seed`; then it is put back.
 
     Keras's initialisers and random layers that are made without a seed of their own draw
@@ -59,14 +48,11 @@ def seeds_drawn_from(seed):
     Args:
         seed: A non-negative integer.
     """
-    seed_generator.python_random = _default_seeds  # for good: elsewhere it draws from `random`
-    source = _default_seeds.source
     before = random.getstate()
     with contextlib.ExitStack() as stack:
         stack.callback(random.setstate, before)
-        stack.callback(setattr, _default_seeds, "source", source)
         random.seed(seed)
-        _default_seeds.source = random.Random(seed)
+        stack.enter_context(default_seeds_from(random.Random(seed)))
         if keras.backend.backend() == "torch":
             import torch
 
@@ -75,7 +61,7 @@ def seeds_drawn_from(seed):
         yield
 
 
-def state_of(model):
+def state_of(model: keras.Model) -> list[Entry]:
     """All of a model's variables with copies of their values, random states included."""
     return [
         Entry(v.name, v.path, np.array(keras.ops.convert_to_numpy(v.value)))
@@ -83,13 +69,13 @@ def state_of(model):
     ]
 
 
-def set_state(model, state):
+def set_state(model: keras.Model, state: Sequence[Entry]) -> None:
     """Write a state of a model of the same structure."""
     for variable, entry in zip(model.variables, state, strict=True):
         variable.assign(entry.value)
 
 
-def with_shared_start(own, shared):
+def with_shared_start(own: Sequence[Entry], shared: Sequence[Entry]) -> list[Entry]:
     """A model's state with everything that it has in common with `shared` taken from there.
 
     Weights correspond if their paths do; where layers have no fixed names, in order by
@@ -115,7 +101,7 @@ def with_shared_start(own, shared):
     return [dataclasses.replace(e, value=taken.get(id(e), e.value)) for e in own]
 
 
-def batch_order(seed, epoch, n):
+def batch_order(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order of `n` training images in an epoch, the same for every activation."""
     return np.random.default_rng([seed, epoch]).permutation(n)
 

@@ -53,14 +53,16 @@ def intercepted(
 
     Example:
     ```python
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     inputs = []
 
     def record(call, x, *args, **kwargs):
         inputs.append(x)
         return call(x, *args, **kwargs)
 
-    with intercepted([(model.layers[1], record)]):
-        model(x)
+    with intercepted([(model.layers[0], record)]):
+        model(keras.ops.ones((2, 4)))
+    len(inputs)  # 1
     ```
     """
     entered = []

@@ -89,7 +89,8 @@ def search_figures(search: "ActivationSearch", top: int = 9) -> dict[str, "Figur
         "functions": draw_functions(
             [
                 (function_curve(function), row.value)
-                for row in [row for row in rows if not row.diverged][:top]
+                for row in rows[:top]
+                if row.value is not None
                 for function in functions_of(row.expression)
             ]
         ),

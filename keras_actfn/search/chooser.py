@@ -4,6 +4,7 @@ import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +51,8 @@ class Chooser:
         self.regressor = get_regressor(regressor, seed)
         self.embedding = embedding
         self._seed = seed
-        self._ids = None
-        self._features = None
+        self._ids: Any = None
+        self._features: Any = None
 
     def refresh(self) -> None:
         """Look for new spectra before the next choice."""

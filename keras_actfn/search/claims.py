@@ -198,8 +198,11 @@ class Lease:
 
     Example:
     ```python
+    import optuna
+
+    trial = optuna.create_study().ask()
     with Lease(trial):
-        value = objective(candidate)
+        value = float(np.square(0.5))  # the evaluation
     ```
     """
 

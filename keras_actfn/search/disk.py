@@ -52,7 +52,8 @@ def _problem(error):
     """What is wrong with the disk, and the file if it is known; None if it is not the disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NUMBERS:
-            return _NUMBERS[error.errno], error.filename
+            named = isinstance(error.filename, str | os.PathLike)
+            return _NUMBERS[error.errno], error.filename if named else None
         for text, problem in _TEXTS.items():
             if text in str(error):
                 return problem, None

@@ -30,8 +30,10 @@ the first 680 trainings of the project's benchmark (28 %, a random sample).
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
 from .embedding import nearest_with_spectrum, prepare_outputs, prepare_spectra
@@ -62,12 +64,12 @@ class Distances:
         spectra: d_s(f, g), the same shape as `same`, or None without spectra.
     """
 
-    same: np.ndarray | None
-    opposite: np.ndarray | None
-    norms: tuple[np.ndarray, np.ndarray] | None
-    spectra: np.ndarray | None
+    same: Any
+    opposite: Any
+    norms: Any
+    spectra: Any
 
-    def rows(self, rows: Sequence[int]) -> "Distances":
+    def rows(self, rows: ArrayLike) -> "Distances":
         """The distances of some candidates."""
         norms = None if self.norms is None else (self.norms[0][rows], self.norms[1])
         same, opposite, spectra = (
@@ -151,7 +153,7 @@ def correlation(
     Returns:
         The shape of the distances.
     """
-    total = 0.0
+    total = np.zeros(())
     if distances.spectra is None:
         share = 0.0
     elif distances.same is None:
@@ -165,7 +167,7 @@ def correlation(
     return total
 
 
-def savage_scores(values: Sequence[float]) -> np.ndarray:
+def savage_scores(values: ArrayLike) -> np.ndarray:
     """Replace values by exponential quantiles of their ranks: -log(1 - (rank - 1/2) / n).
 
     Equal values share the mean of their ranks.
@@ -187,19 +189,22 @@ class DistanceProcess(Regressor):
 
     Example:
     ```python
-    row = suggest(features, known, values, available, regressor="distance_gp")
+    from keras_actfn.search.surrogate import CandidateFeatures, suggest
+
+    features = CandidateFeatures(np.random.default_rng(0).normal(size=(5, 50)))
+    row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
     ```
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features, known: Sequence[int], values: Sequence[float]) -> "DistanceProcess":
+    def fit(self, features, known: np.ndarray, values: np.ndarray) -> "DistanceProcess":
         """See `Regressor.fit`."""
         linalg = require("scipy.linalg", extra="search")
-        known = [int(row) for row in known]
-        self.distances = features.distances.to(known)
-        among = self.distances.rows(known)
+        rows = [int(row) for row in known]
+        self.distances = features.distances.to(rows)
+        among = self.distances.rows(rows)
         target = savage_scores(values)
         self.mean = target.mean()
         target = target - self.mean
@@ -219,7 +224,7 @@ class DistanceProcess(Regressor):
                     self.factor, self.solved, self.variance = factor, solved, variance
         return self
 
-    def predict(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations of candidates' Savage scores, (rows,) each."""
         linalg = require("scipy.linalg", extra="search")
         cross = correlation(self.distances.rows(rows), *self.setting)
@@ -227,7 +232,7 @@ class DistanceProcess(Regressor):
         rest = np.maximum(1.0 - (whitened**2).sum(0), 0.0)
         return self.mean + whitened.T @ self.solved, np.sqrt(self.variance * rest)
 
-    def scores(self, rows: Sequence[int]) -> np.ndarray:
+    def scores(self, rows: np.ndarray) -> np.ndarray:
         """See `Regressor.scores`."""
         mean, deviation = self.predict(rows)
         return mean + OPTIMISM * deviation

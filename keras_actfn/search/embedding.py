@@ -73,7 +73,7 @@ def embed(
 
     Example:
     ```python
-    outputs = three_node().unique().outputs[:100]
+    outputs = np.random.default_rng(0).normal(size=(100, 50))
     coordinates = embed(outputs, method="pca")
     ```
     """

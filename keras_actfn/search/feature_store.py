@@ -101,7 +101,9 @@ class FeatureStore:
 
     Example:
     ```python
-    store = FeatureStore("runs/features", {"space": space.hash, "model": "lenet5", "seed": 0})
+    spectrum = keras_actfn.fisher.fisher_spectrum(model, x)
+    sizes = [block.parameters for block in spectrum.blocks]
+    store = FeatureStore("runs/features", {"model": "small", "seed": 0})
     store.append([ProbeResult(7, spectrum.features(), parameters=sizes)])
     store.load().cdfs.shape
     ```
@@ -110,7 +112,7 @@ class FeatureStore:
     def __init__(self, folder: str | os.PathLike, key: dict) -> None:
         self.folder = Path(folder)
         self.key = json.loads(json.dumps(key))
-        self._shards = {}
+        self._shards: dict[Path, _Shard] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "manifest.json"
         if not path.exists():
@@ -165,7 +167,7 @@ class FeatureStore:
         ids = np.array(sorted(valid), np.int64)
         bins = sum(count // PARAMETERS_PER_BIN for count in parameters)
         cdfs = np.empty((len(ids), bins), np.float32)
-        rows_of = {}
+        rows_of: dict[Path, list] = {}
         for target, number in enumerate(ids.tolist()):
             path, row = valid[number]
             rows_of.setdefault(path, []).append((target, row))

@@ -12,11 +12,14 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._optional import require
 
-optuna = require("optuna", extra="search")
+if TYPE_CHECKING:
+    import optuna
+else:
+    optuna = require("optuna", extra="search")
 _file = require("optuna.storages.journal._file", extra="search")
 
 

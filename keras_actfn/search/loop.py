@@ -215,13 +215,12 @@ class ActivationSearch:
                 gives the same network for different activations.
         """
         with disk.named(self.output):
-            if n > self._asked():
-                # Written first: after a kill it is known what was asked for.
+            if n != self._asked():  # kept first: after a kill it is known what was asked for
                 self.study.set_user_attr(PROBES, n)
             return self._probe_functions(n, workers)
 
     def _asked(self):
-        """How many functions `probe` was asked for so far, in this process or another."""
+        """How many functions `probe` was asked for last, in this process or another."""
         return self.study.user_attrs.get(PROBES, -1)
 
     def unprobed(self) -> list[int]:
@@ -318,7 +317,7 @@ class ActivationSearch:
     def best(self) -> BestActivation | None:
         """The best function found, or None before the first evaluation that did not fail."""
         for row in self.table():
-            return None if row.diverged else BestActivation(row.expression, row.value)
+            return None if row.value is None else BestActivation(row.expression, row.value)
         return None
 
     def table(self) -> list[SearchRow]:

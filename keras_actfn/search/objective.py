@@ -63,7 +63,7 @@ class TrainingObjective:
 
     Example:
     ```python
-    objective = TrainingObjective(build_model, datasets.digits(image_size=28), epochs=2)
+    objective = TrainingObjective(build_model, data, epochs=2, batch_size=16)
     objective("relu(x)").value
     ```
     """

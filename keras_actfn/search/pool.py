@@ -1,8 +1,9 @@
 """The candidates of a search: the unique functions of a space, and functions of the user's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..expressions import Expression, UniqueFunctions, resolve
 
@@ -19,7 +20,7 @@ class Pool:
     equals a function of the space *is* that candidate, and lends it its shorter text.
 
     Two functions are equal if their values on the space's inputs differ by at most a step of
-    the grid on which the space compares them, 1e-9 + 1e-6 |r| (`expressions.arithmetic.Grid`).
+    the grid on which the space compares them, 1e-9 + 1e-6 |r| (`expressions.equality.Grid`).
 
     Args:
         unique: The `UniqueFunctions` of a space; its outputs stay on disk.
@@ -27,7 +28,10 @@ class Pool:
 
     Example:
     ```python
-    pool = Pool(three_node().unique(), extra=["relu", "gelu"])
+    from keras_actfn.expressions import SearchSpace
+
+    space = SearchSpace(["unary(x)"], unary=["relu", "tanh"])
+    pool = Pool(space.unique(), extra=["relu", "gelu"])
     number = pool.find("relu")
     pool.names([number, len(pool) - 1])  # ['relu(x)', 'gelu(x)']
     ```
@@ -35,9 +39,9 @@ class Pool:
 
     def __init__(self, unique: UniqueFunctions, extra: Iterable = ()) -> None:
         self.unique = unique
-        self._extra = []
+        self._extra: list = []
         self._extra_outputs = np.empty((0, len(unique.inputs)), np.float32)
-        self._texts = {}
+        self._texts: dict = {}
         self._columns = np.unique(np.linspace(0, len(unique.inputs) - 1, _COLUMNS).astype(int))
         self._corner = None
         for spec in extra:
@@ -63,13 +67,13 @@ class Pool:
         """The texts of functions; `find` and `keras_actfn.activation` read them."""
         return [str(self.expression(number)) for number in numbers]
 
-    def outputs(self, numbers: Sequence[int]) -> np.ndarray:
+    def outputs(self, numbers: ArrayLike) -> np.ndarray:
         """Values of functions on the space's inputs, float32 (numbers, inputs)."""
-        numbers = self._checked(numbers)
-        rows = np.empty((len(numbers), len(self.unique.inputs)), np.float32)
-        own = numbers < len(self.unique)
-        rows[own] = self.unique.outputs[numbers[own]]
-        rows[~own] = self._extra_outputs[numbers[~own] - len(self.unique)]
+        checked = self._checked(numbers)
+        rows = np.empty((len(checked), len(self.unique.inputs)), np.float32)
+        own = checked < len(self.unique)
+        rows[own] = self.unique.outputs[checked[own]]
+        rows[~own] = self._extra_outputs[checked[~own] - len(self.unique)]
         return rows
 
     def find(self, spec: object) -> int:

@@ -1,6 +1,5 @@
 """What every surrogate does: learn from the values that are known, and score other candidates."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ class Regressor:
     """A surrogate: `fit` on what is known, then `scores` of candidates, higher is better."""
 
     def fit(
-        self, features: "CandidateFeatures", known: Sequence[int], values: np.ndarray
+        self, features: "CandidateFeatures", known: np.ndarray, values: np.ndarray
     ) -> "Regressor":
         """Learn from known candidates.
 
@@ -27,6 +26,6 @@ class Regressor:
         """
         raise NotImplementedError
 
-    def scores(self, rows: Sequence[int]) -> np.ndarray:
+    def scores(self, rows: np.ndarray) -> np.ndarray:
         """How promising candidates are: (rows,), finite, the highest is evaluated next."""
         raise NotImplementedError

@@ -89,7 +89,8 @@ class BestActivation:
 
         Example:
         ```python
-        model.add(found.best.layer())
+        best = BestActivation("add(relu(x),tanh(x))", 0.9)
+        keras.Sequential([keras.layers.Dense(8), best.layer()])
         ```
         """
         layers = self.layers()

@@ -7,15 +7,18 @@ would be written into the storage with every trial.
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .._optional import require
 from .claims import CANDIDATE, has_failed, in_use, is_evaluated
 
-optuna = require("optuna", extra="search")
-BaseSampler, RandomSampler = optuna.samplers.BaseSampler, optuna.samplers.RandomSampler
+if TYPE_CHECKING:
+    import optuna
+else:
+    optuna = require("optuna", extra="search")
 
 
-class CandidateSampler(BaseSampler):
+class CandidateSampler(optuna.samplers.BaseSampler):
     """Samples the parameter `candidate` by a surrogate; all other parameters at random.
 
     Args:
@@ -34,7 +37,7 @@ class CandidateSampler(BaseSampler):
 
     def __init__(self, choose: Callable, seed: int | None = None) -> None:
         self._choose = choose
-        self._random = RandomSampler(seed)
+        self._random = optuna.samplers.RandomSampler(seed)
 
     def reseed_rng(self):
         """Give parallel threads different random numbers."""

@@ -15,13 +15,17 @@ import re
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
 from .journal import Journal
 
-optuna = require("optuna", extra="search")
+if TYPE_CHECKING:
+    import optuna
+else:
+    optuna = require("optuna", extra="search")
 sqlalchemy = require("sqlalchemy", extra="search")
 
 #: Key of the study's user attribute with what it searches.

@@ -12,9 +12,11 @@ counts as worse than every other, whatever their scale (`below_the_worst`).
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._names import nearest
 from .._optional import require
@@ -41,7 +43,8 @@ class CandidateFeatures:
 
     Example:
     ```python
-    features = CandidateFeatures.embedded(outputs, cdfs, weights)
+    outputs = np.random.default_rng(0).normal(size=(900, 50))
+    features = CandidateFeatures.embedded(outputs, method="pca")
     row = suggest(features, known=[0, 3, 7], values=[0.8, 0.1, 0.7], available=range(8, 900))
     ```
     """
@@ -100,9 +103,7 @@ class PlaneRegressor(Regressor):
     def __init__(self, estimator):
         self.estimator = estimator
 
-    def fit(
-        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
-    ) -> Regressor:
+    def fit(self, features: CandidateFeatures, known: np.ndarray, values: np.ndarray) -> Regressor:
         """See `Regressor.fit`."""
         self.coordinates = features.places()
         self.best = np.max(values)
@@ -111,7 +112,7 @@ class PlaneRegressor(Regressor):
         self.model.fit(self.coordinates[known], values)
         return self
 
-    def scores(self, rows: Sequence[int]) -> np.ndarray:
+    def scores(self, rows: np.ndarray) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.model.predict(self.coordinates[rows])
 
@@ -161,7 +162,7 @@ class GPR(PlaneRegressor):
         kernel = process.kernels.RBF(1.0, "fixed")
         super().__init__(process.GaussianProcessRegressor(kernel, alpha=1e-6, normalize_y=True))
 
-    def scores(self, rows: Sequence[int]) -> np.ndarray:
+    def scores(self, rows: np.ndarray) -> np.ndarray:
         """See `Regressor.scores`."""
         mean, deviation = self.model.predict(self.coordinates[rows], return_std=True)
         return expected_improvement(mean, deviation, self.best)
@@ -173,20 +174,18 @@ class RandomSearch(Regressor):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(
-        self, features: CandidateFeatures, known: Sequence[int], values: np.ndarray
-    ) -> Regressor:
+    def fit(self, features: CandidateFeatures, known: np.ndarray, values: np.ndarray) -> Regressor:
         """See `Regressor.fit`."""
         self.random = np.random.default_rng([self.seed, len(known)])
         return self
 
-    def scores(self, rows: Sequence[int]) -> np.ndarray:
+    def scores(self, rows: np.ndarray) -> np.ndarray:
         """See `Regressor.scores`."""
         return self.random.random(len(rows))
 
 
 #: Regressors by name: functions of a seed, such as a class; `register_regressor` adds to them.
-REGRESSORS = {
+REGRESSORS: dict[str, Callable[[int], Regressor]] = {
     "knr": KNR,
     "rfr": RFR,
     "svr": SVR,
@@ -215,7 +214,7 @@ def register_regressor(name: str, make: Callable[[int], Regressor]) -> None:
     REGRESSORS[name] = make
 
 
-def get_regressor(spec: object, seed: int = 0) -> Regressor:
+def get_regressor(spec: Any, seed: int = 0) -> Regressor:
     """A regressor from its name, or from a scikit-learn regressor.
 
     Args:
@@ -248,10 +247,10 @@ def get_regressor(spec: object, seed: int = 0) -> Regressor:
 
 def suggest(
     features: CandidateFeatures,
-    known: Sequence[int],
-    values: Sequence[float],
-    available: Sequence[int],
-    regressor: object = "knr",
+    known: ArrayLike,
+    values: ArrayLike,
+    available: ArrayLike,
+    regressor: Any = "knr",
     seed: int = 0,
 ) -> int:
     """The candidate to evaluate next.
@@ -273,6 +272,7 @@ def suggest(
 
     Example:
     ```python
+    features = CandidateFeatures(np.random.default_rng(0).normal(size=(5, 50)))
     row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
     ```
     """

@@ -146,7 +146,8 @@ class TandemPool:
         """Numbers of n different tuples of finite functions, drawn with a seed; see `Pool.draw`."""
         rng = np.random.default_rng(seed)
         finite = np.flatnonzero(self.pool.valid)
-        taken, drawn = set(map(int, without)), []
+        taken = set(map(int, without))
+        drawn: list[int] = []
         possible = len(finite) ** self.groups
         while len(drawn) < n and len(taken) < possible:
             number = self.number(rng.choice(finite, self.groups))

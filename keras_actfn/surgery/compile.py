@@ -102,7 +102,7 @@ class Compiled:
     def __str__(self) -> str:
         """The report as a table in Markdown."""
         rows = [
-            (
+            [
                 site.site.path,
                 site.site.activation,
                 f"[{site.segments.low:.3g}, {site.segments.high:.3g}]",
@@ -111,12 +111,12 @@ class Compiled:
                 f"{site.largest:.2e}",
                 f"{site.rms_even:.2e}",
                 f"{site.largest_even:.2e}",
-            )
+            ]
             for site in self.sites
         ]
-        headings = ("site", "activation", "inputs", "segments", "RMS error", "largest")
-        headings += ("RMS, even", "largest, even")
-        lines = [headings, ("---",) * len(headings), *rows]
+        headings = ["site", "activation", "inputs", "segments", "RMS error", "largest"]
+        headings += ["RMS, even", "largest, even"]
+        lines = [headings, ["---"] * len(headings), *rows]
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return (
             f"{table}\n\nChange of the outputs: RMS {self.output_rms:.2e}, largest "
@@ -197,7 +197,7 @@ def compile_activations(
         _compiled_site(site, functions[site.path], seen[site.path], segments, options)
         for site, _ in pairs
     )
-    layers = {}
+    layers: dict[str, SegmentedLinear] = {}
     new = rebuild(
         model,
         {id(owner): _maker(each, layers) for (_, owner), each in zip(pairs, compiled, strict=True)},

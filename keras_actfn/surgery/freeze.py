@@ -74,6 +74,7 @@ def freeze_activations(model: keras.Model) -> keras.Model:
     Example:
     ```python
     serving = freeze_activations(model)
+    serving(x[:1])  # an export to ONNX needs a model that has been called
     serving.export("model.onnx", format="onnx")
     ```
     """

@@ -105,7 +105,10 @@ def export_int8(compiled: Compiled, path: str | Path, x, format: str = "litert")
 
     Example:
     ```python
-    export_int8(compiled, "model.tflite", x_train[:256])
+    from keras_actfn.surgery import compile_activations
+
+    compiled = compile_activations(model, x)
+    export_int8(compiled, "model.onnx", x, format="onnx")
     ```
     """
     path = Path(path)

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable
 
 import keras
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..models import _keras, activations, graph
 from .attributes import Attributes
+from .compiling import copy_compilation
 from .copying import copy_operation
 
 #: Makes the layer for the place of an operation: a function of (operation, name).
@@ -41,14 +41,12 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder = _Builder(exchange, graph.containers(model))
     new = builder.container(model)
     builder.finish()
-    learned = activations.learned_layers(graph.nested(new))
-    if new.built and not all(layer.built for layer in learned):
-        _keras.build_late(new)
+    activations.build_learned(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()
     if compile and model.compiled:
-        _copy_compilation(model, new, builder.output_names(model))
+        copy_compilation(model, new, builder.output_names(model))
     return new
 
 
@@ -80,7 +78,7 @@ class _Builder:
         """The copy of a Sequential or functional model."""
         if id(old) not in self._copies:
             self._choose_names(old)
-            make = self._sequential if isinstance(old, graph.Sequential) else self._functional
+            make = self._of_layers if isinstance(old, graph.Sequential) else self._of_graph
             self._remember(old, make(old))
             self._copies[id(old)].dtype_policy = old.dtype_policy
         return self._copies[id(old)]
@@ -206,7 +204,7 @@ class _Builder:
         self._copies[id(old)] = new
         return new
 
-    def _sequential(self, old):
+    def _of_layers(self, old):
         followed = []
         for layer in old.layers:
             followed += [self._operation(layer), *self._follower(layer)]
@@ -215,7 +213,7 @@ class _Builder:
             followed.insert(0, self._operation(first[0]))
         return self._of_class(old, keras.Sequential, followed)
 
-    def _functional(self, old):
+    def _of_graph(self, old):
         for tensor in old.inputs:
             self._operation(graph.operation_of(tensor))
         inputs = keras.tree.map_structure(
@@ -371,37 +369,3 @@ def _only_tensor(operation, args, kwargs):
         if isinstance(value, keras.KerasTensor)
     ]
     return tensors[0]
-
-
-def _copy_compilation(old, new, renamed):
-    """Compile as the old model is, with an optimizer and metrics that start afresh."""
-    try:
-        if "compile" in _keras.decides_training(new):
-            raise ValueError(f"{type(new).__name__} has a compile() of its own.")
-        given = _keras.compile_arguments(old)
-        for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            given[key] = _renamed(keras.tree.map_structure(_afresh, given.get(key)), renamed)
-        optimizer = getattr(old, "optimizer", None)
-        given["optimizer"] = None if optimizer is None else _afresh(optimizer)
-        new.compile(**given)
-        if given["optimizer"] is not None and new.built:
-            new.optimizer.build(new.trainable_variables)
-    except Exception as error:
-        warnings.warn(
-            "The new model is not compiled, because the configuration that the old one was "
-            f"compiled with can't be copied: {error} Call compile() on the new model.",
-            stacklevel=4,
-        )
-
-
-def _afresh(value):
-    """A metric or optimizer of the same settings; anything else itself."""
-    if isinstance(value, (keras.metrics.Metric, keras.optimizers.Optimizer)):
-        return type(value).from_config(value.get_config())
-    return value
-
-
-def _renamed(given, names):
-    if isinstance(given, dict):
-        return {names.get(name, name): value for name, value in given.items()}
-    return given

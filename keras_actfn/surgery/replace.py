@@ -43,7 +43,7 @@ def replace_activations(
     as a transformer block of Keras Hub, is made again with the new layer as that argument.
     Weights (copied, not shared), layer names, shared layers, nesting, trainable flags, dtype
     policies and the compile configuration stay; functions of your own stay the same objects.
-    The optimizer starts afresh: its slots belong to the old weights. `model` is not changed.
+    The optimizer starts afresh: its state belongs to the old weights. `model` is not changed.
 
     A subclass keeps its class and its attributes if its constructor takes (inputs, outputs), or
     if it changes how it is trained, as by a `train_step` or `compute_loss` of its own. In the
@@ -83,7 +83,7 @@ def replace_activations(
     chosen = {site.path for site in _chosen([site for site, _ in found], sites, match)}
     owners = {site.path: owner for site, owner in found if site.path in chosen}
     ranges = {} if data is None else site_ranges(model, owners, data)
-    made = {}  # path: the new layer
+    made: dict[str, keras.layers.Layer] = {}  # path: the new layer
 
     def maker(path):
         def make(old, name):
@@ -222,8 +222,15 @@ def _overview(found):
         key = f"{site.activation} ({what})"
         counts[key] = counts.get(key, 0) + 1
     listed = ", ".join(f"{count} × {key}" for key, count in counts.items())
-    reasons = [f"'{site.path}' ({site.activation}): {site.reason}" for site in found if site.reason]
+    missed = sorted((site for site in found if site.reason), key=_is_vague)
+    reasons = [f"'{site.path}' ({site.activation}): {site.reason}" for site in missed]
     if not reasons:
         return f"The model has: {listed}."
     more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
     return f"The model has: {listed}. Out of reach: {'; '.join(reasons[:_REASONS])}{more}."
+
+
+def _is_vague(site):
+    """Whether a site says little about why nothing can be replaced; those come last."""
+    mixing = activations.is_elementwise(activations.base_name(site.activation)) is False
+    return site.activation == "unknown" or mixing

@@ -25,6 +25,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..models import graph
 from .differentiate import output_and_gradients
 
 #: Around zero, at and beyond typical ends, and far out.
@@ -177,7 +178,7 @@ def check_masking(factory):
     layer = factory()
     outputs = layer(keras.layers.Masking()(inputs))
     assert layer.supports_masking, "supports_masking is not set"
-    assert keras.src.backend.get_keras_mask(outputs) is not None, "the mask was lost"
+    assert graph.mask_of(outputs) is not None, "the mask was lost"
 
 
 #: Every check of an activation layer by its name.

@@ -26,9 +26,8 @@ class RandomPaddedCrop(keras.layers.Layer):
 
     Example:
     ```python
-    images = np.zeros((2, 256, 256, 3), "float32")
-    RandomPaddedCrop(4)(images, training=True)  # of 256 × 256 pixels
-    RandomPaddedCrop(0, size=(227, 227))(images, training=True)
+    RandomPaddedCrop(1)(x, training=True)  # as large as before
+    RandomPaddedCrop(0, size=(6, 6))(x, training=True)
     ```
     """
 
@@ -91,8 +90,7 @@ class RandomResizedCrop(keras.layers.Layer):
 
     Example:
     ```python
-    images = np.zeros((2, 32, 32, 3), "float32")
-    RandomResizedCrop(smallest=0.08, evaluation=0.95)(images, training=True)
+    RandomResizedCrop(smallest=0.08, evaluation=0.95)(x, training=True)
     ```
     """
 

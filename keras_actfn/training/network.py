@@ -1,5 +1,7 @@
 """The models that a comparison trains, and where each run starts."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -22,7 +24,7 @@ class Reference:
 
     def __init__(self, setup: Setup):
         self._setup = setup
-        self._states = {}
+        self._states: dict[int, list] = {}
 
     def state(self, seed: int) -> list:
         """The start of `seed`, as `models.seeds.state_of` gives it."""
@@ -49,9 +51,9 @@ class Network:
         self._setup = setup
         self._activation = activation
         self._recipe = setup.recipe
-        self.model = None
-        self.trained = None
-        self._optimizer_start = None
+        self.model: Any = None
+        self.trained: Any = None
+        self._optimizer_start: Any = None
 
     def start_from(self, seed: int, reference: Reference) -> None:
         """Set weights, random states and optimiser to the start of `seed`."""

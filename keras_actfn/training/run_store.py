@@ -49,8 +49,8 @@ class RunResult:
     activation: str
     seed: int
     key: str
-    test_accuracy: float
-    test_loss: float
+    test_accuracy: float | None
+    test_loss: float | None
     validation_accuracy: float | None
     parameters: int
     steps: int

@@ -21,8 +21,8 @@ class LinearWarmUpAndDecay(LearningRateSchedule):
 
     Example:
     ```python
-    # 5 and 25 epochs of 100 steps
-    keras.optimizers.SGD(LinearWarmUpAndDecay(0.1, warmup_steps=500, total_steps=2500))
+    steps_per_epoch = 100
+    keras.optimizers.SGD(LinearWarmUpAndDecay(0.1, 5 * steps_per_epoch, 25 * steps_per_epoch))
     ```
     """
 
@@ -59,7 +59,7 @@ class FrozenUntil(LearningRateSchedule):
 
     Example:
     ```python
-    keras.optimizers.Adam(FrozenUntil(1e-2, steps=500))
+    keras.optimizers.Adam(FrozenUntil(1e-2, 500))  # five epochs of 100 steps
     ```
     """
 

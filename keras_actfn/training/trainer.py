@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Trainer:
 
     Example:
     ```python
-    trainer = Trainer(Setup.of(build_model, data, epochs=2, batch_size=32))
+    trainer = Trainer(Setup.of(build_model, data, epochs=2, batch_size=16))
     result = trainer.train_once("relu", seed=0)
     ```
     """
@@ -36,7 +37,8 @@ class Trainer:
     def __init__(self, setup: Setup):
         self.setup = setup
         self._reference = Reference(setup)
-        self._activation = self._network = None
+        self._activation: Any = None
+        self._network: Network | None = None
 
     def train_once(
         self,

@@ -129,7 +129,9 @@ def numbers_on_the_command_line():
             yield from below(child, (*words, name))
         for option in command.params:
             if option.type_descriptor.annotation in (int, float):
-                yield words, option
+                needed = [p for p in command.params if p.required]
+                given = [f"{p.opts[0]}=x" if "-" in p.opts[0] else "x" for p in needed]
+                yield (*words, *given), option
 
     return list(below(typer.main.get_command(build_app()), ()))
 

@@ -151,7 +151,9 @@ def test_a_request_to_terminate_is_an_interrupt(small_model):
         time.sleep(0.1)
     process.terminate()
     assert process.wait(timeout=60) == 130
-    assert "interrupted; what is finished is kept" in process.stderr.read()
+    said = process.stderr.read()
+    assert "keras-actfn: interrupted; what is finished is kept" in said
+    assert said.count("interrupted") == 1
     process.stderr.close()
 
 

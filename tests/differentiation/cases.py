@@ -15,9 +15,9 @@ LAYERS = {
     "conv(identity,relu,tanh)": reference.hull,
     "aff(identity,relu,tanh,axis=-1)": reference.hull,
     "aff(one)": reference.one,
-    "pwl(initial=tanh)": reference.pwl,
-    "pwl(initial=tanh,axis=-1)": reference.pwl,
-    "pwl(knots=80,initial=tanh)": partial(reference.pwl, knots=80),
+    "pwl(initial=tanh,low=-3,high=3)": reference.pwl,
+    "pwl(initial=tanh,low=-3,high=3,axis=-1)": reference.pwl,
+    "pwl(knots=80,initial=tanh,low=-3,high=3)": partial(reference.pwl, knots=80),
     "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp)": partial(
         reference.pwl, **_CLAMPED
     ),
@@ -33,7 +33,7 @@ LAYERS = {
 #: One of each kind, for what takes long.
 SOME_LAYERS = (
     "conv(identity,relu,tanh)",
-    "pwl(initial=tanh)",
+    "pwl(initial=tanh,low=-3,high=3)",
     "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)",
     "crrelu(epsilon=0.3)",
     "mul(x,erfc(x))",

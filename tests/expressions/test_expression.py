@@ -8,7 +8,7 @@ from reference import expressions as reference
 from reference.random_expressions import random_expressions
 
 from keras_actfn import backend
-from keras_actfn.expressions import DISCOVERED, parse
+from keras_actfn.expressions import DISCOVERED, Expression, SpecError, parse
 
 # No kink of the table, nor a tie of two simple operators, lies on one of these.
 X = np.linspace(-3.713, 3.971, 32)
@@ -81,3 +81,22 @@ def test_an_expression_is_one_operation_of_a_functional_model():
 def test_tensors_of_integers_are_refused():
     with pytest.raises(TypeError, match="real floating-point numbers, not dtype int32"):
         parse("tanh(x)")(ops.convert_to_tensor(np.arange(3, dtype="int32")))
+
+
+@pytest.mark.once
+def test_hostile_arguments_are_value_errors():
+    deep = Expression("x")
+    with pytest.raises(ValueError, match="nests at most 64 levels"):
+        for _ in range(2000):
+            deep = Expression("tanh", (deep,))
+    wide = Expression("x")
+    with pytest.raises(ValueError, match="at most 100,000 characters"):
+        for _ in range(63):
+            wide = Expression("add", (wide, wide))
+    for head in (10**400, 10**5000, None, "9", -1.0, float("nan"), [2]):
+        with pytest.raises(ValueError, match=r"a finite number >= 0, not"):
+            Expression(head)
+    for text in ("9" * 400, "1e400", "9" * 5000, "x" * 200_000, "(" * 90_000):
+        with pytest.raises(SpecError) as caught:
+            parse(text)
+        assert len(caught.value.message) < 200

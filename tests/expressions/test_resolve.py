@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_actfn import activation
 from keras_actfn.expressions import (
     DISCOVERED,
     Expression,
     SpecError,
     function_names,
+    operators,
     parse,
     resolve,
     serialize,
 )
-from keras_actfn.expressions.resolve import KERAS_NAMES
+from keras_actfn.expressions.names import AMBIGUOUS, KERAS_NAMES, keras_names
 
 X = np.linspace(-4.0, 4.0, 17).astype("float32")
 
@@ -38,7 +40,7 @@ def test_every_name_is_callable_and_leads_back():
 def test_operators_come_before_keras():
     assert resolve("tanh") == parse("tanh(x)")
     assert resolve(" x ") == parse("x")
-    assert resolve("hard_sigmoid")(1.0) == pytest.approx(0.7)
+    assert resolve("hard_sigmoid(x)")(1.0) == pytest.approx(0.7)
     assert resolve(parse("x*x")) == parse("mul(x,x)")
     assert resolve("erfc_softplus_squared") == parse("square(erfc(softplus(x)))")
     function = resolve("silu")
@@ -67,9 +69,60 @@ def test_all_elementwise_keras_activations_have_a_name():
         parts = [ops.convert_to_numpy(function(x[:, i : i + 2])) for i in (0, 2)]
         if whole.shape == x.shape and np.allclose(whole, np.concatenate(parts, axis=1)):
             elementwise.add(name)
-    assert elementwise <= set(function_names())
+    assert elementwise <= {*function_names(), *AMBIGUOUS}
     assert not {"softmax", "glu", "log_softmax", "sparsemax"} & set(function_names())
     assert set(KERAS_NAMES) <= elementwise
+
+
+def meaning(function):
+    """Values of a function of Keras or of the table, in float64 or as near as the backend has."""
+    x = ops.convert_to_tensor(np.linspace(-7.0, 7.0, 57).astype("float32"))
+    return ops.convert_to_numpy(function(x))
+
+
+@pytest.mark.once
+def test_no_word_means_two_functions():
+    """Keras's list against the table, words that differ by an underscore only counted as one."""
+    table = {o.name: o.function for o in operators() if o.arity == 1}
+    table |= {name: row.expression for name, row in DISCOVERED.items()}
+    keras_functions = {name: getattr(keras.activations, name) for name in keras_names()}
+    mixing = {"softmax", "glu", "log_softmax", "sparsemax", "threshold"}
+    meanings = {}
+    for words in (table, keras_functions):
+        for word, function in words.items():
+            if word not in mixing and not word.startswith("test_"):
+                meanings.setdefault(word.replace("_", ""), []).append((word, meaning(function)))
+    double = set()
+    for found in meanings.values():
+        if any(not np.allclose(found[0][1], values, rtol=1e-5, atol=1e-6) for _, values in found):
+            double |= {word for word, _ in found}
+    assert double == {"hard_sigmoid", "leakyrelu", "leaky_relu"}
+    # Of each such pair, one word at most is left, and it is Keras's.
+    assert double - set(AMBIGUOUS) == {"leaky_relu"}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("word", AMBIGUOUS)
+def test_a_word_with_two_meanings_is_refused_everywhere(word):
+    specs = [word, f" {word}", f"aff(identity,{word})", f"conv({word})"]
+    for spec in specs:
+        with pytest.raises(SpecError, match="may mean two functions") as caught:
+            activation(spec)
+        assert caught.value.position == spec.index(word)
+    for call in (lambda: resolve(word), lambda: activation(f"pwl(initial={word})")):
+        with pytest.raises(SpecError, match="may mean two functions") as caught:
+            call()
+    x = X[None]
+    values = []
+    for spelling in AMBIGUOUS[word]:
+        assert f"'{spelling}'" in str(caught.value)
+        values.append(ops.convert_to_numpy(activation(spelling)(x)))
+        base = activation(f"aff({spelling})")
+        np.testing.assert_allclose(ops.convert_to_numpy(base(x)), values[-1], rtol=1e-6)
+    assert not np.allclose(*values)
+    keras_word = {"hard_sigmoid": "hard_sigmoid", "leakyrelu": "leaky_relu"}[word]
+    expected = ops.convert_to_numpy(getattr(keras.activations, keras_word)(x))
+    np.testing.assert_allclose(values[1], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.once

@@ -1,5 +1,8 @@
 """Search spaces: counts, order, and both ways between functions and numbers."""
 
+import dataclasses
+import importlib
+import importlib.util
 import pickle
 
 import pytest
@@ -11,8 +14,15 @@ from keras_actfn.expressions import (
     coatnet,
     four_node,
     parse,
+    register_operator,
+    spaces,
     three_node,
 )
+from keras_actfn.expressions.spaces import UNARY_NAMES
+
+operators = importlib.import_module(
+    "keras_actfn.expressions.operators"
+)  # the package has a function of that name
 
 pytestmark = pytest.mark.once
 
@@ -79,6 +89,68 @@ def test_the_hash_tells_spaces_apart():
     assert len(hashes) == 3
     assert SearchSpace(**three_node().get_config()).hash == three_node().hash
     assert pickle.loads(pickle.dumps(three_node())).hash == three_node().hash
+
+
+def test_the_lists_of_the_papers_are_frozen(monkeypatch):
+    """An operator added to the table, built in or registered, changes no space."""
+    hashes = {name: SPACES[name]().hash for name in SPACES}
+    new = dataclasses.replace(operators.UNARY[0], name="test_new_built_in")
+    for name in ("UNARY", "EXTRA_UNARY"):
+        monkeypatch.setattr(operators, name, (*getattr(operators, name), new))
+    monkeypatch.setitem(operators.BUILT_IN, new.name, new)
+    register_operator("test_new_registered", lambda x: x, reference=lambda x: x)
+    spec = importlib.util.spec_from_file_location("keras_actfn.expressions._again", spaces.__file__)
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    for name, count in COUNTS.items():
+        space = again.SPACES[name]()
+        assert len(space) == count and space.hash == hashes[name]
+        assert not any("test_new" in o for names in space.operators.values() for o in names)
+    own = SearchSpace(["unary(x)"], unary=["test_new_registered", "relu"])
+    assert str(own[0]) == "test_new_registered(x)"
+
+
+def test_sizes_are_refused_first():
+    nested = "x"
+    for _ in range(8):
+        nested = f"unary({nested})"
+    space = SearchSpace([nested])
+    assert len(space) == 27**8
+    with pytest.raises(ValueError, match=r"at most 16,777,216\. Received: a space of 282,429,536"):
+        space.unique()
+    wide = SearchSpace(["unary(unary(unary(unary(unary(x)))))"], unary=UNARY_NAMES[:24])
+    with pytest.raises(ValueError, match=r"take at most 2,147,483,648 bytes"):
+        wide.unique()
+    for levels in (14, 62):
+        nested = "x"
+        for _ in range(levels):
+            nested = f"unary({nested})"
+        with pytest.raises(ValueError, match=r"at most 2\^63 - 1 functions"):
+            SearchSpace([nested])
+    assert len(SearchSpace([nested], unary=["relu"])) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"schemas": [None]},
+        {"schemas": None},
+        {"schemas": 3},
+        {"schemas": ["unary(x)", 10**400]},
+        {"schemas": ["9" * 400 + "*unary(x)"]},
+        {"schemas": ["(" * 100_000 + "x"]},
+        {"schemas": ["-" * 99_999 + "x"]},
+        {"schemas": ["x+" * 60_000 + "x"]},
+        {"schemas": ["unary(x)"], "unary": None},
+        {"schemas": ["unary(x)"], "unary": "relu"},
+        {"schemas": ["unary(x)"], "unary": [None, "relu"]},
+        {"schemas": ["unary(x)"], "unary": [["relu"]]},
+    ],
+)
+def test_hostile_arguments_are_value_errors(arguments):
+    with pytest.raises(ValueError) as caught:
+        SearchSpace(**arguments)
+    assert len(str(caught.value)) < 1000
 
 
 def test_wrong_spaces():

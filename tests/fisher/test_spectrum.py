@@ -10,6 +10,7 @@ from scipy import stats
 from keras_actfn._files import read_npz, write_npz
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
+from keras_actfn.fisher.spectrum import bin_weights
 
 pytestmark = pytest.mark.once
 
@@ -82,6 +83,13 @@ def test_manhattan_distance_of_weighted_features_is_the_binned_distance():
     a, b = spectrum(3, shapes=((20, 10),)), spectrum(4, shapes=((20, 10),))
     manhattan = np.abs(a.features(weighted=True) - b.features(weighted=True)).sum()
     np.testing.assert_allclose(manhattan, a.distance(b, bins=2), rtol=1e-5)
+
+
+def test_bins_weigh_their_width_over_the_weights():
+    np.testing.assert_allclose(
+        bin_weights([250, 99, 1000]), [100 / 250] * 2 + [20 / 1000] * 10, rtol=1e-15
+    )
+    np.testing.assert_allclose(bin_weights([50, 10], [4, 1]), [50 / 50] * 4 + [200 / 10])
 
 
 def test_distance_needs_one_architecture():
@@ -218,6 +226,33 @@ def test_damaged_files_are_named(tmp_path, place):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"spectrum\.npz cannot be read: .*compute the spectrum"):
         FisherSpectrum.load(path)
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        (dict(parameters=10**15), "'layer0' has 1000000000000000 weights and 270 eigenvalues"),
+        (dict(clipped=float("nan")), "of block 'layer0' the share nan is clipped"),
+        (dict(omega=np.array([2.0, 1.0] + [3.0] * 7)), "'layer0' are negative or not in order"),
+        (dict(omega=np.arange(-1.0, 8.0)), "'layer0' are negative or not in order"),
+    ],
+)
+def test_files_that_contradict_themselves_are_refused(tmp_path, change, text):
+    found, path = spectrum(7), tmp_path / "hostile.npz"
+    block = found.blocks[0]
+    if "omega" in change:
+        block.pairs = [Pair(change["omega"], block.pairs[0].gamma)]
+    else:
+        vars(block).update(change)
+    found.save(path)
+    with pytest.raises(ValueError, match=rf"hostile\.npz cannot be read.*{text}.*compute the"):
+        FisherSpectrum.load(path)
+
+
+def test_spectra_that_are_not_finite_can_be_read(tmp_path):
+    values = np.array([1.0, np.nan])
+    FisherSpectrum([BlockSpectrum("a", 4, [Pair(values, values)])]).save(tmp_path / "a.npz")
+    assert not FisherSpectrum.load(tmp_path / "a.npz").valid
 
 
 def test_unknown_layers_are_named():

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from reference.activations import ACTIVATIONS, crrelu, output_and_gradients
-from reference.piecewise import piecewise_linear
+from reference.piecewise import piecewise_linear, value_gradients
 
 import keras_actfn
-from keras_actfn.layers import AffineHullActivation
+from keras_actfn.layers import PWL, AffineHullActivation
 
 if keras.backend.backend() != "torch":
     pytest.skip("only PyTorch compiles inside the layers", allow_module_level=True)
@@ -79,7 +79,7 @@ def test_nan_adds_nothing_to_the_knots():
 @needs_compiler
 def test_layers_of_the_same_function_share_a_loop_and_others_do_not():
     x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
-    for spec in ("pwl", "pwl(initial=tanh)"):
+    for spec in ("pwl", "pwl(initial=tanh,low=-3,high=3)"):
         run(keras_actfn.activation(spec), x, torch.ones_like(x))
     assert len(fusion._COMPILED) == 2
     narrow = keras_actfn.activation("pwl(knots=17,low=-1.5,high=1.5,initial=tanh)")
@@ -88,6 +88,35 @@ def test_layers_of_the_same_function_share_a_loop_and_others_do_not():
     values = np.tanh(np.linspace(-1.5, 1.5, 17))
     expected = piecewise_linear(x.numpy(), values, -1.5, 1.5, "linear")
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("extrapolation", ["linear", "clamp"])
+def test_layers_with_other_ends_share_their_loops(extrapolation):
+    x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
+    for low, high in ((-3.0, 3.0), (-1.0, 2.5), (0.25, 7.0)):
+        layer = PWL(low=low, high=high, initial="tanh", extrapolation=extrapolation)
+        values = np.tanh(np.linspace(low, high, 33))
+        output, to_x, to_values = run(layer, x, torch.ones_like(x))
+        expected = piecewise_linear(x.numpy(), values, low, high, extrapolation)
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
+        by_value = value_gradients(x.numpy().ravel(), 33, low, high, extrapolation)
+        np.testing.assert_allclose(to_values, by_value.sum(1), rtol=1e-4, atol=2e-3)
+        far = x.numpy() > high + 0.1
+        last = (values[-1] - values[-2]) / (high - low) * 32 if extrapolation == "linear" else 0
+        np.testing.assert_allclose(to_x[far], last, rtol=1e-4, atol=1e-6)
+    assert len(fusion._COMPILED) == 2 and None not in fusion._COMPILED.values()
+
+
+@needs_compiler
+def test_no_more_than_so_many_loops_are_compiled(monkeypatch):
+    monkeypatch.setattr(fusion, "_MOST_COMPILED", 2)
+    x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)
+    for spec, function in {"tanh(x)": np.tanh, "cosh(x)": np.cosh}.items():
+        layer = keras_actfn.activation(f"add(x,{spec})")
+        output, _ = run(layer, x, torch.ones_like(x))
+        np.testing.assert_allclose(output, x.numpy() + function(x.numpy()), rtol=1e-5)
+    assert len(fusion._COMPILED) == 2 and None not in fusion._COMPILED.values()
 
 
 @keras.saving.register_keras_serializable(package="test_torch_fusion")

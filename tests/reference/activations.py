@@ -41,7 +41,7 @@ def expression(x):
 ACTIVATIONS = {
     "crrelu(epsilon=0.3)": crrelu,
     "aff(identity,relu,tanh)": hull,
-    "pwl(initial=tanh)": pwl,
+    "pwl(initial=tanh,low=-3,high=3)": pwl,
     "mul(x,erfc(x))": expression,
 }
 

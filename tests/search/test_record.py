@@ -94,7 +94,8 @@ def test_outputs_with_positions_have_sampled_spectra_by_default(tmp_path):
     assert open_with("b", mode="exact").store.key["mode"] == "exact"
 
 
-def test_without_optuna_the_extra_is_named():
+def test_without_optuna_the_extra_is_named(tmp_path):
     program = "import sys; sys.modules['optuna'] = None; import keras_actfn.search"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert "ImportError" in ended.stderr and "keras-actfn[search]" in ended.stderr

@@ -158,7 +158,7 @@ def load_act_bench(path: str | os.PathLike) -> ActBench:
     """
     path = Path(path)
     functions, equivalents, spectra = [], [], []
-    runs = {name: [] for name in MEASURES}
+    numbers: dict[str, list[float]] = {name: [] for name in MEASURES}
     lengths = None
     for key, entry in json_items(path):
         if not isinstance(entry, dict):
@@ -176,7 +176,7 @@ def load_act_bench(path: str | os.PathLike) -> ActBench:
         functions.append(text)
         equivalents.append(_texts(entry.get("equivalentactivationfunctions") or text, text, path))
         for name in MEASURES:
-            runs[name].append(_number(entry.get(_KEYS[name]), name, text, path))
+            numbers[name].append(_number(entry.get(_KEYS[name]), name, text, path))
         try:
             spectrum, found = _spectrum(entry.get("fisherlogeigenvaluecdf"))
         except (OverflowError, TypeError, ValueError) as error:
@@ -186,7 +186,7 @@ def load_act_bench(path: str | os.PathLike) -> ActBench:
             ) from error
         spectra.append(spectrum)
         lengths = lengths or found
-    runs = {name: np.array(values, "float64")[:, None] for name, values in runs.items()}
+    runs = {name: np.array(values, "float64")[:, None] for name, values in numbers.items()}
     if not np.isfinite(runs["validation_accuracy"]).any():
         raise ValueError(
             "A benchmark file has the key 'validation accuracy' for each function. Received: "

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._files import write_file
 from ..._optional import require
+from .published import ActBench
 
 STARTS = 8
 SHARE = 0.99
@@ -97,7 +98,7 @@ class BenchRun:
             in order, at most the budget.
     """
 
-    bench: object
+    bench: ActBench
     budget: int
     relu: int
     target: float

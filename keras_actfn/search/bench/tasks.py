@@ -104,7 +104,7 @@ def train_function(
             "The benchmark is trained by eager PyTorch. Set KERAS_BACKEND=torch. Received: the "
             f"backend {keras.backend.backend()}."
         )
-    data = _data(recipe, data_path)
+    data = _data(recipe, None if data_path is None else str(data_path))
     started = time.perf_counter()
     with seeds_drawn_from(seed):
         model = small_network(spec)

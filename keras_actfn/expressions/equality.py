@@ -12,6 +12,15 @@ from keras import ops
 from .._optional import require
 from .operators import Operator
 
+#: Operators whose limit at -inf, or at both infinities, is a number that their formula does not
+#: give: x sigmoid(x) is -inf times 0 there.
+LIMITS = {
+    "swish": (-np.inf,),
+    "gelu": (-np.inf,),
+    "mish": (-np.inf,),
+    "softsign": (-np.inf, np.inf),
+}
+
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -19,6 +28,16 @@ def row_keys(rows: np.ndarray) -> list[bytes]:
     """Return the XXH3 128-bit digest of the bytes of each row of a contiguous array."""
     digest = require("xxhash", extra="expressions").xxh3_128_digest
     return [digest(row) for row in rows]
+
+
+def by_formula(operator: Operator, values: np.ndarray, argument: np.ndarray) -> np.ndarray:
+    """Return `values` with NaN where the operator takes a limit at infinity.
+
+    Functions are compared by their formulas, as in the paper, so that counts stay as published.
+    """
+    if operator.name not in LIMITS:
+        return values
+    return np.where(np.isin(argument, LIMITS[operator.name]), np.nan, values).astype(values.dtype)
 
 
 class Grid:
@@ -36,7 +55,7 @@ class Grid:
 
     def apply(self, operator: Operator, *arrays: np.ndarray) -> np.ndarray:
         """Evaluate an operator on arrays that broadcast against each other."""
-        return operator.on_arrays(*arrays)
+        return by_formula(operator, operator.on_arrays(*arrays), arrays[0])
 
     def keys(self, rows: np.ndarray, up_to_sign: bool) -> list[bytes]:
         """Return a key for each row of values; with `up_to_sign` the same for f and -f."""
@@ -72,7 +91,8 @@ class Float32:
     def apply(self, operator: Operator, *arrays: np.ndarray) -> np.ndarray:
         """Evaluate an operator on arrays that broadcast against each other."""
         tensors = [ops.convert_to_tensor(array) for array in arrays]
-        return ops.convert_to_numpy(operator.function(*tensors))
+        values = ops.convert_to_numpy(operator.function(*tensors))
+        return by_formula(operator, values, arrays[0])
 
     def keys(self, rows: np.ndarray, up_to_sign: bool) -> list[bytes]:
         """Return a key for each row of values; with `up_to_sign` the same for f and -f."""

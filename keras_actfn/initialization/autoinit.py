@@ -71,7 +71,9 @@ class AutoInitReport:
         return "\n".join(lines)
 
 
-def autoinit(model, *, input_mean=0.0, input_variance=1.0):
+def autoinit(
+    model: keras.Model, *, input_mean: float = 0.0, input_variance: float = 1.0
+) -> AutoInitReport:
     """Scale a model's weights in place so that every weighted layer has unit variance.
 
     Kernels of Dense, convolution, depthwise, separable and transposed convolution layers

@@ -33,16 +33,16 @@ def compare(
     data,
     activations,
     *,
-    epochs=1,
+    epochs: int = 1,
     seeds=3,
-    batch_size=128,
+    batch_size: int = 128,
     recipe=None,
-    subset=None,
-    validation=None,
+    subset: int | None = None,
+    validation: int | None = None,
     output=None,
-    plots=True,
-    progress=False,
-):
+    plots: bool = True,
+    progress: bool = False,
+) -> Comparison:
     """Train `build_model(activation)` for every activation and seed, and compare.
 
     Test accuracy is measured once, at the end of training. With `output`, every finished

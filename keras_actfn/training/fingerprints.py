@@ -10,13 +10,13 @@ import numpy as np
 _NAMING = ("name", "keras_history", "input_layers", "output_layers")
 
 
-def key_of(settings):
+def key_of(settings: dict) -> str:
     """A short hexadecimal key of JSON-able settings, whatever the order of their entries."""
     text = json.dumps(settings, sort_keys=True, default=_by_type)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def data_fingerprint(*arrays):
+def data_fingerprint(*arrays: np.ndarray) -> str:
     """SHA-256 of the arrays' shapes, dtypes and bytes, hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:
@@ -26,7 +26,7 @@ def data_fingerprint(*arrays):
     return digest.hexdigest()
 
 
-def model_fingerprint(model):
+def model_fingerprint(model: keras.Model) -> str:
     """SHA-256 of a model's structure, the same for every build of it, hexadecimal.
 
     It covers all layers with their configurations and wiring, and the shapes and dtypes of

@@ -8,7 +8,7 @@ from .grouped_optimizer import GroupedOptimizer, VariableGroups
 from .schedules import FrozenUntil
 
 
-def activation_variables(model):
+def activation_variables(model: keras.Model) -> list[keras.Variable]:
     """The trainable parameters of a model's activation layers, nested models included.
 
     Args:
@@ -23,7 +23,7 @@ def activation_variables(model):
     return list(found.values())
 
 
-def bias_variables(model):
+def bias_variables(model: keras.Model) -> list[keras.Variable]:
     """The trainable biases of a model's layers, nested models included.
 
     Args:
@@ -37,8 +37,13 @@ def bias_variables(model):
 
 
 def parameter_groups(
-    model, optimizer, activation_optimizer=None, *, bias_optimizer=None, freeze_steps=0
-):
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    activation_optimizer: keras.optimizers.Optimizer | None = None,
+    *,
+    bias_optimizer: keras.optimizers.Optimizer | None = None,
+    freeze_steps: int = 0,
+) -> keras.optimizers.Optimizer:
     """One optimiser for the weights, others for the activations' parameters and the biases.
 
     Constraints of the activations' parameters apply after every step, as ever. Clipping by the

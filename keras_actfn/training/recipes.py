@@ -244,7 +244,7 @@ RECIPES = {
 }
 
 
-def get(recipe):
+def get(recipe: str | Recipe | None) -> Recipe:
     """The recipe that `recipe` names.
 
     Args:

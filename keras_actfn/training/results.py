@@ -74,11 +74,11 @@ class Comparison:
     settings: dict
     reused: int = 0
 
-    def runs_of(self, activation):
+    def runs_of(self, activation: str) -> list[RunResult]:
         """The runs of one activation, in the order of the seeds."""
         return [run for run in self.runs if run.activation == activation]
 
-    def rows(self):
+    def rows(self) -> list[Row]:
         """The table: one `Row` for each activation."""
         first = self.runs_of(self.activations[0])
         return [self._row(self.runs_of(label), first) for label in self.activations]
@@ -107,7 +107,7 @@ class Comparison:
             diverged=sum(run.diverged for run in runs),
         )
 
-    def cells(self):
+    def cells(self) -> tuple[list[str], list[list[str]]]:
         """The table as text: a list of headings and a list of rows of as many texts."""
         headings = [
             "activation",
@@ -136,14 +136,14 @@ class Comparison:
             body.append(cells)
         return headings, body
 
-    def markdown(self):
+    def markdown(self) -> str:
         """The table in Markdown, columns aligned."""
         return in_columns(*self.cells())
 
     def __str__(self):
         return self.markdown()
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Settings, table and runs for JSON; numbers that are not finite are None."""
         return {
             "settings": self.settings,
@@ -249,7 +249,7 @@ def _csv(rows):
     return text.getvalue()
 
 
-def in_columns(headings, body):
+def in_columns(headings: list[str], body: list[list[str]]) -> str:
     """A table in Markdown with aligned columns; all but the first to the right.
 
     Args:

@@ -24,7 +24,12 @@ CLASSES = {
     "applications.transformer_common": ("AddPositions", "PrependTokens", "SelfAttention"),
     "constraints": ("AnchoredUnitNorm", "Simplex", "UnitSum"),
     "expressions.expression": ("_Evaluate",),
-    "finetuning.preference": ("LinearWarmup",),
+    "finetuning.distillation": ("Distillation",),
+    "finetuning.preference": (
+        "DirectPreferenceOptimization",
+        "LinearWarmup",
+        "SupervisedFineTuning",
+    ),
     "layers": (
         "AffineHullActivation",
         "CRReLU",

@@ -81,12 +81,12 @@ def test_words_that_are_taken(word):
 
 
 def test_an_operator_of_ones_own():
-    operator = register_operator("test_sine", ops.sin, reference=np.sin, formula="sin(x)")
+    operator = register_operator("test_own_sine", ops.sin, reference=np.sin, formula="sin(x)")
     x = np.linspace(-3, 3, 9, dtype="float32")[None]
     expected = x + np.sin(x) ** 2
-    for spec in ("x+square(test_sine(x))", "aff(add(x,square(test_sine(x))))"):
+    for spec in ("x+square(test_own_sine(x))", "aff(add(x,square(test_own_sine(x))))"):
         layer = keras_actfn.activation(spec)
         np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=1e-6)
     assert not operator.tame
-    space = keras_actfn.expressions.SearchSpace(["unary(x)"], unary=["test_sine", "relu"])
-    assert [str(f) for f in space] == ["test_sine(x)", "relu(x)"]
+    space = keras_actfn.expressions.SearchSpace(["unary(x)"], unary=["test_own_sine", "relu"])
+    assert [str(f) for f in space] == ["test_own_sine(x)", "relu(x)"]

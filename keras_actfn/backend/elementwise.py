@@ -1,6 +1,7 @@
 """Elementwise functions with a gradient of their own: what every activation layer is made of."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from keras import ops
 
@@ -38,7 +39,7 @@ def custom_gradient(
     Returns:
         Tensor of the shape and dtype of x.
     """
-    rules = {"sums": sums, "in_place": in_place}
+    rules: dict[str, Any] = {"sums": sums, "in_place": in_place}
     if x.shape != ():
         return backend.custom_gradient(forward, backward, x, *parameters, **rules)
     batch = ops.reshape(x, (1,))

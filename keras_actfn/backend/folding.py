@@ -37,9 +37,9 @@ def folded_gradients(
         ops.unstack(ops.reshape(tensor, (-1, count, size // count)), axis=1)
         for tensor in (gradient, x)
     )
-    parameters = [parameter * ops.ones_like(parts[0], parameter.dtype) for parameter in parameters]
+    spread = [parameter * ops.ones_like(parts[0], parameter.dtype) for parameter in parameters]
     found = [
-        vector_jacobian_product(function, *each, *parameters)[1:]
+        vector_jacobian_product(function, *each, *spread)[1:]
         for each in zip(gradients, parts, strict=True)
     ]
     return [sum(each) for each in zip(*found, strict=True)]

@@ -140,16 +140,17 @@ def compare(
             bar.advance(steps - result.steps)
             store.save(result, run)
             finished[label, seed] = result
+            accuracy = 100 * (result.test_accuracy or 0.0)
             bar.say(
                 f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
-                f"{100 * (result.test_accuracy or 0.0):.2f} %{', diverged' if result.diverged else ''}, "
+                f"{accuracy:.2f} %{', diverged' if result.diverged else ''}, "
                 f"{result.seconds:.0f} s"
             )
 
     comparison = Comparison(
         activations=tuple(labels),
         seeds=seeds,
-        runs=tuple(run for entry in plan if (run := finished[entry[:2]]) is not None),
+        runs=tuple(done for entry in plan if (done := finished[entry[:2]]) is not None),
         settings=settings,
         reused=reused,
     )

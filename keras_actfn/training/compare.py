@@ -142,14 +142,14 @@ def compare(
             finished[label, seed] = result
             bar.say(
                 f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
-                f"{100 * result.test_accuracy:.2f} %{', diverged' if result.diverged else ''}, "
+                f"{100 * (result.test_accuracy or 0.0):.2f} %{', diverged' if result.diverged else ''}, "
                 f"{result.seconds:.0f} s"
             )
 
     comparison = Comparison(
         activations=tuple(labels),
         seeds=seeds,
-        runs=tuple(finished[label, seed] for label, seed, _, _ in plan),
+        runs=tuple(run for entry in plan if (run := finished[entry[:2]]) is not None),
         settings=settings,
         reused=reused,
     )

@@ -17,7 +17,7 @@ def activation_variables(model: keras.Model) -> list[keras.Variable]:
     Returns:
         List of `keras.Variable`; those of keras_actfn's layers and of `keras.layers.PReLU`.
     """
-    found = {}
+    found: dict[int, keras.Variable] = {}
     for layer in activations.learned_layers(graph.nested(model)):
         found.update((id(v), v) for v in layer.trainable_variables)
     return list(found.values())

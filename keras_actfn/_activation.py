@@ -42,6 +42,19 @@ def register_layer(word: str, layer: type[keras.layers.Layer]) -> None:
 
     Example:
     ```python
+    @keras.saving.register_keras_serializable(package="mine")
+    class Snake(keras_actfn.layers.LearnableActivation):
+        def __init__(self, frequency=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.frequency = frequency
+
+        def activate(self, x):
+            return x + keras.ops.sin(self.frequency * x) ** 2 / self.frequency
+
+        def get_config(self):
+            return {**super().get_config(), "frequency": self.frequency}
+
+
     keras_actfn.register_layer("snake", Snake)
     keras_actfn.activation("snake(frequency=2.0)")
     ```

@@ -131,13 +131,16 @@ class _Costs:
             self.f + self.a * rise**2 - self.d * rise,
         )
 
-    def of_rest(self, segments):
+    def of_rest(self, segments, flat_right):
         """`of_rest[r, j]`: smallest cost from j to the end of at most r segments, or less."""
-        count = len(self.alone)
-        rest = np.full((segments + 1, count), np.inf)
-        rest[:, -1] = 0.0
-        allowed = np.where(np.triu(np.ones_like(self.alone, dtype=bool), 1), self.alone, np.inf)
-        for r in range(1, segments + 1):
+        ahead = np.triu(np.ones_like(self.alone, dtype=bool), 1)
+        allowed = np.where(ahead, self.alone, np.inf)
+        last = allowed[:, -1]
+        if flat_right:
+            square, linear, constant = (matrix[:, -1] for matrix in self.tied(0.0))
+            last = np.where(ahead[:, -1], constant - linear**2 / (4 * square), np.inf)
+        rest = np.stack([np.full_like(last, np.inf)] + segments * [np.maximum(last, 0.0)])
+        for r in range(2, segments + 1):
             rest[r] = np.minimum(rest[r - 1], (allowed + rest[r - 1][None, :]).min(axis=1))
         return rest
 
@@ -175,7 +178,7 @@ def solve(
         search proved that no other function is better.
     """
     costs = _Costs(points, grid, problem.slopes)
-    rest = costs.of_rest(problem.segments)
+    rest = costs.of_rest(problem.segments, problem.flat_right)
     zero = 1e-12 * (points.w @ (points.y - points.w @ points.y / points.w.sum()) ** 2)
     beam = 8 if problem.slopes is None else 3
     best = _search(costs, rest, problem, np.inf, zero, beam)
@@ -218,6 +221,8 @@ def _search(costs, rest, problem, limit, zero, beam=None):
             found = _best_of_each_end(found, beam)
         if not len(found.end):
             break
+        if beam is None and len(found.end) > 3 * _MOST_PATHS:
+            return None
         found = _undominated(found)
         choices = 1 if problem.slopes is None else len(problem.slopes)
         if beam is None and len(found.end) * choices > _MOST_PATHS:

@@ -179,5 +179,5 @@ def test_scipy_is_needed_only_by_its_operators(monkeypatch):
 
     monkeypatch.setattr("keras_actfn._optional.importlib.import_module", missing)
     assert parse("relu(x)+swish(x)")(1.0) == pytest.approx(1 + 1 / (1 + np.exp(-1)))
-    with pytest.raises(ImportError, match=r"pip install keras-actfn\[expressions\]"):
+    with pytest.raises(ImportError, match=r'pip install "keras-actfn\[expressions\]"'):
         parse("erf(x)")(1.0)

@@ -136,7 +136,7 @@ def write_npz(path: str | os.PathLike, **arrays: np.ndarray) -> None:
 
     The array `checksums` is added: JSON, in bytes, with the checksum of each array by its name.
     """
-    found = {name: np.asanyarray(array) for name, array in arrays.items()}
+    found: dict[str, Any] = {name: np.asanyarray(array) for name, array in arrays.items()}
     sums = json.dumps({name: array_checksum(array) for name, array in found.items()})
     found[CHECKSUMS] = np.frombuffer(sums.encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -292,7 +292,7 @@ def checksum(content: bytes) -> str:
 def array_checksum(array: np.ndarray) -> str:
     """Return the checksum of an array's type, shape and values."""
     found = hashlib.blake2b(f"{array.dtype.str} {array.shape}".encode(), digest_size=8)
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else b"")
+    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
     return found.hexdigest()
 
 

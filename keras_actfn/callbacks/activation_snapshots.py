@@ -93,17 +93,17 @@ class Snapshots:
         arrays = read_npz(path, _REMEDY)
         try:
             names = parse_json(str(arrays.pop("layers")))
-            fixed = [arrays.pop(name) for name in ("epochs", "x", "edges")]
+            epochs, x, edges = (arrays.pop(name) for name in ("epochs", "x", "edges"))
             curves = {name: arrays.pop(f"curve_{i}") for i, name in enumerate(names)}
             histograms = {
                 name: arrays.pop(f"histogram_{i}")
                 for i, name in enumerate(names)
                 if f"histogram_{i}" in arrays
             }
-            _check_shapes(*fixed, curves, histograms, arrays)
+            _check_shapes(epochs, x, edges, curves, histograms, arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFile(path, f"it holds no snapshots ({error})", _REMEDY) from error
-        return cls(*fixed, curves, histograms)
+        return cls(epochs, x, edges, curves, histograms)
 
 
 def _check_shapes(epochs, x, edges, curves, histograms, others):
@@ -183,10 +183,11 @@ class ActivationSnapshots(keras.callbacks.Callback):
         self.path, self.every, self._names = Path(path), every, layers
         self._grid, self._edges = np.linspace(low, high, points), np.linspace(low, high, bins + 1)
         self._data, self._batch_size, self._max_positions = (x, y), batch_size, max_positions
-        self._classes = None if y is None else int(Batches(x, y).labels.max()) + 1
+        labels = None if y is None else Batches(x, y).labels
+        self._classes = None if labels is None else int(labels.max()) + 1
         self._writers = [] if tensorboard is None else [summary_writer(tensorboard)]
         self._writers += [] if wandb is None else [WandbWriter(wandb)]
-        self.layers = []
+        self.layers: list = []
         self._forget()
 
     def _forget(self):

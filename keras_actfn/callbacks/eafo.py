@@ -75,7 +75,7 @@ def steepest_region(knots, slopes, samples) -> tuple[float, float] | None:
     for a, b in runs:
         low = -np.inf if a == 0 else float(knots[a])
         high = np.inf if b == sign.size else float(knots[b])
-        held = np.count_nonzero((samples > low) & (samples < high))
+        held = int(np.count_nonzero((samples > low) & (samples < high)))
         if held > most:
             best, most = (low, high), held
     return best
@@ -158,7 +158,7 @@ class EAFO(keras.callbacks.Callback):
         self.samples, self.smooth, self.min_share = samples, smooth, min_share
         self._names, self._batch_size = layers, batch_size
         self.records: list[EafoRecord] = []
-        self.layers = []
+        self.layers: list = []
 
     def set_model(self, model):
         """Find the layers."""
@@ -212,7 +212,7 @@ class EAFO(keras.callbacks.Callback):
 
     def _gather(self) -> list[np.ndarray]:
         """Inputs of every layer, (samples, units), from as many batches as it takes."""
-        parts = [[] for _ in self.layers]
+        parts: list[list] = [[] for _ in self.layers]
         # A layer after global pooling has one position a sample; others have many.
         for _ in range(max(1, -(-self.samples // self._batch_size))):
             for part, x in zip(parts, self._inputs(next(self._batches)[0]), strict=True):

@@ -147,9 +147,10 @@ class LocalCorrelation(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: {every!r}")
         self._batches = Batches(x, y, batch_size, seed)
         if classes is None:
-            if y is None:
+            labels = self._batches.labels
+            if y is None or labels is None:
                 raise ValueError("`classes` is needed where `x` is an iterable of batches.")
-            classes = int(self._batches.labels.max()) + 1
+            classes = int(labels.max()) + 1
         if classes < 3:
             raise ValueError(TWO_CLASSES)
         self.classes = classes
@@ -157,7 +158,7 @@ class LocalCorrelation(keras.callbacks.Callback):
         self.solve, self.projection = solve, projection
         self._names, self._max_positions = layers, max_positions
         self._steps = 0
-        self.layers = []
+        self.layers: list = []
 
     def set_model(self, model):
         """Find the layers and take their knots away from the loss's optimiser."""
@@ -199,7 +200,7 @@ class LocalCorrelation(keras.callbacks.Callback):
     def statistics(self, index: int) -> ClassStatistics | None:
         """Averaged statistics of layer `index`; `None` before three classes were seen."""
         counts = np.asarray(self._counts[index])
-        seen = np.flatnonzero(counts > 0) if counts.ndim else []
+        seen = np.flatnonzero(counts > 0) if counts.ndim else np.empty(0, int)
         if len(seen) < 3:
             return None
         moments = self._sums[index][seen] / counts[seen, None, None, None]

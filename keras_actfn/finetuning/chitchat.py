@@ -13,7 +13,9 @@ from .._optional import require
 from .preference_data import Preference
 
 
-def chitchat_preferences(turns=3, replies=1, held_out=0.1, seed=0, limit=None):
+def chitchat_preferences(
+    turns: int = 3, replies: int = 1, held_out: float = 0.1, seed: int = 0, limit: int | None = None
+) -> tuple[list[Preference], list[Preference]]:
     """Pairs of an actual reply and a reply from elsewhere; needs chitchat-dataset.
 
     Each conversation gives up to `replies` pairs: replies in it, drawn at random, each with

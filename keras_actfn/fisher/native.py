@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -54,7 +55,7 @@ class Request:
         return settings | ({"options": options} if options else {})
 
 
-def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
+def native_spectrum(model: keras.Model, x: Any, y: Any, request: Request) -> FisherSpectrum:
     """Compute the spectrum with the native engine; see `fisher_spectrum`."""
     tapped, blocks, samples, timings, distribution = compute_blocks(model, x, y, request)
     start = time.perf_counter()
@@ -72,7 +73,7 @@ def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
     return FisherSpectrum(spectra, tapped.uncovered, tapped.excluded, settings, timings)
 
 
-def compute_blocks(model, x, y, request: Request):
+def compute_blocks(model: keras.Model, x: Any, y: Any, request: Request) -> tuple:
     """Accumulate all blocks.
 
     Returns:

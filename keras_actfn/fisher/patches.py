@@ -22,6 +22,7 @@ convolution layers", section 3, define M; the frame decomposition is this module
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def patch_sum(x: np.ndarray, window: Window) -> np.ndarray:
     return extract(total, window).reshape(-1, window.offsets * x.shape[-1]).sum(axis=0)
 
 
-def extract(x: np.ndarray, window: Window, dtype=np.float64) -> np.ndarray:
+def extract(x: np.ndarray, window: Window, dtype: Any = np.float64) -> np.ndarray:
     """Copy all patches: shape (N, *outputs, K·C), channels last and offsets in C order."""
     starts = [
         [t * s - p for t in range(n)]

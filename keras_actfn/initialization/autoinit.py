@@ -59,7 +59,7 @@ class AutoInitReport:
     layers: tuple[LayerInit, ...]
     unknown: tuple[tuple[str, str], ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{'layer':<40} {'input mean':>11} {'variance':>11} {'scale':>9}"]
         for row in self.layers:
             centred = " centred" if row.centred else ""
@@ -71,7 +71,9 @@ class AutoInitReport:
         return "\n".join(lines)
 
 
-def autoinit(model, *, input_mean=0.0, input_variance=1.0):
+def autoinit(
+    model: keras.Model, *, input_mean: float = 0.0, input_variance: float = 1.0
+) -> AutoInitReport:
     """Scale a model's weights in place so that every weighted layer has unit variance.
 
     Kernels of Dense, convolution, depthwise, separable and transposed convolution layers

@@ -20,12 +20,15 @@ f ≈ x − ε x e^{−x²/2}. The paper drops the sign, and CRReLU with ε > 0 
 To first order the step on normal inputs is a rescaling: H − log std is reported beside H.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
-from .density import as_density, smooth_density
+from .density import Density, as_density, smooth_density
 from .grid import Grid, input_entropy, make_grid
 from .monotone import Monotone, raise_not_monotone, refuse_flat, smooth_activation
 
@@ -35,8 +38,8 @@ class _Field:
     """Everything about (activation, density) that does not depend on the step size."""
 
     f: Monotone
-    density: object
-    known: object
+    density: Any
+    known: Density
     grid: Grid
     log_slope: np.ndarray
     displacement: np.ndarray  # w R'
@@ -74,7 +77,7 @@ class EafoStep:
     sample_change: float | None
     _field: _Field
 
-    def inverse(self, x) -> np.ndarray:
+    def inverse(self, x: ArrayLike) -> np.ndarray:
         """T⁻¹(x): where the value of f_new at x comes from."""
         x = np.asarray(x, dtype=np.float64)
         grid = self._field.grid
@@ -91,11 +94,11 @@ class EafoStep:
             v = np.clip(v - np.where(inside & (rate > 0), error / rate, 0.0), grid.v[0], grid.v[-1])
         return np.where(inside, grid.position(v), x + (u - np.clip(x, moved[0], moved[-1])))
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """f_new(x)."""
         return self._field.f(self.inverse(x))
 
-    def table(self, knots) -> np.ndarray:
+    def table(self, knots: ArrayLike) -> np.ndarray:
         """Values at `knots`, ready for the `values` of a `PWL` layer."""
         return self(np.asarray(knots, dtype=np.float64))
 
@@ -247,14 +250,14 @@ def _why_not(known, grid: Grid, ratio: np.ndarray) -> str | None:
 
 
 def max_step(
-    activation,
-    density,
+    activation: Any,
+    density: Any,
     *,
-    region=None,
-    smooth=None,
-    bandwidth=None,
-    derivative=None,
-    margin=None,
+    region: tuple[float, float] | None = None,
+    smooth: float | None = None,
+    bandwidth: float | None = None,
+    derivative: Callable | None = None,
+    margin: float | None = None,
 ) -> float:
     """Largest step that keeps the activation monotone: 1 / max (w R′)′, zero if none does.
 
@@ -265,14 +268,14 @@ def max_step(
 
 
 def eafo_step(
-    activation,
-    density,
+    activation: Any,
+    density: Any,
     step: float,
     *,
-    region=None,
+    region: tuple[float, float] | None = None,
     smooth: float | None = None,
     bandwidth: float | None = None,
-    derivative=None,
+    derivative: Callable | None = None,
     margin: float | None = None,
     relative: bool = False,
 ) -> EafoStep:

@@ -240,7 +240,7 @@ def _grid(points: _Points, candidates, start: float | None) -> np.ndarray:
     if isinstance(candidates, int | np.integer) and not isinstance(candidates, bool):
         distinct = np.unique(points.x)
         cumulative = np.cumsum(points.w)
-        third = max(2, candidates // 3)
+        third = max(2, int(candidates) // 3)
         by_weight = np.interp(np.linspace(0, cumulative[-1], third), cumulative, points.x)
         even = np.linspace(low, high, third)
         inner = distinct

@@ -12,8 +12,12 @@ activation use that step: model and optimiser are set back to their initial valu
 of built anew. Batches follow each other as they would in a single `fit`.
 """
 
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 from .._optional import require
@@ -29,20 +33,20 @@ from .trainer import Trainer
 
 
 def compare(
-    build_model,
-    data,
-    activations,
+    build_model: Callable[..., keras.Model],
+    data: Any,
+    activations: Any,
     *,
-    epochs=1,
-    seeds=3,
-    batch_size=128,
-    recipe=None,
-    subset=None,
-    validation=None,
-    output=None,
-    plots=True,
-    progress=False,
-):
+    epochs: int = 1,
+    seeds: int | Sequence[int] = 3,
+    batch_size: int = 128,
+    recipe: Any = None,
+    subset: int | None = None,
+    validation: int | None = None,
+    output: str | os.PathLike | None = None,
+    plots: bool = True,
+    progress: bool = False,
+) -> Comparison:
     """Train `build_model(activation)` for every activation and seed, and compare.
 
     Test accuracy is measured once, at the end of training. With `output`, every finished
@@ -113,7 +117,8 @@ def compare(
 
     settings = setup.settings()
     store = RunStore(output)
-    plan, finished = [], {}
+    plan: list[tuple[str, int, str, dict]] = []
+    finished: dict[tuple[str, int], Any] = {}
     for label, activation in labels.items():
         with seeds_drawn_from(seeds[0]):
             built = check_classifier(build_model(activation), setup.classes)
@@ -138,11 +143,12 @@ def compare(
                 labels[label], seed, label=label, key=key, on_step=lambda loss: bar.advance()
             )
             bar.advance(steps - result.steps)
+            accuracy: Any = result.test_accuracy  # a number: the data have test images
             store.save(result, run)
             finished[label, seed] = result
             bar.say(
                 f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
-                f"{100 * result.test_accuracy:.2f} %{', diverged' if result.diverged else ''}, "
+                f"{100 * accuracy:.2f} %{', diverged' if result.diverged else ''}, "
                 f"{result.seconds:.0f} s"
             )
 
@@ -178,7 +184,7 @@ def _labels(activations):
     return labels
 
 
-def _seeds(seeds):
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """Distinct non-negative seeds from their number or a list."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_positive("the number of seeds", seeds)

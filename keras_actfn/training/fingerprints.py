@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,13 +11,13 @@ import numpy as np
 _NAMING = ("name", "keras_history", "input_layers", "output_layers")
 
 
-def key_of(settings):
+def key_of(settings: Any) -> str:
     """A short hexadecimal key of JSON-able settings, whatever the order of their entries."""
     text = json.dumps(settings, sort_keys=True, default=_by_type)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def data_fingerprint(*arrays):
+def data_fingerprint(*arrays: Any) -> str:
     """SHA-256 of the arrays' shapes, dtypes and bytes, hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:
@@ -26,7 +27,7 @@ def data_fingerprint(*arrays):
     return digest.hexdigest()
 
 
-def model_fingerprint(model):
+def model_fingerprint(model: keras.Model) -> str:
     """SHA-256 of a model's structure, the same for every build of it, hexadecimal.
 
     It covers all layers with their configurations and wiring, and the shapes and dtypes of
@@ -45,7 +46,7 @@ def model_fingerprint(model):
     ).hexdigest()
 
 
-def recipe_settings(recipe):
+def recipe_settings(recipe: Any) -> dict[str, Any]:
     """What decides how a recipe trains, for JSON."""
     # Any length of training: it is among the run's settings.
     optimizers = []

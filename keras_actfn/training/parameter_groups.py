@@ -1,5 +1,7 @@
 """Optimisers that treat the activations' parameters, or biases, differently from the weights."""
 
+from typing import Any
+
 import keras
 
 from ..models import activations, graph
@@ -8,7 +10,7 @@ from .grouped_optimizer import GroupedOptimizer, VariableGroups
 from .schedules import FrozenUntil
 
 
-def activation_variables(model):
+def activation_variables(model: keras.Model) -> list[keras.Variable]:
     """The trainable parameters of a model's activation layers, nested models included.
 
     Args:
@@ -17,13 +19,13 @@ def activation_variables(model):
     Returns:
         List of `keras.Variable`; those of keras_actfn's layers and of `keras.layers.PReLU`.
     """
-    found = {}
+    found: dict[int, keras.Variable] = {}
     for layer in activations.learned_layers(graph.nested(model)):
         found.update((id(v), v) for v in layer.trainable_variables)
     return list(found.values())
 
 
-def bias_variables(model):
+def bias_variables(model: keras.Model) -> list[keras.Variable]:
     """The trainable biases of a model's layers, nested models included.
 
     Args:
@@ -37,8 +39,13 @@ def bias_variables(model):
 
 
 def parameter_groups(
-    model, optimizer, activation_optimizer=None, *, bias_optimizer=None, freeze_steps=0
-):
+    model: keras.Model,
+    optimizer: Any,
+    activation_optimizer: Any = None,
+    *,
+    bias_optimizer: Any = None,
+    freeze_steps: int = 0,
+) -> keras.Optimizer:
     """One optimiser for the weights, others for the activations' parameters and the biases.
 
     Constraints of the activations' parameters apply after every step, as ever. Clipping by the

@@ -5,12 +5,15 @@ for every model. Images come in [0, 1]; the last layer of the model gives probab
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
 
 from .parameter_groups import parameter_groups
 
 
-def no_augmentation():
+def no_augmentation() -> list:
     """No layers: images are seen as they are."""
     return []
 
@@ -59,18 +62,20 @@ class Recipe:
     epochs: int | None = None
     batch_size: int | None = None
 
-    def optimizers(self, steps_per_epoch, epochs):
+    def optimizers(self, steps_per_epoch: int, epochs: int) -> tuple[Any, ...]:
         """New optimisers of weights, activations' parameters and biases (None: as weights)."""
         arguments = (steps_per_epoch, epochs) if self.scheduled else ()
         groups = (self.optimizer, self.activation_optimizer, self.bias_optimizer)
         return tuple(None if make is None else make(*arguments) for make in groups)
 
-    def optimizer_for(self, model, steps_per_epoch, epochs):
+    def optimizer_for(
+        self, model: keras.Model, steps_per_epoch: int, epochs: int
+    ) -> keras.Optimizer:
         """A new optimiser for a model, with `parameter_groups` where the recipe has several."""
         weights, activations, biases = self.optimizers(steps_per_epoch, epochs)
         return parameter_groups(model, weights, activations, bias_optimizer=biases)
 
-    def model_shape(self, image_shape):
+    def model_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
         """The input shape of a model for images `(height, width, channels)`."""
         if self.crop is None:
             return tuple(image_shape)

@@ -96,7 +96,7 @@ def pack_bench(
         manifest=np.array(json.dumps(manifest)),
         functions=np.array(functions),
         equivalents=np.array(
-            json.dumps([[str(e) for e in unique.equivalents(positions[f])] for f in functions])
+            json.dumps([[str(e) for e in unique.equivalents(int(positions[f]))] for f in functions])
         ),
         counts=np.array([spectra[f]["cdf"] for f in functions], "uint16"),
         valid=np.array([spectra[f]["valid"] for f in functions]),

@@ -30,7 +30,7 @@ def AlexNet(
     *,
     dropout: float = 0.5,
 ) -> keras.Model:
-    """AlexNet: 60,965,224 parameters for 227×227×3 images and 1,000 classes; 7 slots.
+    """AlexNet: 60,965,224 parameters for 227×227×3 images and 1,000 classes; 7 sites.
 
     The network of Manessi and Rozza's ImageNet experiment (section IV), a port of Caffe's:
     conv11 stride 4 96 – act – LRN – maxpool3 stride 2; conv5 256 in two groups – act –

@@ -32,7 +32,7 @@ def AllCNNC(
     *,
     dropout: float = 0.5,
 ) -> keras.Model:
-    """All-CNN-C: 1,369,738 parameters for 32×32×3 images and 10 classes; 9 slots.
+    """All-CNN-C: 1,369,738 parameters for 32×32×3 images and 10 classes; 9 sites.
 
     Nine convolutions, each with a bias and followed by the activation: 3×3 with 96, 96 and
     96 filters, 192, 192 and 192, 192, then 1×1 with 192 and `classes`. The third and the

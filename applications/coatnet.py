@@ -25,7 +25,7 @@ def CoAtNet(
     blocks: tuple[int, ...] = (3, 4, 6, 3),
     channels: tuple[int, int, int, int] = (64, 128, 256, 512),
 ) -> keras.Model:
-    """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 slots.
+    """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 sites.
 
     conv3×3 stride 2 64 – BN – act – conv3×3 64, then two stages of MBConv blocks and two of
     transformer blocks, deeper and thinner than CoAtNet-0. MBConv: BN, 1×1 to four times
@@ -88,16 +88,16 @@ def _shortcut(make, x, filters, first, prefix):
     return make.conv(filters, 1, f"{prefix}_shortcut")(x)
 
 
-def _mbconv(make, slot, x, filters, first, prefix):
+def _mbconv(make, site, x, filters, first, prefix):
     channels = x.shape[make.channels]
     shortcut = _shortcut(make, x, filters, first, prefix)
     x = make.norm(f"{prefix}_norm")(x)
     x = make.conv(4 * channels, 1, f"{prefix}_expand")(x)
-    x = slot()(make.norm(f"{prefix}_expand_norm")(x))
+    x = site()(make.norm(f"{prefix}_expand_norm")(x))
     x = make.depthwise(3, f"{prefix}_depthwise", strides=2 if first else 1)(x)
-    x = slot()(make.norm(f"{prefix}_depthwise_norm")(x))
+    x = site()(make.norm(f"{prefix}_depthwise_norm")(x))
     gate = make.mean(f"{prefix}_squeeze", keepdims=True)(x)
-    gate = slot()(make.conv(channels // 4, 1, f"{prefix}_excite_1", use_bias=True)(gate))
+    gate = site()(make.conv(channels // 4, 1, f"{prefix}_excite_1", use_bias=True)(gate))
     gate = make.conv(4 * channels, 1, f"{prefix}_excite_2", use_bias=True)(gate)
     gate = layers.Activation("sigmoid", name=f"{prefix}_gate")(gate)
     x = layers.Multiply(name=f"{prefix}_gated")([x, gate])
@@ -105,7 +105,7 @@ def _mbconv(make, slot, x, filters, first, prefix):
     return layers.Add(name=f"{prefix}_add")([shortcut, x])
 
 
-def _transformer(make, slot, x, filters, first, prefix):
+def _transformer(make, site, x, filters, first, prefix):
     shortcut = _shortcut(make, x, filters, first, prefix)
     heads = x.shape[make.channels] // _HEAD
     x = _layer_norm(make, x, f"{prefix}_attention_norm")
@@ -117,7 +117,7 @@ def _transformer(make, slot, x, filters, first, prefix):
     x = layers.Add(name=f"{prefix}_attention_add")([shortcut, x])
     y = _layer_norm(make, x, f"{prefix}_mlp_norm")
     y = make.conv(4 * filters, 1, f"{prefix}_mlp_1")(y)
-    y = make.conv(filters, 1, f"{prefix}_mlp_2")(slot()(y))
+    y = make.conv(filters, 1, f"{prefix}_mlp_2")(site()(y))
     return layers.Add(name=f"{prefix}_mlp_add")([x, y])
 
 

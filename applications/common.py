@@ -1,4 +1,4 @@
-"""What the models share: numbered activation slots and checks of the arguments."""
+"""What the models share: numbered activation sites and checks of the arguments."""
 
 import functools
 import inspect
@@ -10,8 +10,8 @@ import keras
 from .._activation import activation
 
 
-def activation_slots(spec: Any) -> Callable[[], keras.Layer]:
-    """A function whose every call gives the next slot's own activation layer.
+def activation_sites(spec: Any) -> Callable[[], keras.Layer]:
+    """A function whose every call gives the next site's own activation layer.
 
     Args:
         spec: Any specification that `keras_actfn.activation` takes.
@@ -22,12 +22,12 @@ def activation_slots(spec: Any) -> Callable[[], keras.Layer]:
     """
     count = 0
 
-    def slot():
+    def site():
         nonlocal count
         count += 1
         return activation(spec, name=f"activation_{count}")
 
-    return slot
+    return site
 
 
 def image_model(
@@ -39,7 +39,7 @@ def image_model(
 
     | argument | given | received |
     |---|---|---|
-    | `activation` | any specification | a function whose every call gives a slot's new layer |
+    | `activation` | any specification | a function whose every call gives a site's new layer |
     | `input_shape` | a shape or None | the shape of one image in `data_format` |
     | `classes` | a number | the same, a positive integer |
     | `classifier_activation` | a name, a function or None | a function of a tensor |
@@ -75,7 +75,7 @@ def image_model(
             )
             last = classifier_function(title, given["classifier_activation"])
             given["classifier_activation"] = last
-            given["activation"] = activation_slots(given["activation"])
+            given["activation"] = activation_sites(given["activation"])
             return build(*bound.args, **bound.kwargs)
 
         model.default = default
@@ -144,7 +144,7 @@ def image_arguments(
 
 
 def classifier_function(model: str, classifier_activation: Any) -> Callable:
-    """The last layer's activation, never a slot.
+    """The last layer's activation, never a site.
 
     Args:
         model: The model's name, for messages.

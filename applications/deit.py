@@ -27,7 +27,7 @@ def DeiTTiny(
     heads: int = 3,
     mlp_ratio: int = 4,
 ) -> keras.Model:
-    """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
+    """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 
     5,910,800 for 224×224×3, patch 16 and 1000 classes. ViT-Tiny with a second learned
     token: the class token has the dense head `"class_head"`, the distillation token
@@ -45,7 +45,7 @@ def DeiTTiny(
         name: Name of the model.
         patch_size: Side of a patch, or `(height, width)`.
         width: Width of the tokens.
-        depth: Number of blocks, and of slots.
+        depth: Number of blocks, and of sites.
         heads: Number of heads; divides `width`.
         mlp_ratio: Width of the MLP over `width`.
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from .common import activation_slots, classifier_function
+from .common import activation_sites, classifier_function
 from .transformer_common import AddPositions, SelfAttention, check_sizes
 
 _BLOCK = re.compile(r"block_(\d+)_qkv")
@@ -29,10 +29,10 @@ def GPT2(
     width: int = 768,
     depth: int = 12,
     heads: int = 12,
-    mlp_ratio: int = 4,
+    mlp_ratio: float = 4,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """GPT-2 small: 124,439,808 parameters; 12 slots.
+    """GPT-2 small: 124,439,808 parameters; 12 sites.
 
     Tokens and learned positions are embedded and added; `depth` times x += attention (LN x)
     over the tokens up to each one, x += MLP (LN x), the activation between the MLP's two
@@ -50,7 +50,7 @@ def GPT2(
         classifier_activation: Activation of the output; None for logits.
         name: Name of the model.
         width: Width of the tokens.
-        depth: Number of blocks, and of slots.
+        depth: Number of blocks, and of sites.
         heads: Number of heads; divides `width`.
         mlp_ratio: Width of the MLP over `width`.
         dropout: Rate of dropout on the embedded tokens and before each addition to x.
@@ -81,7 +81,7 @@ def GPT2(
     sizes = {"width": width, "heads": heads, "depth": depth, "mlp_ratio": mlp_ratio}
     check_sizes("GPT2", context=context, classes=classes, **sizes)
     last = classifier_function("GPT2", classifier_activation)
-    made = _layers(activation_slots(activation), context, classes, dropout, **sizes)
+    made = _layers(activation_sites(activation), context, classes, dropout, **sizes)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     outputs = logits_of(
         tokens,
@@ -150,7 +150,7 @@ def depth_of(model: keras.Model) -> int:
     return depth
 
 
-def _layers(slot, context, classes, dropout, *, width, heads, depth, mlp_ratio):
+def _layers(site, context, classes, dropout, *, width, heads, depth, mlp_ratio):
     """Every layer by its name."""
     residual = (2 * depth) ** -0.5
 
@@ -177,7 +177,7 @@ def _layers(slot, context, classes, dropout, *, width, heads, depth, mlp_ratio):
             layers.Add(name=f"{prefix}_add_1"),
             norm(f"{prefix}_norm_2"),
             dense(mlp_ratio * width, f"{prefix}_mlp_1"),
-            slot(),
+            site(),
             dense(width, f"{prefix}_mlp_2", residual),
             layers.Add(name=f"{prefix}_add_2"),
         ]

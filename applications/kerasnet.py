@@ -22,7 +22,7 @@ def KerasNet(
     data_format: str | None = None,
     name: str | None = "kerasnet",
 ) -> keras.Model:
-    """KerasNet: 889,834 parameters for 28×28×1 images, 1,250,858 for 32×32×3; 5 slots.
+    """KerasNet: 889,834 parameters for 28×28×1 images, 1,250,858 for 32×32×3; 5 sites.
 
     Args:
         activation: Any specification that `keras_actfn.activation` takes.

@@ -22,7 +22,7 @@ def LeNet5(
     data_format: str | None = None,
     name: str | None = "lenet5",
 ) -> keras.Model:
-    """LeNet-5: 431,080 parameters for 28×28×1 images, 657,080 for 32×32×3; 3 slots.
+    """LeNet-5: 431,080 parameters for 28×28×1 images, 657,080 for 32×32×3; 3 sites.
 
     Args:
         activation: Any specification that `keras_actfn.activation` takes.

@@ -32,9 +32,9 @@ def MobileViTV2(
     *,
     width: float = 0.5,
     depths: tuple[int, int, int] = (2, 4, 3),
-    attention_slots: bool = False,
+    attention_sites: bool = False,
 ) -> keras.Model:
-    """MobileViTV2: 1,378,369 parameters (1,370,593 trainable) at width 0.5; 25 slots.
+    """MobileViTV2: 1,378,369 parameters (1,370,593 trainable) at width 0.5; 25 sites.
 
     For 160×160×3 images and 10 classes 1,123,939 (1,116,163). At width 0.5: conv3×3 stride
     2 16 – BN – act; inverted residuals (1×1 to twice the channels – BN – act, depthwise
@@ -55,7 +55,7 @@ def MobileViTV2(
         name: Name of the model.
         width: Multiplies all channels; 0.5 in the AQuaSurF paper.
         depths: Transformer layers after each of the last three inverted residuals.
-        attention_slots: Whether the ReLU of the attention values is a slot as well, one
+        attention_sites: Whether the ReLU of the attention values is a site as well, one
             for each transformer layer; else it stays ReLU.
 
     Returns:
@@ -89,7 +89,7 @@ def MobileViTV2(
         if attention:
             a = _channels(attention * width)
             x = _attention_block(
-                make, activation, x, a, next(depth), attention_slots, f"vit_{index}"
+                make, activation, x, a, next(depth), attention_sites, f"vit_{index}"
             )
     x = make.mean()(x)
     outputs = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
@@ -102,13 +102,13 @@ def _channels(n):
     return rounded + 8 if rounded < 0.9 * n else rounded
 
 
-def _inverted_residual(make, slot, x, filters, strides, prefix):
+def _inverted_residual(make, site, x, filters, strides, prefix):
     channels = x.shape[make.channels]
     y = make.conv(2 * channels, 1, f"{prefix}_expand")(x)
-    y = slot()(make.norm(f"{prefix}_expand_norm")(y))
+    y = site()(make.norm(f"{prefix}_expand_norm")(y))
     y = make.pad(1, f"{prefix}_pad")(y)
     y = make.depthwise(3, f"{prefix}_depthwise", strides=strides, padding="valid")(y)
-    y = slot()(make.norm(f"{prefix}_depthwise_norm")(y))
+    y = site()(make.norm(f"{prefix}_depthwise_norm")(y))
     y = make.conv(filters, 1, f"{prefix}_project")(y)
     y = make.norm(f"{prefix}_project_norm")(y)
     if strides == 1 and channels == filters:
@@ -116,33 +116,33 @@ def _inverted_residual(make, slot, x, filters, strides, prefix):
     return y
 
 
-def _attention_block(make, slot, x, a, depth, attention_slots, prefix):
+def _attention_block(make, site, x, a, depth, attention_sites, prefix):
     filters, data_format = x.shape[make.channels], make.data_format
     x = ResizeToMultiple(2, data_format, name=f"{prefix}_resize")(x)
     height, width = x.shape[1:3] if make.channels == -1 else x.shape[2:4]
     x = make.depthwise(3, f"{prefix}_depthwise")(x)
-    x = slot()(make.norm(f"{prefix}_depthwise_norm")(x))
+    x = site()(make.norm(f"{prefix}_depthwise_norm")(x))
     x = make.conv(a, 1, f"{prefix}_reduce")(x)
     x = UnfoldPatches(2, data_format, name=f"{prefix}_unfold")(x)
     for index in range(1, depth + 1):
-        x = _transformer_layer(slot, x, a, attention_slots, f"{prefix}_layer_{index}")
+        x = _transformer_layer(site, x, a, attention_sites, f"{prefix}_layer_{index}")
     x = _group_norm(f"{prefix}_norm")(x)
     x = FoldPatches(height, width, 2, data_format, name=f"{prefix}_fold")(x)
     x = make.conv(filters, 1, f"{prefix}_expand")(x)
     return make.norm(f"{prefix}_expand_norm")(x)
 
 
-def _transformer_layer(slot, x, a, attention_slots, prefix):
+def _transformer_layer(site, x, a, attention_sites, prefix):
     y = _group_norm(f"{prefix}_attention_norm")(x)
     y = _pointwise(1 + 2 * a, f"{prefix}_qkv")(y)
     context, value = AttentionContext(name=f"{prefix}_context")(y)
-    relu = slot() if attention_slots else layers.Activation("relu", name=f"{prefix}_relu")
+    relu = site() if attention_sites else layers.Activation("relu", name=f"{prefix}_relu")
     y = layers.Multiply(name=f"{prefix}_product")([relu(value), context])
     y = _pointwise(a, f"{prefix}_projection")(y)
     x = layers.Add(name=f"{prefix}_attention_add")([x, y])
     y = _group_norm(f"{prefix}_mlp_norm")(x)
     y = _pointwise(2 * a, f"{prefix}_mlp_1")(y)
-    y = _pointwise(a, f"{prefix}_mlp_2")(slot()(y))
+    y = _pointwise(a, f"{prefix}_mlp_2")(site()(y))
     return layers.Add(name=f"{prefix}_mlp_add")([x, y])
 
 

@@ -22,7 +22,7 @@ def ResNet10(
     data_format: str | None = None,
     name: str | None = "resnet10",
 ) -> keras.Model:
-    """ResNet-10: 4,905,674 parameters (4,901,578 trainable) for 10 classes; 10 slots.
+    """ResNet-10: 4,905,674 parameters (4,901,578 trainable) for 10 classes; 10 sites.
 
     One block a stage; see `ResNet18`.
 
@@ -58,7 +58,7 @@ def ResNet18(
     data_format: str | None = None,
     name: str | None = "resnet18",
 ) -> keras.Model:
-    """ResNet-18: 11,180,234 parameters (11,172,298 trainable) for 10 classes; 18 slots.
+    """ResNet-18: 11,180,234 parameters (11,172,298 trainable) for 10 classes; 18 sites.
 
     conv3×3 64 – BN – act, then two blocks in each of the stages of width 64, 128, 256 and
     512, the last three of which halve the image. A block is twice BN – act – conv3×3,

@@ -20,9 +20,9 @@ def ResNet50(
     *,
     blocks: tuple[int, ...] = (3, 4, 6, 3),
 ) -> keras.Model:
-    """ResNet-50: 25,636,712 parameters (25,583,592 trainable) for 1,000 classes; 49 slots.
+    """ResNet-50: 25,636,712 parameters (25,583,592 trainable) for 1,000 classes; 49 sites.
 
-    The layers, their names (slots apart) and the order of the weights are those of
+    The layers, their names (sites apart) and the order of the weights are those of
     `keras.applications.ResNet50`, so that its weights fit:
     `model.set_weights(keras.applications.ResNet50().get_weights())` for an activation
     without weights. The stride is in a block's first 1×1 convolution.

@@ -20,7 +20,7 @@ def ResNet56(
     *,
     blocks: int = 9,
 ) -> keras.Model:
-    """ResNet-56: 861,770 parameters (857,706 trainable) for 32×32×3 and 10 classes; 55 slots.
+    """ResNet-56: 861,770 parameters (857,706 trainable) for 32×32×3 and 10 classes; 55 sites.
 
     conv3×3 16 – BN – act, then three stages of width 16, 32 and 64. A block is
     conv – BN – act – conv – BN, added to its input, act; the first block of the second and

@@ -20,7 +20,7 @@ def ResNet56V2(
     *,
     blocks: int = 6,
 ) -> keras.Model:
-    """ResNet-56 V2: 1,673,738 parameters (1,663,338 trainable) for 10 classes; 55 slots.
+    """ResNet-56 V2: 1,673,738 parameters (1,663,338 trainable) for 10 classes; 55 sites.
 
     The pre-activation bottleneck network of the AQuaSurF paper (section 4 and Table 5):
     conv3×3 16 – BN – act, then three stages of inner width 16, 64 and 128 and outer width

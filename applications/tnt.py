@@ -35,7 +35,7 @@ def TNTSmall(
     pixel_heads: int = 4,
     mlp_ratio: int = 4,
 ) -> keras.Model:
-    """TNT-Small: 21,525,298 parameters for 32×32×3, patch 4 and 10 classes; 24 slots.
+    """TNT-Small: 21,525,298 parameters for 32×32×3, patch 4 and 10 classes; 24 sites.
 
     A 7×7 convolution makes the "pixels" of every patch, of width 24, which get learned
     positions; LN – dense – LN of a patch's pixels makes its token, of width 384, which gets
@@ -43,7 +43,7 @@ def TNTSmall(
     over the pixels of a patch, a link (token += dense(LN pixels), all but the class token)
     and an outer block over the tokens. Queries, keys and values have no biases; layer
     normalisation has epsilon 1e-5; weights, tokens and positions start from truncated
-    normal numbers (0.02). The inner block's slot comes before the outer's.
+    normal numbers (0.02). The inner block's site comes before the outer's.
 
     Images whose sides are no multiples of the patch's are padded with zeros.
 
@@ -59,7 +59,7 @@ def TNTSmall(
             paper's 4 if that is one, else the largest smaller one, if None.
         width: Width of the tokens.
         pixel_width: Width of the pixels.
-        depth: Number of blocks, with two slots each.
+        depth: Number of blocks, with two sites each.
         heads: Number of heads over tokens; divides `width`.
         pixel_heads: Number of heads over pixels; divides `pixel_width`.
         mlp_ratio: Width of the MLPs over `width` and `pixel_width`.
@@ -79,7 +79,7 @@ def TNTSmall(
     check_sizes("TNTSmall", width=width, heads=heads, depth=depth, mlp_ratio=mlp_ratio)
     check_sizes("TNTSmall (pixels)", width=pixel_width, heads=pixel_heads)
     stride = _pixel_stride(pixel_stride, patch)
-    options: dict[str, Any] = {"epsilon": 1e-5, "slot": activation, "joint_qkv": False}
+    options: dict[str, Any] = {"epsilon": 1e-5, "site": activation, "joint_qkv": False}
     inner = Encoder(pixel_width, pixel_heads, mlp_ratio * pixel_width, **options)
     outer = Encoder(width, heads, mlp_ratio * width, **options)
 

@@ -203,7 +203,7 @@ class Encoder:
         heads: Number of heads.
         mlp_width: Width between the two dense layers.
         epsilon: Epsilon of layer normalisation.
-        slot: Function that gives the next activation layer.
+        site: Function that gives the next activation layer.
         joint_qkv: One biased dense layer for q, k and v; else one without biases for q and
             k and another for v.
     """
@@ -215,14 +215,14 @@ class Encoder:
         mlp_width: int,
         *,
         epsilon: float,
-        slot: Callable[[], keras.Layer],
+        site: Callable[[], keras.Layer],
         joint_qkv: bool = True,
     ):
         self.width = width
         self.heads = heads
         self.mlp_width = mlp_width
         self.epsilon = epsilon
-        self.slot = slot
+        self.site = site
         self.joint_qkv = joint_qkv
 
     def norm(self, name: str) -> keras.Layer:
@@ -245,7 +245,7 @@ class Encoder:
     def mlp(self, x: Any, prefix: str) -> Any:
         """X plus the two dense layers, the activation between them, of its normalised tokens."""
         hidden = self.norm(f"{prefix}_norm_2")(x)
-        hidden = self.slot()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
+        hidden = self.site()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
         hidden = dense(self.width, f"{prefix}_mlp_2")(hidden)
         return layers.Add(name=f"{prefix}_add_2")([x, hidden])
 

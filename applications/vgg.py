@@ -22,7 +22,7 @@ def VGG11(
     data_format: str | None = None,
     name: str | None = "vgg11",
 ) -> keras.Model:
-    """VGG-11: 9,233,866 parameters (9,228,362 trainable) for 10 classes; 8 slots.
+    """VGG-11: 9,233,866 parameters (9,228,362 trainable) for 10 classes; 8 sites.
 
     3×3 convolutions without biases, each followed by BN – act: 64, pool, 128, pool, 256,
     256, pool, 512, 512, pool, 512, 512, pool; mean over the pixels left (one for 32×32

@@ -36,7 +36,7 @@ def ViTTiny(
     heads: int = 3,
     mlp_ratio: int = 4,
 ) -> keras.Model:
-    """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 slots.
+    """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 
     5,754,472 for 224×224×3, patch 16 and 1000 classes. A convolution cuts the patches, a
     class token is put in front, learned positions are added; `depth` times x += attention
@@ -54,7 +54,7 @@ def ViTTiny(
         name: Name of the model.
         patch_size: Side of a patch, or `(height, width)`.
         width: Width of the tokens.
-        depth: Number of blocks, and of slots.
+        depth: Number of blocks, and of sites.
         heads: Number of heads; divides `width`.
         mlp_ratio: Width of the MLP over `width`.
 
@@ -103,7 +103,7 @@ def encode_patches(
 
     Args:
         model: The model's name, for messages.
-        activation: Function that gives the next slot's layer.
+        activation: Function that gives the next site's layer.
         input_shape: Shape of one image.
         data_format: Where the channels are.
         tokens: Number of learned tokens in front of the patches.
@@ -118,7 +118,7 @@ def encode_patches(
     """
     inputs, x, patch = patch_images(input_shape, data_format, patch_size)
     check_sizes(model, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio)
-    encoder = Encoder(width, heads, mlp_ratio * width, epsilon=1e-6, slot=activation)
+    encoder = Encoder(width, heads, mlp_ratio * width, epsilon=1e-6, site=activation)
     x = layers.Conv2D(
         width,
         patch,

@@ -104,7 +104,7 @@ def test_commands_are_understood(words, files, capsys):
     if not values:  # a group's name, such as `keras-actfn search`
         assert main([*words, "--help"]) == 0
     model, data = values.get("model"), values.get("data")
-    assert model is None or ":" in model or model in applications.MODELS
+    assert model is None or ":" in str(model) or model in applications.MODELS or model.suffix
     assert data in (None, "auto", *datasets.DATASETS)
     assert values.get("recipe") in (None, *training.RECIPES)
     assert values.get("regressor") in (None, *search.REGRESSORS)

@@ -58,7 +58,8 @@ for name in ("relu(x)", "erfc_softplus_squared"):
     print(f"{name:<24} accuracy {score:.3f}")
 print("found by:", DISCOVERED["erfc_softplus_squared"].source)
 
-# 5. Saving keeps the formula's text, so the model loads without any custom objects.
+# 5. Saving keeps the formula's text. The model loads wherever keras_actfn is imported (`import
+#    keras_actfn` is enough), without `custom_objects`.
 folder = Path("runs/tutorials")
 folder.mkdir(parents=True, exist_ok=True)
 model.save(folder / "formula.keras")

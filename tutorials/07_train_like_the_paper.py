@@ -88,7 +88,7 @@ model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
 for epoch in range(2):
     model.fit(data.x_train, data.y_train, batch_size=64, verbose=0)
     weights = [keras.ops.convert_to_numpy(v).round(3).tolist() for v in activation_variables(model)]
-    print(f"epoch {epoch + 1}: coefficients of identity and ReLU in each slot {weights}")
+    print(f"epoch {epoch + 1}: coefficients of identity and ReLU in each site {weights}")
 
 figure = Figure(figsize=(5, 3), layout="constrained")
 axes = figure.subplots()

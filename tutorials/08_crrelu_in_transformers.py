@@ -15,13 +15,13 @@ from keras_actfn.finetuning.preference_data import Preference, WordTokenizer, en
 
 keras.utils.set_random_seed(0)
 
-# 1. Every MLP of the models has a slot of its own. CRReLU, max(0, x) + ε x exp(-x²/2), has one
+# 1. Every MLP of the models has a site of its own. CRReLU, max(0, x) + ε x exp(-x²/2), has one
 #    number ε to learn, so ViT-Tiny with its 12 blocks gets exactly 12 parameters more.
 for activation in ("gelu", "crrelu"):
     print(f"ViT-Tiny with {activation}: {ViTTiny(activation).count_params():,} parameters")
 
 # 2. Width, depth, image and patch size are arguments. A small ViT learns the 8×8 digits that
-#    come with scikit-learn; afterwards each slot has an ε of its own.
+#    come with scikit-learn; afterwards each site has an ε of its own.
 data = datasets.digits(image_size=8)
 small = {"input_shape": (8, 8, 1), "patch_size": 4, "width": 48, "depth": 2}
 
@@ -34,8 +34,8 @@ def accuracy(model):
 vit = ViTTiny("crrelu", **small)
 vit.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy")
 vit.fit(data.x_train, data.y_train, batch_size=64, epochs=8, verbose=0)
-slots = [layer for layer in vit.layers if layer.name.startswith("activation_")]
-epsilons = [float(keras.ops.convert_to_numpy(slot.epsilon)) for slot in slots]
+sites = [layer for layer in vit.layers if layer.name.startswith("activation_")]
+epsilons = [float(keras.ops.convert_to_numpy(site.epsilon)) for site in sites]
 print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e in epsilons)}")
 
 # 3. DeiT learns from a teacher too, any Keras model of the same classes, through a token of its

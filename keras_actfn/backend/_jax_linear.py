@@ -7,13 +7,19 @@ function, in reverse mode the lean gradient takes its place. Both are plain oper
 derivatives of derivatives are theirs.
 """
 
+from collections.abc import Callable, Iterable
+
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 
-def with_gradient(function, gradient, *arguments):
+def with_gradient(
+    function: Callable[..., jax.Array],
+    gradient: Callable[..., Iterable[jax.Array]],
+    *arguments: jax.Array,
+) -> jax.Array:
     """`function(*arguments)`, with a gradient of its own.
 
     Args:
@@ -33,10 +39,24 @@ def with_gradient(function, gradient, *arguments):
 
     @apply.defjvp
     def value_and_tangent(arguments, directions):
+        directions = _varying_alike(arguments, directions)
         tangent = _tangent.bind(*arguments, *directions, push=push, pull=gradient)
         return apply(*arguments), tangent
 
     return apply(*arguments)
+
+
+def _varying_alike(arguments, directions):
+    """The directions, each typed as varying over all mesh axes that any array varies over.
+
+    Only under `jax.shard_map`, where the gradient to a parameter of all devices is then their sum.
+    """
+    kinds = [getattr(jax.typeof(each), "vma", frozenset()) for each in (*arguments, *directions)]
+    axes = frozenset().union(*kinds)
+    return [
+        jax.lax.pcast(direction, tuple(axes - kind), to="varying") if axes - kind else direction
+        for direction, kind in zip(directions, kinds[len(arguments) :], strict=True)
+    ]
 
 
 #: `push(*arguments, *directions)`, linear in the directions, with `pull(gradient, *arguments)`

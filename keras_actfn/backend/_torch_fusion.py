@@ -10,6 +10,7 @@ compile, for want of a C++ compiler or for a function that it does not understan
 import functools
 import logging
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -28,7 +29,7 @@ _COMPILED: dict = {}
 _LOGGER = logging.getLogger(__name__)
 
 
-def worthwhile(x, parameters):
+def worthwhile(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
     """Whether a function of a tensor like x and of these parameters should be compiled.
 
     It should where x is large, and every parameter is shared by all elements of x: one that
@@ -39,7 +40,7 @@ def worthwhile(x, parameters):
     return plain and x.numel() >= _FEWEST_ELEMENTS and shared
 
 
-def slices(tensors, whole):
+def slices(tensors: Sequence[torch.Tensor], whole: bool) -> Iterator[list[torch.Tensor]]:
     """Yield flat slices of tensors of one shape, or all in one; those of the first are views.
 
     Elements come in the order in which the first tensor has them in memory, so that others in
@@ -53,7 +54,7 @@ def slices(tensors, whole):
         yield [tensor[start : start + step].reshape(-1) for tensor in tensors]
 
 
-def into(function):
+def into(function: Callable) -> Callable[..., list[torch.Tensor]]:
     """A function of an output and the arguments that writes the first result into the output.
 
     It returns the list of the other results.
@@ -68,7 +69,9 @@ def into(function):
     return write
 
 
-def compiled(function, arrays, parameters):
+def compiled(
+    function: Callable, arrays: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor]
+) -> Callable | None:
     """`into(function)` compiled for tensors such as these, or None if that fails.
 
     It is found again for the same function of the same arguments, and arrays of other sizes;

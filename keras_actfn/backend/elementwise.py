@@ -1,11 +1,22 @@
 """Elementwise functions with a gradient of their own: what every activation layer is made of."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from keras import ops
 
 from ._load import backend
+from .protocol import Array
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
+def custom_gradient(
+    forward: Callable[..., Array],
+    backward: Callable[..., Iterable[Array]] | None,
+    x: Array,
+    *parameters: Array,
+    sums: Callable[..., Iterable[Array]] | None = None,
+    in_place: tuple[Callable, Callable] | None = None,
+) -> Array:
     """`forward(x, *parameters)`, of which only x and the parameters are kept for the gradient.
 
     It can be differentiated in every mode of the backend, any number of times: reverse and
@@ -28,14 +39,14 @@ def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None)
     Returns:
         Tensor of the shape and dtype of x.
     """
-    rules = {"sums": sums, "in_place": in_place}
+    rules: dict[str, Any] = {"sums": sums, "in_place": in_place}
     if x.shape != ():
         return backend.custom_gradient(forward, backward, x, *parameters, **rules)
     batch = ops.reshape(x, (1,))
     return ops.reshape(custom_gradient(forward, backward, batch, *parameters, **rules), ())
 
 
-def elementwise(function, x, *parameters):
+def elementwise(function: Callable[..., Array], x: Array, *parameters: Array) -> Array:
     """`function(x, *parameters)` that keeps x only and recomputes the rest in its gradient.
 
     Args:

@@ -5,14 +5,23 @@ equal parts, and the parts' gradients are added elementwise before all is added 
 """
 
 import math
+from collections.abc import Callable
 
 from keras import ops
+
+from .protocol import Array
 
 #: Parts of a sample, at most.
 _MOST_PARTS = 8
 
 
-def folded_gradients(vector_jacobian_product, function, gradient, x, *parameters):
+def folded_gradients(
+    vector_jacobian_product: Callable,
+    function: Callable[..., Array],
+    gradient: Array,
+    x: Array,
+    *parameters: Array,
+) -> list[Array]:
     """Gradients to scalar `parameters`, as tensors whose elements are still to be added up.
 
     Args:
@@ -28,9 +37,9 @@ def folded_gradients(vector_jacobian_product, function, gradient, x, *parameters
         ops.unstack(ops.reshape(tensor, (-1, count, size // count)), axis=1)
         for tensor in (gradient, x)
     )
-    parameters = [parameter * ops.ones_like(parts[0], parameter.dtype) for parameter in parameters]
+    spread = [parameter * ops.ones_like(parts[0], parameter.dtype) for parameter in parameters]
     found = [
-        vector_jacobian_product(function, *each, *parameters)[1:]
+        vector_jacobian_product(function, *each, *spread)[1:]
         for each in zip(gradients, parts, strict=True)
     ]
     return [sum(each) for each in zip(*found, strict=True)]

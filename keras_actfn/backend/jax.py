@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,14 @@ _SLICE = 1 << 17
 _CHUNK = 1 << 16
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
+def custom_gradient(
+    forward: Callable[..., jax.Array],
+    backward: Callable[..., Iterable[jax.Array]] | None,
+    x: jax.Array,
+    *parameters: jax.Array,
+    sums: Callable[..., Iterable[jax.Array]] | None = None,
+    in_place: tuple[Callable, Callable] | None = None,
+) -> jax.Array:
     """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`."""
     gradients = functools.partial(_gradients, forward, backward, sums)
     return with_gradient(forward, gradients, x, *parameters)
@@ -71,12 +79,14 @@ def _slice_count(shape):
     return next((count for count in counts if shape and shape[0] % count == 0), 1)
 
 
-def vector_jacobian_product(function, gradient, x, *parameters):
+def vector_jacobian_product(
+    function: Callable[..., jax.Array], gradient: jax.Array, x: jax.Array, *parameters: jax.Array
+) -> Iterable[jax.Array]:
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return jax.vjp(function, x, *parameters)[1](gradient)
 
 
-def _fuses(x):
+def _fuses(x: jax.Array) -> bool:
     """Whether functions of tensors like x are compiled into one kernel: under `jax.jit` only."""
     return isinstance(x, jax.core.Tracer)
 
@@ -88,7 +98,11 @@ def _fuses_on_cpu(x):
 selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
 
 
-def keeping(forward, backward, x):
+def keeping(
+    forward: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+    backward: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+) -> jax.Array:
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
     return _keeping(lambda x: forward(x)[0], forward, backward, x)
 
@@ -104,7 +118,7 @@ _keeping.defvjp(
 )
 
 
-def pointwise(function, x):
+def pointwise(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """`function(x)`, elementwise, compiled for one shape only, however many x has.
 
     Run operation by operation, a new function is compiled once for each of its operations,
@@ -138,11 +152,13 @@ def _kernel(function):
     return jax.jit(lambda x: jnp.stack(_value_and_slope(function, x)))
 
 
-def in_place_interpolation(*, low, scale, bounds):
+def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> None:
     """None: no operation here writes in place."""
 
 
-def knot_sums(gradient, right, index, knots, channels):
+def knot_sums(
+    gradient: jax.Array, right: jax.Array, index: jax.Array, knots: int, channels: int
+) -> jax.Array:
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     # One scatter of complex numbers costs as much as one of real numbers; to check the indices
     # would double that.
@@ -158,7 +174,7 @@ selu = jax.nn.selu
 
 
 @jax.custom_jvp
-def tanh(x):
+def tanh(x: jax.Array) -> jax.Array:
     """The hyperbolic tangent t of x, whose slope (1 − t)(1 + t) is 0 where t is −1.
 
     JAX adds (1 − t) and (1 − t) t up, each multiplied by what may be 1e10.
@@ -173,7 +189,7 @@ def _tanh_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def divide(x, y):
+def divide(x: jax.Array, y: jax.Array) -> jax.Array:
     """The quotient, whose slopes are divided by y twice, where JAX divides by y² that overflows."""
     return jnp.divide(x, y)
 
@@ -184,12 +200,12 @@ def _divide_slopes(primals, tangents):
     return output, divide(tangents[0] - output * tangents[1], primals[1])
 
 
-def bessel_i0e(x):
+def bessel_i0e(x: jax.Array) -> jax.Array:
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(jax.scipy.special.i0e, x)
 
 
-def bessel_i1e(x):
+def bessel_i1e(x: jax.Array) -> jax.Array:
     """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(jax.scipy.special.i1e, x)
 
@@ -248,6 +264,6 @@ def _keep_gradient(keep, _, gradient):
 _tapped.defvjp(lambda keep, tensor, nothing: (tensor, None), _keep_gradient)
 
 
-def compiled(function):
+def compiled(function: Callable) -> Callable:
     """`function` of tensors without gradients, compiled on its first call for each shape."""
     return jax.jit(function)

@@ -24,6 +24,7 @@ from keras import ops
 
 from ._load import backend
 from .elementwise import custom_gradient
+from .protocol import Array
 
 #: The position that infinite inputs are given.
 LARGEST_POSITION = 1e30
@@ -32,7 +33,7 @@ LARGEST_POSITION = 1e30
 _SELECT_ROWS, _SELECT_CHANNELS = 64, 128
 
 
-def piecewise_linear(x, values, low, high, clamp):
+def piecewise_linear(x: Array, values: Array, low: float, high: float, clamp: bool) -> Array:
     """f(x) with the gradients above, keeping x only for the backward pass.
 
     Args:
@@ -59,7 +60,15 @@ def piecewise_linear(x, values, low, high, clamp):
     )
 
 
-def interpolate(x, values, *, low, scale, bounds, select=True):
+def interpolate(
+    x: Array,
+    values: Array,
+    *,
+    low: float,
+    scale: float,
+    bounds: tuple[float, float],
+    select: bool = True,
+) -> Array:
     """f(x), where `scale` is 1 / h, `bounds` clip the position t, and see `_look_up`."""
     position, segment = _locate(x, values, low, scale, bounds)
     left, right = _look_up((values[:-1], values[1:]), segment, select)
@@ -67,7 +76,16 @@ def interpolate(x, values, *, low, scale, bounds, select=True):
     return ops.cast(left + offset * (right - left), x.dtype)
 
 
-def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True):
+def interpolate_gradient(
+    gradient: Array,
+    x: Array,
+    values: Array,
+    *,
+    low: float,
+    scale: float,
+    bounds: tuple[float, float],
+    select: bool = True,
+) -> tuple[Array, Array, Array, Array]:
     """Gradient to x, given the one to f(x), and the arguments of `sums_by_knot`."""
     position, segment = _locate(x, values, low, scale, bounds)
     (rise,) = _look_up((values[1:] - values[:-1],), segment, select)
@@ -84,7 +102,7 @@ def interpolate_gradient(gradient, x, values, *, low, scale, bounds, select=True
     return ops.cast(to_x, x.dtype), gradient, right, index
 
 
-def sums_by_knot(gradient, right, index, values):
+def sums_by_knot(gradient: Array, right: Array, index: Array, values: Array) -> tuple[Array]:
     """Gradient to the values, each from the gradients to the f(x) on both sides of its knot.
 
     Args:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util, record
@@ -15,7 +16,14 @@ INDEX_DTYPE = "int32"
 _SLICE = 1 << 17
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
+def custom_gradient(
+    forward: Callable[..., tf.Tensor],
+    backward: Callable[..., Iterable[tf.Tensor]] | None,
+    x: tf.Tensor,
+    *parameters: tf.Tensor,
+    sums: Callable[..., Iterable[tf.Tensor]] | None = None,
+    in_place: tuple[Callable, Callable] | None = None,
+) -> tf.Tensor:
     """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`.
 
     While a graph is traced under a gradient tape, all become XLA kernels inside it:
@@ -82,7 +90,9 @@ def _sums(backward, sums, gradient, x, *parameters):
     return tf.while_loop(lambda number, _: number < count, add, start)[1]
 
 
-def vector_jacobian_product(function, gradient, x, *parameters):
+def vector_jacobian_product(
+    function: Callable[..., tf.Tensor], gradient: tf.Tensor, x: tf.Tensor, *parameters: tf.Tensor
+) -> Iterable[tf.Tensor]:
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     sources = (x, *parameters)
     with tf.GradientTape() as tape:
@@ -93,11 +103,13 @@ def vector_jacobian_product(function, gradient, x, *parameters):
     )
 
 
-def in_place_interpolation(*, low, scale, bounds):
+def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> None:
     """None: no operation here writes in place."""
 
 
-def knot_sums(gradient, right, index, knots, channels):
+def knot_sums(
+    gradient: tf.Tensor, right: tf.Tensor, index: tf.Tensor, knots: int, channels: int
+) -> tf.Tensor:
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
     # One sum of complex numbers is faster than two sums.
@@ -107,7 +119,7 @@ def knot_sums(gradient, right, index, knots, channels):
     return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
 
 
-def _fuses(x):
+def _fuses(x: tf.Tensor) -> bool:
     """Whether `custom_gradient` compiles functions of tensors like x into one kernel.
 
     Eager calls would compile at every call, and inputs of varying inner sizes once per size.
@@ -130,25 +142,25 @@ divide = tf.divide
 _SELU = 1.6732632423543772, 1.0507009873554805
 
 
-def elu(x):
+def elu(x: tf.Tensor) -> tf.Tensor:
     """X for x > 0, else exp(x) − 1, of which TensorFlow's kernel loses the digits near 0."""
     positive = x > 0
     return tf.where(positive, x, tf.math.expm1(tf.where(positive, tf.zeros_like(x), x)))
 
 
-def selu(x):
+def selu(x: tf.Tensor) -> tf.Tensor:
     """1.05 x for x > 0, else 1.05 · 1.67 (exp(x) − 1), with the digits near 0."""
     positive = x > 0
     negative = tf.math.expm1(tf.where(positive, tf.zeros_like(x), x))
     return _SELU[1] * tf.where(positive, x, _SELU[0] * negative)
 
 
-def bessel_i0e(x):
+def bessel_i0e(x: tf.Tensor) -> tf.Tensor:
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(tf.math.bessel_i0e, x)
 
 
-def bessel_i1e(x):
+def bessel_i1e(x: tf.Tensor) -> tf.Tensor:
     """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(_bessel_i1e, x)
 
@@ -205,7 +217,11 @@ def _with_own_gradient(tensor):
     return tensor, tf.identity
 
 
-def keeping(forward, backward, x):
+def keeping(
+    forward: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    backward: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+) -> tf.Tensor:
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
 
     @tf.custom_gradient
@@ -218,7 +234,7 @@ def keeping(forward, backward, x):
     return apply(x)
 
 
-def pointwise(function, x):
+def pointwise(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
     """`function(x)`, elementwise; its slope is computed once, for all backward passes."""
 
     def forward(x):
@@ -231,6 +247,6 @@ def pointwise(function, x):
     return keeping(forward, tf.multiply, x)
 
 
-def compiled(function):
+def compiled(function: Callable) -> Callable:
     """`function` of tensors without gradients, compiled on its first call for each shape."""
     return tf.function(function, autograph=False)

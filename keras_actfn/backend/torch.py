@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,7 +23,14 @@ _TILE = 1 << 18
 _PASSES = 2
 
 
-def custom_gradient(forward, backward, x, *parameters, sums=None, in_place=None):
+def custom_gradient(
+    forward: Callable[..., torch.Tensor],
+    backward: Callable[..., Iterable[torch.Tensor]] | None,
+    x: torch.Tensor,
+    *parameters: torch.Tensor,
+    sums: Callable[..., Iterable[torch.Tensor]] | None = None,
+    in_place: tuple[Callable, Callable] | None = None,
+) -> torch.Tensor:
     """`forward(x, *parameters)` with `backward` for its gradient; see `elementwise`.
 
     On a CPU large tensors go through compiled loops (see `_torch_fusion`), others slice by
@@ -47,12 +54,14 @@ def _transformed(tensor):
     return torch._C._functorch.is_legacy_batchedtensor(tensor)  # as `is_grads_batched` makes them
 
 
-def selects(x):
+def selects(x: torch.Tensor) -> bool:
     """Whether compiled functions look up by selects; not where the compiler differentiates them."""
     return not torch.compiler.is_compiling()
 
 
-def knot_sums(gradient, right, index, knots, channels):
+def knot_sums(
+    gradient: torch.Tensor, right: torch.Tensor, index: torch.Tensor, knots: int, channels: int
+) -> torch.Tensor:
     """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
     rows = math.gcd(index.numel(), 8)  # to share out among threads
 
@@ -70,7 +79,12 @@ def knot_sums(gradient, right, index, knots, channels):
     return (total - right)[:-channels] + shifted
 
 
-def vector_jacobian_product(function, gradient, x, *parameters):
+def vector_jacobian_product(
+    function: Callable[..., torch.Tensor],
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    *parameters: torch.Tensor,
+) -> Iterable[torch.Tensor]:
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return _differentiated(function, gradient, x, *parameters)[1]
 
@@ -89,7 +103,9 @@ def _differentiated(function, gradient, *sources):
     ]
 
 
-def in_place_interpolation(*, low, scale, bounds):
+def in_place_interpolation(
+    *, low: float, scale: float, bounds: tuple[float, float]
+) -> tuple[Callable, Callable]:
     """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
     grid = {"low": low, "scale": scale, "bounds": bounds}
     return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
@@ -239,12 +255,12 @@ tanh = torch.tanh
 divide = torch.divide
 
 
-def bessel_i0e(x):
+def bessel_i0e(x: torch.Tensor) -> torch.Tensor:
     """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(torch.special.i0e, x)
 
 
-def bessel_i1e(x):
+def bessel_i1e(x: torch.Tensor) -> torch.Tensor:
     """exp(-|x|) I1(x); bfloat16 and float16 are computed in float32."""
     return _in_float32(torch.special.i1e, x)
 
@@ -309,7 +325,11 @@ class GradientTaps:
         ]
 
 
-def keeping(forward, backward, x):
+def keeping(
+    forward: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+    backward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+) -> torch.Tensor:
     """`forward(x)[0]`, with `backward(gradient, forward(x)[1])` for its gradient."""
     return _Keeping.apply(forward, backward, x)
 
@@ -329,7 +349,7 @@ class _Keeping(torch.autograd.Function):
         return None, None, ctx.function(gradient, *ctx.saved_tensors)
 
 
-def pointwise(function, x):
+def pointwise(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """`function(x)`, elementwise; its slope is computed once, for all backward passes."""
 
     def forward(x):
@@ -342,6 +362,6 @@ def pointwise(function, x):
     return keeping(forward, torch.mul, x)
 
 
-def compiled(function):
+def compiled(function: Callable) -> Callable:
     """`function` of tensors without gradients; run as it is."""
     return torch.no_grad()(function)

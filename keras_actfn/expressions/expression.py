@@ -81,7 +81,7 @@ class Expression:
 
     @cached_property
     def tame(self) -> bool:
-        """Whether every operator in it is finite, with a bounded slope, for every finite input."""
+        """Whether every operator in it has a finite slope for every finite input."""
         return all(
             operator_at(node._head).tame for node in self.subexpressions() if node._arguments
         )

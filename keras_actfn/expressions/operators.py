@@ -41,8 +41,8 @@ class Operator:
         function: Function of tensors.
         latex: How a term is typeset.
         note: The derivative at singularities, where it needs saying.
-        tame: Whether value and slope are finite for every finite argument. Where it is
-            False, layers look for infinite values before they differentiate.
+        tame: Whether the slope is finite for every finite argument. Where it is False, hulls
+            look for infinite values before they differentiate.
     """
 
     name: str

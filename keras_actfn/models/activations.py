@@ -264,7 +264,7 @@ def splits(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, FUSED_LAYERS) and _calls_kerass(layer)
 
 
-def operation_name(operation: keras.Operation, node) -> str | None:
+def operation_name(operation: keras.Operation, node: Any) -> str | None:
     """The activation that a bare operation of a graph is, or None.
 
     Args:

@@ -106,13 +106,15 @@ def _open_url(url):
     """Optuna's storage at a URL."""
     try:
         parts = sqlalchemy.make_url(url)
+        file = parts.database if parts.get_backend_name() == "sqlite" else None
+        if file is None and "@" in f"{parts.host}{parts.database}":
+            raise ValueError  # the password's second part is taken for the host
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # Its message may hold a part of the password, so it is not passed on.
         raise ValueError(
             "A storage's URL is dialect://user:password@host:port/name, where special characters "
             f"of the password are percent-encoded. Received: {masked(url)}."
         ) from None
-    file = parts.database if parts.get_backend_name() == "sqlite" else None
     if file and not file.startswith((":", "file:")):  # neither in memory nor with options
         _make_sqlite(Path(file).absolute())
     if url.startswith("postgresql:"):

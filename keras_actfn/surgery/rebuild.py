@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable
 
 import keras
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..models import _keras, activations, graph
 from .attributes import Attributes
+from .compiling import copy_compilation
 from .copying import copy_operation
 
 #: Makes the layer for the place of an operation: a function of (operation, name).
@@ -46,7 +46,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder.copy_flags(model)
     builder.check_sharing()
     if compile and model.compiled:
-        _copy_compilation(model, new, builder.output_names(model))
+        copy_compilation(model, new, builder.output_names(model))
     return new
 
 
@@ -369,37 +369,3 @@ def _only_tensor(operation, args, kwargs):
         if isinstance(value, keras.KerasTensor)
     ]
     return tensors[0]
-
-
-def _copy_compilation(old, new, renamed):
-    """Compile as the old model is, with an optimizer and metrics that start afresh."""
-    try:
-        if "compile" in _keras.decides_training(new):
-            raise ValueError(f"{type(new).__name__} has a compile() of its own.")
-        given = _keras.compile_arguments(old)
-        for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            given[key] = _renamed(keras.tree.map_structure(_afresh, given.get(key)), renamed)
-        optimizer = getattr(old, "optimizer", None)
-        given["optimizer"] = None if optimizer is None else _afresh(optimizer)
-        new.compile(**given)
-        if given["optimizer"] is not None and new.built:
-            new.optimizer.build(new.trainable_variables)
-    except Exception as error:
-        warnings.warn(
-            "The new model is not compiled, because the configuration that the old one was "
-            f"compiled with can't be copied: {error} Call compile() on the new model.",
-            stacklevel=4,
-        )
-
-
-def _afresh(value):
-    """A metric or optimizer of the same settings; anything else itself."""
-    if isinstance(value, (keras.metrics.Metric, keras.optimizers.Optimizer)):
-        return type(value).from_config(value.get_config())
-    return value
-
-
-def _renamed(given, names):
-    if isinstance(given, dict):
-        return {names.get(name, name): value for name, value in given.items()}
-    return given

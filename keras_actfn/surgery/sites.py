@@ -48,12 +48,12 @@ class ActivationSite:
     calls: int = 1
 
     @property
-    def replaced_by_default(self):
+    def replaced_by_default(self) -> bool:
         """Whether `replace_activations` takes it when no sites are named."""
         return self.replaceable and self.role == HIDDEN
 
 
-def find_activations(model):
+def find_activations(model: keras.Model) -> list[ActivationSite]:
     """Every activation of a model, in the order of the data.
 
     Sequential and functional models are read to the end, nested ones included; a shared layer

@@ -117,8 +117,7 @@ def compare(
 
     settings = setup.settings()
     store = RunStore(output)
-    plan: list[tuple[str, int, str, dict]] = []
-    finished: dict[tuple[str, int], Any] = {}
+    plan, finished = [], {}
     for label, activation in labels.items():
         with seeds_drawn_from(seeds[0]):
             built = check_classifier(build_model(activation), setup.classes)
@@ -143,19 +142,19 @@ def compare(
                 labels[label], seed, label=label, key=key, on_step=lambda loss: bar.advance()
             )
             bar.advance(steps - result.steps)
-            accuracy: Any = result.test_accuracy  # a number: the data have test images
             store.save(result, run)
             finished[label, seed] = result
+            accuracy = 100 * (result.test_accuracy or 0.0)
             bar.say(
                 f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
-                f"{100 * accuracy:.2f} %{', diverged' if result.diverged else ''}, "
+                f"{accuracy:.2f} %{', diverged' if result.diverged else ''}, "
                 f"{result.seconds:.0f} s"
             )
 
     comparison = Comparison(
         activations=tuple(labels),
         seeds=seeds,
-        runs=tuple(finished[label, seed] for label, seed, _, _ in plan),
+        runs=tuple(done for entry in plan if (done := finished[entry[:2]]) is not None),
         settings=settings,
         reused=reused,
     )

@@ -11,13 +11,13 @@ import numpy as np
 _NAMING = ("name", "keras_history", "input_layers", "output_layers")
 
 
-def key_of(settings: Any) -> str:
+def key_of(settings: dict) -> str:
     """A short hexadecimal key of JSON-able settings, whatever the order of their entries."""
     text = json.dumps(settings, sort_keys=True, default=_by_type)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def data_fingerprint(*arrays: Any) -> str:
+def data_fingerprint(*arrays: np.ndarray) -> str:
     """SHA-256 of the arrays' shapes, dtypes and bytes, hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:

@@ -1,7 +1,5 @@
 """Optimisers that treat the activations' parameters, or biases, differently from the weights."""
 
-from typing import Any
-
 import keras
 
 from ..models import activations, graph
@@ -40,12 +38,12 @@ def bias_variables(model: keras.Model) -> list[keras.Variable]:
 
 def parameter_groups(
     model: keras.Model,
-    optimizer: Any,
-    activation_optimizer: Any = None,
+    optimizer: keras.optimizers.Optimizer,
+    activation_optimizer: keras.optimizers.Optimizer | None = None,
     *,
-    bias_optimizer: Any = None,
+    bias_optimizer: keras.optimizers.Optimizer | None = None,
     freeze_steps: int = 0,
-) -> keras.Optimizer:
+) -> keras.optimizers.Optimizer:
     """One optimiser for the weights, others for the activations' parameters and the biases.
 
     Constraints of the activations' parameters apply after every step, as ever. Clipping by the

@@ -6,7 +6,6 @@ for every model. Images come in [0, 1]; the last layer of the model gives probab
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
@@ -62,7 +61,7 @@ class Recipe:
     epochs: int | None = None
     batch_size: int | None = None
 
-    def optimizers(self, steps_per_epoch: int, epochs: int) -> tuple[Any, ...]:
+    def optimizers(self, steps_per_epoch: int, epochs: int) -> tuple:
         """New optimisers of weights, activations' parameters and biases (None: as weights)."""
         arguments = (steps_per_epoch, epochs) if self.scheduled else ()
         groups = (self.optimizer, self.activation_optimizer, self.bias_optimizer)

@@ -146,7 +146,7 @@ class Comparison:
     def __str__(self) -> str:
         return self.markdown()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict:
         """Settings, table and runs for JSON; numbers that are not finite are None."""
         return {
             "settings": self.settings,

@@ -120,7 +120,7 @@ def _result(values, activation, arrays):
             raise ValueError(f"{name} is a number. Received: {value!r}")
         float(value)
     if numbers["test_loss"] is None:
-        numbers["test_loss"] = math.nan
+        numbers["test_loss"] = math.inf  # a diverged run's, as `Trainer` gives it
     return RunResult(activation, values["seed"], values["key"], **numbers, arrays=arrays)
 
 

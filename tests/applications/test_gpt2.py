@@ -29,8 +29,8 @@ def test_parameters():
     with keras.StatelessScope(initialize_variables=False):
         model = GPT2("crrelu")
     assert sum(int(np.prod(w.shape)) for w in model.weights) == 124_439_808 + 12
-    slots = [layer for layer in model.layers if layer.name.startswith("activation_")]
-    assert len({id(layer) for layer in slots}) == 12
+    sites = [layer for layer in model.layers if layer.name.startswith("activation_")]
+    assert len({id(layer) for layer in sites}) == 12
 
 
 def test_computes_the_reference(model):

@@ -1,4 +1,4 @@
-"""Every model of the table: parameters, slots, names, data formats, arguments, training."""
+"""Every model of the table: parameters, sites, names, data formats, arguments, training."""
 
 import inspect
 
@@ -34,7 +34,7 @@ COUNTS = [
     ("tnt_small", (32, 32, 3), 10, 21_525_298, 21_525_298),
     ("tnt_small", (32, 32, 3), 100, 21_559_948, 21_559_948),
 ]
-SLOTS = {
+SITES = {
     "lenet5": 3,
     "kerasnet": 5,
     "resnet56": 55,
@@ -105,7 +105,7 @@ def images(name, n=2, seed=0, size=None):
     return np.random.default_rng(seed).random((n, size, size + 1, 3), "float32")
 
 
-def slots_of(model):
+def sites_of(model):
     return [layer for layer in model.layers if layer.name.startswith("activation_")]
 
 
@@ -115,7 +115,7 @@ def size(weights):
 
 @pytest.mark.once
 def test_tables_are_complete():
-    assert set(SLOTS) == set(MODELS) == {row[0] for row in COUNTS}
+    assert set(SITES) == set(MODELS) == {row[0] for row in COUNTS}
     for builder in MODELS.values():
         assert getattr(applications, builder.__name__) is builder
 
@@ -164,19 +164,19 @@ def test_fisher_bins(name, classes, bins):
 
 @pytest.mark.once
 @pytest.mark.parametrize("name", MODELS)
-def test_each_slot_has_its_own_layer(name):
+def test_each_site_has_its_own_layer(name):
     input_shape, classes, total = next(row[1:3] + row[4:] for row in COUNTS if row[0] == name)
     model = shapes_of(name, activation=Slope, input_shape=input_shape, classes=classes)
-    names = [layer.name for layer in slots_of(model)]
+    names = [layer.name for layer in sites_of(model)]
     # Keras lists layers by their distance to the output, which parallel paths interleave.
-    assert sorted(names) == sorted(f"activation_{i}" for i in range(1, SLOTS[name] + 1))
-    assert size(model.weights) == total + SLOTS[name]
+    assert sorted(names) == sorted(f"activation_{i}" for i in range(1, SITES[name] + 1))
+    assert size(model.weights) == total + SITES[name]
 
 
 @pytest.mark.once
-def test_attention_of_mobilevit_v2_as_slots():
-    model = shapes_of("mobilevit_v2", activation=Slope, attention_slots=True)
-    assert len(slots_of(model)) == 25 + 9
+def test_attention_of_mobilevit_v2_as_sites():
+    model = shapes_of("mobilevit_v2", activation=Slope, attention_sites=True)
+    assert len(sites_of(model)) == 25 + 9
     fixed = shapes_of("mobilevit_v2")
     assert sum(layer.name.endswith("_relu") for layer in fixed.layers) == 9
 

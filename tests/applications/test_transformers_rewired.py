@@ -35,25 +35,25 @@ def outputs_of(model, name):
     return keras.ops.convert_to_numpy(model(TOKENS if name == "gpt2" else IMAGES))
 
 
-def slots_of(model):
+def sites_of(model):
     return [site.path for site in find_activations(model) if "activation_" in site.path]
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_replaced_and_frozen_activations(name):
     model = BUILDERS[name]("tanh")
-    slots = slots_of(model)
-    assert len(slots) == (2 if name == "tnt" else 1)
-    learned = replace_activations(model, "crrelu(epsilon=0)", sites=slots)
-    assert learned.count_params() == model.count_params() + len(slots)
+    sites = sites_of(model)
+    assert len(sites) == (2 if name == "tnt" else 1)
+    learned = replace_activations(model, "crrelu(epsilon=0)", sites=sites)
+    assert learned.count_params() == model.count_params() + len(sites)
     expected = BUILDERS[name]("relu")
     expected.set_weights(model.get_weights())
     np.testing.assert_allclose(
         outputs_of(learned, name), outputs_of(expected, name), rtol=1e-4, atol=1e-6
     )
     assert np.abs(outputs_of(learned, name) - outputs_of(model, name)).max() > 1e-6
-    for slot in slots:
-        learned.get_layer(slot).epsilon.assign(0.5)
+    for site in sites:
+        learned.get_layer(site).epsilon.assign(0.5)
     frozen = freeze_activations(learned)
     assert frozen.count_params() == model.count_params()
     np.testing.assert_allclose(

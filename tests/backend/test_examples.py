@@ -9,6 +9,7 @@ import keras_actfn
 from keras_actfn.layers import PWL
 
 BACKEND = keras.backend.backend()
+pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
 
 
 def by_hand(layer):

@@ -262,7 +262,7 @@ def _change(values, value):
 
 def _unary(name, u, numbers):
     function, derivative = UNARY[name]
-    if mp.isnan(u.value):
+    if mp.isnan(u.value) or mp.isinf(u.error):  # rounding may have made a NaN of it
         return Exact(NAN, NAN, INF, INF, u.widest)
     value, slope = limit(function(u.value)), limit(derivative(u.value))
     # Functions may round their arguments, as exp(x - log 2) in sinh does, and pass through
@@ -289,7 +289,7 @@ def _bound(a, b):
 
 def _binary(name, u, v, numbers):
     function = BINARY[name]
-    if mp.isnan(u.value) or mp.isnan(v.value):
+    if any(mp.isnan(each.value) or mp.isinf(each.error) for each in (u, v)):
         return Exact(NAN, NAN, INF, INF, max(u.widest, v.widest))
     value, to_u, to_v = map(limit, function(u.value, v.value))
     corners = [function(a, b) for a in _around(u.value, u.error) for b in _around(v.value, v.error)]

@@ -50,6 +50,7 @@ def open_search(folder, objective=training, pruner="median", **options):
         objective,
         SPACE,
         storage=folder / "search.db",
+        study="s",
         probe_data=np.random.default_rng(0).normal(size=(32, 6)).astype("float32"),
         embedding="pca",
         baselines=BASELINES,

@@ -177,7 +177,7 @@ def test_a_server_without_its_driver(monkeypatch):
         open_storage("postgresql://host/name")
 
 
-@pytest.mark.parametrize("password", ["se@s:ame", "ses:a@me", "s@e@s:ame"])
+@pytest.mark.parametrize("password", ["se@s:ame", "ses:a@me", "s@e@s:ame", "s@e/s@ame"])
 def test_a_url_that_cannot_be_read_is_shown_without_its_password(password):
     """A part of a password that should have been quoted is taken for a port."""
     with pytest.raises(ValueError, match=r"Received: postgresql://ann:\*\*\*@host/x\.") as error:

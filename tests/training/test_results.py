@@ -125,7 +125,7 @@ def test_files(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("loss", [0.25, math.nan])
+@pytest.mark.parametrize("loss", [0.25, math.inf])
 def test_store_round_trip(tmp_path, loss):
     store = RunStore(tmp_path)
     stored = run_result(test_loss=loss)

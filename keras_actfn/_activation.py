@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from typing import Any
 
 import keras
 
@@ -65,7 +66,7 @@ _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)")
 
 
-def activation(spec, *, name: str | None = None, dtype=None) -> keras.layers.Layer:
+def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> keras.layers.Layer:
     """A new activation layer from any specification of one.
 
     | spec | gives |

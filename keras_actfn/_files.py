@@ -51,7 +51,7 @@ class DamagedFile(ValueError):
         text = f"{path} cannot be read: {self.problem.rstrip('.')}. {remedy}"
         super().__init__(text.rstrip())
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.path, self.problem, self.remedy)
 
 

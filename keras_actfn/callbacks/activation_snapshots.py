@@ -7,8 +7,10 @@ with what it had before.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,7 +59,7 @@ class Snapshots:
             for counts in self.histograms[layer][snapshot]
         ]
 
-    def plot(self, what: str = "evolution"):
+    def plot(self, what: str = "evolution") -> Any:
         """Draw the curves over training, or the class histograms beside normal laws.
 
         Args:
@@ -73,7 +75,7 @@ class Snapshots:
             raise ValueError(f"`what` must be one of {', '.join(drawings)}. Received: {what!r}")
         return drawings[what](self)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write an npz file, replacing an older one in one move."""
         arrays = {"epochs": self.epochs, "x": self.x, "edges": self.edges}
         arrays["layers"] = np.array(json.dumps(self.layers))
@@ -84,7 +86,7 @@ class Snapshots:
         write_npz(path, **arrays)
 
     @classmethod
-    def load(cls, path) -> "Snapshots":
+    def load(cls, path: str | os.PathLike) -> "Snapshots":
         """Read a file written by `save`.
 
         Raises:
@@ -157,20 +159,20 @@ class ActivationSnapshots(keras.callbacks.Callback):
 
     def __init__(
         self,
-        path,
-        x=None,
-        y=None,
+        path: str | os.PathLike,
+        x: Any = None,
+        y: Any = None,
         *,
         every: int = 1,
         points: int = 121,
         low: float = -4.0,
         high: float = 4.0,
         bins: int = 80,
-        layers=None,
+        layers: Any = None,
         batch_size: int = 128,
         max_positions: int | None = 256,
-        tensorboard=None,
-        wandb=None,
+        tensorboard: Any = None,
+        wandb: Any = None,
     ):
         super().__init__()
         if not low < high or every < 1:
@@ -195,7 +197,7 @@ class ActivationSnapshots(keras.callbacks.Callback):
         self._trained = 0  # epochs trained before now
         self._offset = None  # what an epoch's number of this fit lacks to that of all
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the layers."""
         super().set_model(model)
         layers = find_layers(model, layers=self._names)
@@ -220,11 +222,11 @@ class ActivationSnapshots(keras.callbacks.Callback):
         counts = ops.segment_sum(ones, ops.reshape(cell, (-1,)), self._classes * bins)
         return ops.reshape(counts, (self._classes, bins))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Wait for the first epoch: only then is it known where a training goes on."""
         self._offset = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the state before training, or go on with earlier snapshots."""
         if self._offset is not None:
             return
@@ -234,13 +236,13 @@ class ActivationSnapshots(keras.callbacks.Callback):
         if not self._epochs:
             self._record(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the state after a scheduled epoch."""
         self._trained = epoch + 1 + self._offset
         if self._trained % self.every == 0:
             self._record(self._trained)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Flush the writers."""
         for writer in self._writers:
             writer.flush()

@@ -8,6 +8,7 @@ on samples that the estimate has not seen and with the layer's own slopes, did f
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,7 +53,9 @@ class EafoRecord:
     normalised_change: float = 0.0
 
 
-def steepest_region(knots, slopes, samples) -> tuple[float, float] | None:
+def steepest_region(
+    knots: np.ndarray, slopes: np.ndarray, samples: np.ndarray
+) -> tuple[float, float] | None:
     """The run of segments of one sign of slope, none of them flat, that holds most samples.
 
     Args:
@@ -124,11 +127,11 @@ class EAFO(keras.callbacks.Callback):
 
     def __init__(
         self,
-        x,
+        x: Any,
         *,
         every: int = 1,
         step: float = 0.3,
-        schedule=None,
+        schedule: Any = None,
         criterion: str = "entropy",
         patience: int = 3,
         monitor: str | None = None,
@@ -136,7 +139,7 @@ class EAFO(keras.callbacks.Callback):
         smooth: float = 1.0,
         min_share: float = 0.2,
         batch_size: int = 128,
-        layers=None,
+        layers: Any = None,
         seed: int = 0,
     ):
         super().__init__()
@@ -160,7 +163,7 @@ class EAFO(keras.callbacks.Callback):
         self.records: list[EafoRecord] = []
         self.layers: list = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the layers."""
         super().set_model(model)
         layers = find_layers(model, PWL, self._names)
@@ -181,7 +184,7 @@ class EAFO(keras.callbacks.Callback):
             if misses >= self.patience
         ]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Take the steps of this epoch, if it is scheduled."""
         if (epoch + 1) % self.every:
             return

@@ -48,7 +48,7 @@ class Pool:
             self._add(resolve(spec))
         self._valid = np.concatenate([unique.valid, np.isfinite(self._extra_outputs).all(axis=1)])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.unique) + len(self._extra)
 
     @property

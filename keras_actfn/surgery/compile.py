@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -131,13 +132,13 @@ class Compiled:
 
 def compile_activations(
     model: keras.Model,
-    x,
+    x: Any,
     segments: int = 16,
     *,
-    sites=None,
-    match=None,
+    sites: Any = None,
+    match: Any = None,
     batch_size: int = 128,
-    **options,
+    **options: Any,
 ) -> Compiled:
     r"""Replace activations by continuous piecewise-linear functions of few segments.
 

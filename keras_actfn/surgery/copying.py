@@ -11,6 +11,7 @@ import inspect
 import types
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -19,7 +20,7 @@ from ..expressions import Expression
 from ..models import _keras, graph
 
 
-def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes):
+def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes: Any) -> tuple:
     """Copy a layer or operation.
 
     Args:

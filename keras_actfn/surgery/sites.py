@@ -79,7 +79,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
     return [site for site, _ in survey(model)]
 
 
-def survey(model):
+def survey(model: keras.Model) -> list[tuple]:
     """Pairs of site and the layer or operation that has it."""
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -94,7 +94,7 @@ def survey(model):
         )
     uses, seen, found = graph.Uses(model), set(), []
     for container, prefix in graph.containers(model):
-        calls = {}
+        calls: dict[int, list] = {}
         for node in graph.nodes(container):
             calls.setdefault(id(node.operation), []).append(node)
         order = graph.operations(container)

@@ -224,7 +224,9 @@ class EAFO(keras.callbacks.Callback):
                 break
         return [np.concatenate(part)[-self.samples :].astype(np.float64) for part in parts]
 
-    def _step_layer(self, index, inputs, share, epoch) -> list[EafoRecord]:
+    def _step_layer(
+        self, index: int, inputs: np.ndarray, share: float, epoch: int
+    ) -> list[EafoRecord]:
         layer, name = self.layers[index], self.labels[index]
         values = ops.convert_to_numpy(layer.values).astype(np.float64)
         columns = values.reshape(layer.knots, -1).copy()

@@ -210,7 +210,7 @@ class LocalCorrelation(keras.callbacks.Callback):
         priors = counts[seen] / counts[seen].sum()
         return ClassStatistics.from_segment_moments(priors, np.swapaxes(moments, 0, 1))
 
-    def _values(self, layer) -> np.ndarray:
+    def _values(self, layer: PWL) -> np.ndarray:
         """Knot values as (units, knots)."""
         values = ops.convert_to_numpy(layer.values).astype(np.float64)
         return values.reshape(layer.knots, -1).T

@@ -193,7 +193,7 @@ def add_gradients(block: Block, gradients: list, inputs_added: Future) -> None:
         block.add_gradient(_numpy(gradient))
 
 
-def _numpy(tensor) -> np.ndarray:
+def _numpy(tensor: Any) -> np.ndarray:
     """Return a tensor as NumPy; half precision as float32."""
     if keras.backend.backend() == "jax":
         array = np.asarray(tensor)  # without the copy that convert_to_numpy makes

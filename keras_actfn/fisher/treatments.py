@@ -119,7 +119,7 @@ def activate(activation: Any, outputs: Any, recorder: Any) -> Any:
     return result
 
 
-def _bias(layer) -> bool:
+def _bias(layer: keras.Layer) -> bool:
     return getattr(layer, "bias", None) is not None
 
 

@@ -133,7 +133,7 @@ class SegmentedLinear(LearnableActivation):
         }
 
 
-def _numbers(name, values) -> list[float]:
+def _numbers(name: str, values: ArrayLike) -> list[float]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
         raise ValueError(

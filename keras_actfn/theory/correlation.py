@@ -121,7 +121,7 @@ class CorrelationObjective:
         """Number of classes K."""
         return self.statistics.classes
 
-    def _checked(self, y) -> np.ndarray:
+    def _checked(self, y: ArrayLike) -> np.ndarray:
         y = np.asarray(y, dtype=np.float64)
         if y.shape != self.knots.shape:
             raise ValueError(

@@ -103,7 +103,7 @@ class EafoStep:
         return self(np.asarray(knots, dtype=np.float64))
 
 
-def _taper(u: np.ndarray, known, margin: float):
+def _taper(u: np.ndarray, known: Density, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """Return w and w′: quintic rise from zero at every finite end of the region."""
     weight, rate = np.ones_like(u), np.zeros_like(u)
     for end, sign in ((known.low, 1.0), (known.high, -1.0)):
@@ -146,7 +146,7 @@ def _kink(grid: Grid, ratio: np.ndarray) -> tuple[int, float] | None:
     return found + 1, float((second[found] + second[found + 1]) / (grid.v[1] - grid.v[0]))
 
 
-def _numeric_log_slope(f: Monotone, known, grid: Grid) -> np.ndarray:
+def _numeric_log_slope(f: Monotone, known: Density, grid: Grid) -> np.ndarray:
     values = f(grid.u)
     rise = np.diff(values)
     mass = np.diff(known.cdf(grid.u)) / known.mass
@@ -159,7 +159,15 @@ def _numeric_log_slope(f: Monotone, known, grid: Grid) -> np.ndarray:
     return np.log(np.maximum(slope, floor))
 
 
-def _field(activation, density, region, smooth, bandwidth, derivative, margin) -> _Field:
+def _field(
+    activation: Any,
+    density: Any,
+    region: tuple[float, float] | None,
+    smooth: float | None,
+    bandwidth: float | None,
+    derivative: Callable | None,
+    margin: float | None,
+) -> _Field:
     if smooth is not None:
         if derivative is not None:
             raise ValueError("Pass either `derivative` or `smooth`; smoothing changes f′.")
@@ -203,7 +211,9 @@ def _field(activation, density, region, smooth, bandwidth, derivative, margin) -
     return _Field(f, density, known, grid, log_slope, displacement, stretch, slope, limit, reason)
 
 
-def _refuse_noise(f, grid: Grid, log_slope, ratio, stretch):
+def _refuse_noise(
+    f: Monotone, grid: Grid, log_slope: np.ndarray, ratio: np.ndarray, stretch: np.ndarray
+) -> None:
     """Raise if the sharpest point of the field is rounding error of a numerical f′."""
     index = int(np.argmax(stretch))
     spacing = grid.du[index] * (grid.v[1] - grid.v[0])
@@ -217,11 +227,11 @@ def _refuse_noise(f, grid: Grid, log_slope, ratio, stretch):
         )
 
 
-def _samples(density) -> bool:
+def _samples(density: Any) -> bool:
     return not (hasattr(density, "logpdf"))
 
 
-def _why_not(known, grid: Grid, ratio: np.ndarray) -> str | None:
+def _why_not(known: Density, grid: Grid, ratio: np.ndarray) -> str | None:
     """Why no positive step is valid, or `None`."""
     for index, end, inner, name in (
         (0, known.low, slice(1, 40), "-infinity"),

@@ -143,7 +143,7 @@ def train_knots(
     return Training(y, objective.value(y), objective.correlations(y), np.array(history))
 
 
-def _drawn_statistics(objective, size: int, generator) -> ClassStatistics:
+def _drawn_statistics(objective: Any, size: int, generator: np.random.Generator) -> ClassStatistics:
     """Statistics of `size` fresh samples, split over the classes by their priors."""
     mixture = objective.mixture
     counts = np.maximum(np.round(size * mixture.priors).astype(int), 1)

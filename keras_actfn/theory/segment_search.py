@@ -163,7 +163,7 @@ class _Paths:
     def smallest(self):
         return self.c - self.b**2 / (4 * self.a)
 
-    def take(self, index) -> "_Paths":
+    def take(self, index: Any) -> "_Paths":
         return _Paths(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
 
 

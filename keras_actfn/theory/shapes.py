@@ -102,7 +102,7 @@ class ShapeFit:
         return self.scale * FAMILIES[self.family].function(z, self.beta) + self.offset
 
 
-def _project(shapes: np.ndarray, y: np.ndarray):
+def _project(shapes: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best scale and offset for each row of `shapes`, and the residual sum of squares."""
     centred = shapes - shapes.mean(axis=-1, keepdims=True)
     target = y - y.mean()

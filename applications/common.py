@@ -78,9 +78,10 @@ def image_model(
             given["activation"] = activation_sites(given["activation"])
             return build(*bound.args, **bound.kwargs)
 
-        model.default = default
-        model.smallest = least({p.name: p.default for p in signature.parameters.values()})
-        return model
+        found: Any = model
+        found.default = default
+        found.smallest = least({p.name: p.default for p in signature.parameters.values()})
+        return found
 
     return decorate
 

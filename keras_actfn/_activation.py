@@ -14,7 +14,7 @@ from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
 from .layers import PWL, AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
 
 #: The layers that a text can call, by the name it uses.
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "conv": ConvexHullActivation,
     "aff": AffineHullActivation,
     "pwl": PWL,

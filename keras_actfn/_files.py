@@ -374,7 +374,7 @@ def _npz_arrays(path):
         return found
 
 
-def check_inflated(size: int, compressed: int) -> None:
+def check_inflated(size: int, compressed: float) -> None:
     """Refuse content that is out of proportion to the file that it is unpacked from.
 
     Args:

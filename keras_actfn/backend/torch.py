@@ -92,7 +92,7 @@ def vector_jacobian_product(
 def _differentiated(function, gradient, *sources):
     """`function(*sources)`, and its vector-Jacobian product, neither to be differentiated."""
     with torch.enable_grad():
-        sources = [source.detach().requires_grad_() for source in sources]
+        sources = tuple(source.detach().requires_grad_() for source in sources)
         output = function(*sources)
     if not output.requires_grad:  # the function is constant
         return output, [torch.zeros_like(source) for source in sources]

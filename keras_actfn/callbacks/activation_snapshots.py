@@ -186,7 +186,7 @@ class ActivationSnapshots(keras.callbacks.Callback):
         self._grid, self._edges = np.linspace(low, high, points), np.linspace(low, high, bins + 1)
         self._data, self._batch_size, self._max_positions = (x, y), batch_size, max_positions
         labels = None if y is None else Batches(x, y).labels
-        self._classes = None if labels is None else int(labels.max()) + 1
+        self._classes: Any = None if labels is None else int(labels.max()) + 1
         self._writers = [] if tensorboard is None else [summary_writer(tensorboard)]
         self._writers += [] if wandb is None else [WandbWriter(wandb)]
         self.layers: list = []
@@ -195,7 +195,7 @@ class ActivationSnapshots(keras.callbacks.Callback):
     def _forget(self):
         self._epochs, self._curves, self._histograms = [], [], []
         self._trained = 0  # epochs trained before now
-        self._offset = None  # what an epoch's number of this fit lacks to that of all
+        self._offset: Any = None  # what an epoch's number of this fit lacks to that of all
 
     def set_model(self, model: keras.Model) -> None:
         """Find the layers."""
@@ -252,8 +252,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
         if not self.path.is_file():
             return
         found = Snapshots.load(self.path)
-        own = (self.labels, self._grid, self._edges, self._classes is not None)
-        theirs = (found.layers, found.x, found.edges, bool(found.histograms))
+        own: tuple = (self.labels, self._grid, self._edges, self._classes is not None)
+        theirs: tuple = (found.layers, found.x, found.edges, bool(found.histograms))
         if not all(np.array_equal(a, b) for a, b in zip(own, theirs, strict=True)):
             raise ValueError(
                 "ActivationSnapshots goes on in its file with the same layers, positions and "
@@ -275,7 +275,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
             x, y = self._data
             # A fresh stream with the same seed: every snapshot sees the same samples.
             batches = Batches(x, y, self._batch_size)
-            steps = max(len(batches.labels) // self._batch_size, 1)
+            labels: Any = batches.labels  # x and y are arrays
+            steps = max(len(labels) // self._batch_size, 1)
             totals = [np.zeros((self._classes, self._edges.size - 1)) for _ in self.layers]
             for _ in range(steps):
                 for total, counts in zip(totals, self._inputs(*next(batches)), strict=True):

@@ -173,7 +173,8 @@ class EAFO(keras.callbacks.Callback):
         positions = -(-self.samples // self._batch_size)
         self._inputs = LayerInputs(model, layers, lambda layer, x: x, positions)
         self._misses = [0] * len(layers)
-        self._watched, self._worse = None, 0
+        self._watched: float | None = None
+        self._worse = 0
 
     @property
     def switched_off(self) -> list[str]:

@@ -94,11 +94,12 @@ class Enumeration:
     def _composed(self, node):
         layout = self.layout(node)
         first: dict[bytes, int] = {}
-        distinct, row_of = [], []
+        distinct: list[np.ndarray] = []
+        row_of: list = []
         for block in self.blocks(node):
             rows = block()
             rows[np.isnan(rows)] = np.nan
-            new = []
+            new: list[int] = []
             for i, key in enumerate(row_keys(rows)):
                 found = first.setdefault(key, len(first))
                 if found == len(distinct) + len(new):

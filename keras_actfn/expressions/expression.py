@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from .latex import ATOM
-from .registry import find_operator, operator_at
+from .registry import operator_at
 
 #: Deepest nesting of an expression; deeper ones would exhaust Python's stack.
 MAX_DEPTH = 64
@@ -136,7 +136,7 @@ class Expression:
         index = {node: i for i, node in enumerate(order)}
         return [
             (
-                find_operator(node._head) if node._arguments else None,
+                operator_at(node._head) if node._arguments else None,
                 node._head,
                 tuple(index[argument] for argument in node._arguments),
             )
@@ -183,7 +183,7 @@ class Expression:
         return value if self._varies else value + ops.zeros_like(x)
 
     def _run(self, x, constant, implementation):
-        values = []
+        values: list = []
         for operator, head, indices in self._program:
             if operator is not None:
                 values.append(implementation(operator)(*[values[i] for i in indices]))

@@ -120,7 +120,7 @@ def _classify(space, inputs, equality, up_to_sign, writer, progress):
         start = 0
         tasks = (_keyed(block, equality, up_to_sign) for block in enumeration.blocks(schema))
         for rows, keys in in_order(tasks, equality.threads):
-            new = []
+            new: list[int] = []
             for i, key in enumerate(keys):
                 found = first.setdefault(key, len(first))
                 if found == writer.count + len(new):

@@ -6,6 +6,7 @@ a reply from another conversation. What a model scores here is not its score on 
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def _pairs(conversations, turns, replies, rng):
 
 def _conversations():
     """Lists of messages; one person's consecutive lines are one message."""
-    package = require("chitchat_dataset", extra="chat")
+    package: Any = require("chitchat_dataset", extra="chat")
     path = Path(package.__file__).with_name("dataset.json")
     for record in json.loads(path.read_text(encoding="utf-8")).values():
         texts = [" ".join(part["text"] for part in message) for message in record["messages"]]

@@ -246,7 +246,8 @@ def _without_tensorflow():
     if loaded is None:
         yield
         return
-    sys.modules["tensorflow"] = None
+    modules: dict[str, Any] = sys.modules
+    modules["tensorflow"] = None
     try:
         yield
     finally:

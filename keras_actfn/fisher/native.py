@@ -108,7 +108,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
     """Add one batch to the blocks; return the distribution and the blocks used, in order."""
     x, y, sample_weight = batch
     start = time.perf_counter()
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def forward(tap):
         # Weights as constants: nothing is kept for gradients to them.
@@ -148,7 +148,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
     }
     del inputs
 
-    jobs = []
+    jobs: list = []
     start = time.perf_counter()
     for gradients in taps.pullback(columns) if recorder.uses else ():
         timings["forward and backward"] += time.perf_counter() - start

@@ -102,7 +102,8 @@ def _gather(x, starts, steps, dtype=np.float64):
     widths = tuple(len(s) for s in steps)
     out = np.zeros((len(x), *counts, *widths, channels), dtype)
     for offset in itertools.product(*(range(w) for w in widths)):
-        source, target = [slice(None)], [slice(None)]
+        source: list = [slice(None)]
+        target: list = [slice(None)]
         for axis, o in enumerate(offset):
             positions = starts[axis]
             step = positions[1] - positions[0] if len(positions) > 1 else 1
@@ -137,8 +138,8 @@ def _strip_moment(x, window):
     """
     height, (size, *_) = x.shape[1], window.kernel
     step, low, windows = window.strides[0], window.low[0], window.outputs[0]
-    rest = zip(window.strides[1:], window.low[1:], window.outputs[1:], strict=True)
-    starts = [[t * s - p for t in range(n)] for s, p, n in rest] + [list(range(height))]
+    axes = zip(window.strides[1:], window.low[1:], window.outputs[1:], strict=True)
+    starts = [[t * s - p for t in range(n)] for s, p, n in axes] + [list(range(height))]
     rest = zip(window.kernel[1:], window.dilation[1:], strict=True)
     steps = [[o * d for o in range(k)] for k, d in rest] + [[0]]
     width = window.offsets // size * x.shape[-1]

@@ -137,7 +137,7 @@ class TappedLayers:
     def __init__(
         self, model: keras.Model, options: frozenset[str] = frozenset(), training: bool = False
     ):
-        self.treatments = []
+        self.treatments: list[tuple[keras.Layer, Any]] = []
         self.uncovered: dict[str, str] = {}
         self.excluded: dict[str, str] = {}
         for layer in nested(model):

@@ -60,7 +60,7 @@ def label_names(layers: Any) -> list[str]:
 @contextlib.contextmanager
 def _recorded(layers):
     """Within this context, the inputs of every call of each layer are kept in lists."""
-    records = [[] for _ in layers]
+    records: list[list] = [[] for _ in layers]
 
     def recording(record):
         def function(call, inputs, *args, **kwargs):

@@ -139,7 +139,7 @@ class TrainingObjective:
         """
 
         def report_value(epoch, measured):
-            if epoch < self.setup.epochs:
+            if report is not None and epoch < self.setup.epochs:
                 report(epoch, self._value(measured))
 
         run = Trainer(self.setup).train_once(

@@ -297,7 +297,7 @@ def _inputs_of(model, pairs, functions, arrays, batch_size):
     probe = rebuild(model, {id(owner): maker(site.path) for site, owner in pairs})
     layers = [watched[site.path] for site, _ in pairs]
     read = LayerInputs(probe, layers, lambda _, x: ops.reshape(x, (-1,)), _POSITIONS, False)
-    seen = {site.path: [] for site, _ in pairs}
+    seen: dict[str, list] = {site.path: [] for site, _ in pairs}
     for batch in _batches(arrays, batch_size):
         for (site, _), values in zip(pairs, read(batch), strict=True):
             seen[site.path].append(values)

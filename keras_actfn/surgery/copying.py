@@ -66,7 +66,7 @@ def _copy(old, known, changes):
         warnings.filterwarnings("ignore", message=".*includes a `lambda`")
         with _keras.serializing() as configs:
             config = _config(old)
-    custom = {}
+    custom: dict[str, Any] = {}
     for part in held:
         if id(part) in configs:
             configs[id(part)]["shared_object_id"] = id(part)

@@ -162,7 +162,7 @@ def _write_litert(model, path, x):
 
 
 def _write_onnx(model, path, x):
-    quantization = require("onnxruntime.quantization", extra="export")
+    quantization: Any = require("onnxruntime.quantization", extra="export")
 
     class Samples(quantization.CalibrationDataReader):
         def __init__(self, name):

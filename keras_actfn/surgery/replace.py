@@ -217,7 +217,7 @@ def _overview(found):
     """What the model has, for the error of an empty selection."""
     if not found:
         return "The model has no activations."
-    counts = {}
+    counts: dict[str, int] = {}
     for site in found:
         what = site.role if site.replaceable else "out of reach"
         key = f"{site.activation} ({what})"

@@ -196,15 +196,15 @@ def _inside(layer, path, where):
         add(layer, f"{path}.{attribute}".lstrip("."), name)
     for inner in _parts(layer):
         inner_path = f"{path}/{inner.name}".lstrip("/")
-        name = activations.layer_name(inner) or activations.fused_name(inner)
-        if name is not None:
-            add(inner, inner_path, name)
+        own = activations.layer_name(inner) or activations.fused_name(inner)
+        if own is not None:
+            add(inner, inner_path, own)
         elif isinstance(inner, keras.layers.Layer):
             found += _inside(inner, inner_path, where)
         else:
-            name = activations.operation_name(inner, graph.calls_of(inner)[0])
-            if name is not None:
-                add(inner, inner_path, name)
+            own = activations.operation_name(inner, graph.calls_of(inner)[0])
+            if own is not None:
+                add(inner, inner_path, own)
     return found
 
 
@@ -234,7 +234,8 @@ def _hidden_in_code(layer, path, where):
 
 def _unique(found):
     """The same pairs, paths that occur twice made different by a number."""
-    counts, result = {}, []
+    counts: dict[str, int] = {}
+    result = []
     for site, owner in found:
         count = counts[site.path] = counts.get(site.path, 0) + 1
         if count > 1:

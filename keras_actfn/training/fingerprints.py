@@ -79,7 +79,7 @@ def recipe_settings(recipe: Any) -> dict[str, Any]:
 
 def _without_names(config):
     """`config` with every layer's name replaced by the order of its first appearance."""
-    names = {}
+    names: dict[str, str] = {}
 
     def collect(part):
         if isinstance(part, dict):

@@ -29,7 +29,7 @@ class VariableGroups(keras.optimizers.OptimizerMap):
 
     def __init__(self, default_optimizer: Any, optimizer_map: Any = None, records: Any = None):
         super().__init__(default_optimizer, optimizer_map)
-        self._records = None if records is None else [tuple(record) for record in records]
+        self._records: Any = None if records is None else [tuple(record) for record in records]
         self._members: dict[int, tuple] = {}  # id of a variable: the variable, its group
 
     def add(self, variables: Iterable, group: str = DEFAULT) -> None:
@@ -61,7 +61,7 @@ class VariableGroups(keras.optimizers.OptimizerMap):
         if given == [(path.rpartition("/")[2], list(shape)) for path, shape, _ in self._records]:
             groups = [group for _, _, group in self._records]
         else:
-            by_path = {}
+            by_path: dict[str, set] = {}
             for path, _, group in self._records:
                 by_path.setdefault(path, set()).add(group)
             found = [by_path.get(v.path, ()) for v in variables]

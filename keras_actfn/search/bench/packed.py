@@ -147,7 +147,9 @@ def _bench(manifest, arrays):
         [_natural(number, name) for number in manifest[name]]
         for name in ("layer_bins", "layer_parameters", "seeds")
     )
-    shapes = {name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")
+    }
     shapes |= {"counts": (len(functions), sum(bins)), "valid": (len(functions),)}
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind not in "fiub":

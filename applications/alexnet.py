@@ -1,5 +1,7 @@
 """AlexNet as Caffe's `bvlc_alexnet` defines it (Krizhevsky et al., 2012)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras.initializers import Constant, RandomNormal
@@ -19,14 +21,14 @@ _CONVOLUTIONS = (
 
 @image_model(default=(227, 227, 3), smallest=67)
 def AlexNet(
-    activation="relu",
-    input_shape=None,
-    classes=1000,
-    classifier_activation="softmax",
-    data_format=None,
-    name="alexnet",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "alexnet",
     *,
-    dropout=0.5,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """AlexNet: 60,965,224 parameters for 227×227×3 images and 1,000 classes; 7 sites.
 

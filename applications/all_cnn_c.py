@@ -1,5 +1,7 @@
 """All-CNN-C (Springenberg et al., Striving for Simplicity, Tables 1 and 2)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -21,14 +23,14 @@ _CONVOLUTIONS = (
 
 @image_model(default=(32, 32, 3), smallest=9)
 def AllCNNC(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="all_cnn_c",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "all_cnn_c",
     *,
-    dropout=0.5,
+    dropout: float = 0.5,
 ) -> keras.Model:
     """All-CNN-C: 1,369,738 parameters for 32×32×3 images and 10 classes; 9 sites.
 

@@ -1,5 +1,8 @@
 """Layers that know where the channels are, shared by the networks with many blocks."""
 
+from typing import Any
+
+import keras
 from keras import layers
 
 
@@ -18,7 +21,13 @@ class ImageLayers:
     """
 
     def __init__(
-        self, data_format, *, use_bias, initializer="he_normal", momentum=0.99, epsilon=1e-3
+        self,
+        data_format: str | None,
+        *,
+        use_bias: bool | None,
+        initializer: Any = "he_normal",
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
     ):
         self.data_format = data_format
         self.channels = -1 if data_format == "channels_last" else 1
@@ -27,7 +36,17 @@ class ImageLayers:
         self.momentum = momentum
         self.epsilon = epsilon
 
-    def conv(self, filters, size, name, *, strides=1, padding="same", use_bias=None, **kwargs):
+    def conv(
+        self,
+        filters: int,
+        size: Any,
+        name: str,
+        *,
+        strides: Any = 1,
+        padding: str = "same",
+        use_bias: bool | None = None,
+        **kwargs: Any,
+    ) -> keras.Layer:
         """A convolution with square kernels."""
         return layers.Conv2D(
             filters,
@@ -41,7 +60,9 @@ class ImageLayers:
             **kwargs,
         )
 
-    def depthwise(self, size, name, *, strides=1, padding="same"):
+    def depthwise(
+        self, size: Any, name: str, *, strides: Any = 1, padding: str = "same"
+    ) -> keras.Layer:
         """A depthwise convolution with square kernels and no bias."""
         return layers.DepthwiseConv2D(
             size,
@@ -53,30 +74,32 @@ class ImageLayers:
             name=name,
         )
 
-    def norm(self, name):
+    def norm(self, name: str) -> keras.Layer:
         """Batch normalisation of the channels."""
         return layers.BatchNormalization(
             axis=self.channels, momentum=self.momentum, epsilon=self.epsilon, name=name
         )
 
-    def pad(self, size, name):
+    def pad(self, size: Any, name: str) -> keras.Layer:
         """Zeros on all four sides."""
         return layers.ZeroPadding2D(size, data_format=self.data_format, name=name)
 
-    def max_pool(self, size, name, *, strides=None, padding="valid"):
+    def max_pool(
+        self, size: Any, name: str, *, strides: Any = None, padding: str = "valid"
+    ) -> keras.Layer:
         """The largest value of every window."""
         return layers.MaxPooling2D(
             size, strides=strides, padding=padding, data_format=self.data_format, name=name
         )
 
-    def mean(self, name="pool", *, keepdims=False):
+    def mean(self, name: str = "pool", *, keepdims: bool = False) -> keras.Layer:
         """The mean over all pixels."""
         return layers.GlobalAveragePooling2D(
             data_format=self.data_format, keepdims=keepdims, name=name
         )
 
 
-def check_counts(model, **counts):
+def check_counts(model: str, **counts: Any) -> None:
     """Raise unless every count, or every entry of a tuple of counts, is a positive integer.
 
     Args:

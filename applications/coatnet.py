@@ -1,5 +1,7 @@
 """The CoAtNet variant of the AQuaSurF paper (Dai et al., CoAtNet; AQuaSurF, Appendix E)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -13,15 +15,15 @@ _HEAD = 32
 
 @image_model(default=(160, 160, 3), smallest=32)
 def CoAtNet(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="coatnet",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "coatnet",
     *,
-    blocks=(3, 4, 6, 3),
-    channels=(64, 128, 256, 512),
+    blocks: tuple[int, ...] = (3, 4, 6, 3),
+    channels: tuple[int, int, int, int] = (64, 128, 256, 512),
 ) -> keras.Model:
     """CoAtNet: 14,225,950 parameters (14,214,302 trainable) for 160×160×3; 31 sites.
 

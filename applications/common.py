@@ -3,13 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from .._activation import activation
 
 
-def activation_sites(spec):
+def activation_sites(spec: Any) -> Callable[[], keras.Layer]:
     """A function whose every call gives the next site's own activation layer.
 
     Args:
@@ -77,14 +78,23 @@ def image_model(
             given["activation"] = activation_sites(given["activation"])
             return build(*bound.args, **bound.kwargs)
 
-        model.default = default
-        model.smallest = least({p.name: p.default for p in signature.parameters.values()})
-        return model
+        found: Any = model
+        found.default = default
+        found.smallest = least({p.name: p.default for p in signature.parameters.values()})
+        return found
 
     return decorate
 
 
-def image_arguments(model, input_shape, classes, data_format, *, default, smallest):
+def image_arguments(
+    model: str,
+    input_shape: tuple[int, ...] | None,
+    classes: int,
+    data_format: str | None,
+    *,
+    default: tuple[int, int, int],
+    smallest: Any,
+) -> tuple[tuple[int, ...], str]:
     """Check and complete the arguments of a model of images.
 
     Args:
@@ -134,7 +144,7 @@ def image_arguments(model, input_shape, classes, data_format, *, default, smalle
     return shape, data_format
 
 
-def classifier_function(model, classifier_activation):
+def classifier_function(model: str, classifier_activation: Any) -> Callable:
     """The last layer's activation, never a site.
 
     Args:

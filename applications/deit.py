@@ -2,6 +2,8 @@
 Transformers & Distillation through Attention, section 4).
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -12,18 +14,18 @@ from .vit import encode_patches
 
 @image_model(default=(32, 32, 3), smallest=largest_side)
 def DeiTTiny(
-    activation="gelu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="deit_tiny",
+    activation: Any = "gelu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "deit_tiny",
     *,
-    patch_size=4,
-    width=192,
-    depth=12,
-    heads=3,
-    mlp_ratio=4,
+    patch_size: Any = 4,
+    width: int = 192,
+    depth: int = 12,
+    heads: int = 3,
+    mlp_ratio: int = 4,
 ) -> keras.Model:
     """DeiT-Tiny: 5,365,076 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 

@@ -1,6 +1,8 @@
 """GPT-2 (Radford et al., Language Models are Unsupervised Multitask Learners, section 2.3)."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -12,24 +14,24 @@ _BLOCK = re.compile(r"block_(\d+)_qkv")
 
 
 @keras.saving.register_keras_serializable(package="keras_actfn")
-def gelu_tanh(x):
+def gelu_tanh(x: Any) -> Any:
     """GELU's tanh approximation, x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))): GPT-2's own."""
     return keras.activations.gelu(x, approximate=True)
 
 
 def GPT2(
-    activation=gelu_tanh,
-    input_shape=(1024,),
-    classes=50257,
-    classifier_activation=None,
-    name="gpt2",
+    activation: Any = gelu_tanh,
+    input_shape: tuple[int | None, ...] = (1024,),
+    classes: int = 50257,
+    classifier_activation: Any = None,
+    name: str | None = "gpt2",
     *,
-    width=768,
-    depth=12,
-    heads=12,
-    mlp_ratio=4,
-    dropout=0.0,
-):
+    width: int = 768,
+    depth: int = 12,
+    heads: int = 12,
+    mlp_ratio: float = 4,
+    dropout: float = 0.0,
+) -> keras.Model:
     """GPT-2 small: 124,439,808 parameters; 12 sites.
 
     Tokens and learned positions are embedded and added; `depth` times x += attention (LN x)
@@ -94,7 +96,15 @@ def GPT2(
     return keras.Model(tokens, outputs, name=name)
 
 
-def logits_of(tokens, layer, depth, *, attention, positions, dropout=None):
+def logits_of(
+    tokens: Any,
+    layer: Callable,
+    depth: int,
+    *,
+    attention: Callable,
+    positions: Any,
+    dropout: Any = None,
+) -> Any:
     """GPT-2's computation, whatever the layers and however attention is computed.
 
     Args:
@@ -121,7 +131,7 @@ def logits_of(tokens, layer, depth, *, attention, positions, dropout=None):
     return layer("embedding")(layer("final_norm")(x), reverse=True)
 
 
-def depth_of(model):
+def depth_of(model: keras.Model) -> int:
     """Number of blocks of a model made by `GPT2`.
 
     Raises:

@@ -6,6 +6,9 @@ those of the whole sequence. Tokens are drawn in NumPy from the seed, so that eq
 give equal texts on every backend.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,17 +19,17 @@ from .transformer_common import attend, split_heads
 
 
 def generate(
-    model,
-    prompts,
-    length,
+    model: keras.Model,
+    prompts: Iterable[Sequence[int]],
+    length: int,
     *,
-    temperature=1.0,
-    top_k=None,
-    top_p=None,
-    greedy=False,
-    end_token=None,
-    seed=0,
-):
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    greedy: bool = False,
+    end_token: int | None = None,
+    seed: int = 0,
+) -> list[np.ndarray]:
     """Continue prompts by `length` tokens each.
 
     The next token is drawn from softmax(logits / temperature), restricted to the `top_k`
@@ -60,16 +63,16 @@ def generate(
     ```
     """
     choose = _chooser(temperature, top_k, top_p, greedy, np.random.default_rng(seed))
-    prompts = [np.asarray(prompt, dtype="int32") for prompt in prompts]
-    decoder = CachedDecoder(model, len(prompts))
-    _check(prompts, length, decoder)
-    sizes = np.array([len(prompt) for prompt in prompts])
+    starts = [np.asarray(prompt, dtype="int32") for prompt in prompts]
+    decoder = CachedDecoder(model, len(starts))
+    _check(starts, length, decoder)
+    sizes = np.array([len(prompt) for prompt in starts])
     total = int(sizes.max()) + length
-    tokens = np.zeros((len(prompts), total), "int32")
-    for row, prompt in zip(tokens, prompts, strict=True):
+    tokens = np.zeros((len(starts), total), "int32")
+    for row, prompt in zip(tokens, starts, strict=True):
         row[: len(prompt)] = prompt
     ends = sizes + length
-    done = np.zeros(len(prompts), bool)
+    done = np.zeros(len(starts), bool)
     position = int(sizes.min())
     logits = decoder(tokens[:, :position])
     while True:
@@ -103,7 +106,7 @@ class CachedDecoder:
             longer than the context.
     """
 
-    def __init__(self, model, batch):
+    def __init__(self, model: keras.Model, batch: int):
         self._depth = depth_of(model)
         self._layer = model.get_layer
         embedding, positions = self._layer("embedding"), self._layer("positions")
@@ -117,7 +120,7 @@ class CachedDecoder:
         self._caches = [ops.zeros(shape, dtype) for _ in range(self._depth)]
         self._step = backend.compiled(self._logits)
 
-    def __call__(self, tokens):
+    def __call__(self, tokens: Any) -> np.ndarray:
         """Logits `[batch, tokens, vocabulary]`, a NumPy array, of the next tokens.
 
         Args:
@@ -191,7 +194,9 @@ def _chooser(temperature, top_k, top_p, greedy, rng):
     return draw
 
 
-def candidates(logits, top_k=None, top_p=None):
+def candidates(
+    logits: np.ndarray, top_k: int | None = None, top_p: float | None = None
+) -> np.ndarray:
     """Probabilities of the tokens that may be drawn, zero for the others.
 
     Args:

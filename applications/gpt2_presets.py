@@ -5,6 +5,9 @@ weights are copied into a model made by `GPT2`. Query, key and value kernels, th
 `[width, heads, d]` each, become one kernel `[width, 3 * width]` here.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -12,7 +15,7 @@ from .._optional import require
 from .gpt2 import GPT2, gelu_tanh
 
 
-def gpt2_from_preset(preset, activation=gelu_tanh, **kwargs):
+def gpt2_from_preset(preset: Any, activation: Any = gelu_tanh, **kwargs: Any) -> keras.Model:
     """A `GPT2` with the weights of a Keras Hub preset; needs keras-hub.
 
     Args:
@@ -54,7 +57,7 @@ def gpt2_from_preset(preset, activation=gelu_tanh, **kwargs):
     return model
 
 
-def copy_weights(backbone, model):
+def copy_weights(backbone: Any, model: keras.Model) -> None:
     """Set the weights of a `GPT2` of the same sizes to those of a Keras Hub backbone.
 
     Args:
@@ -109,7 +112,7 @@ class HubTokenizer:
     ```
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Any):
         if isinstance(tokenizer, str):
             hub = require("keras_hub", extra="hub")
             tokenizer = hub.tokenizers.GPT2Tokenizer.from_preset(tokenizer)
@@ -117,11 +120,11 @@ class HubTokenizer:
         self.end = int(tokenizer.end_token_id)
         self.size = int(tokenizer.vocabulary_size())
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """A list of token numbers."""
         return [int(token) for token in np.asarray(self._tokenizer.tokenize(text))]
 
-    def decode(self, tokens):
+    def decode(self, tokens: Iterable[int]) -> str:
         """The text of token numbers."""
         text = self._tokenizer.detokenize(np.asarray(tokens, "int32"))
         text = text.numpy() if hasattr(text, "numpy") else text

@@ -5,6 +5,8 @@ of 3×3 convolutions (32 and 64 filters; the first of each pair padded), each pa
 by max pooling and dropout 25 %, then dense 512 with dropout 50 %.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -13,12 +15,12 @@ from .common import image_model
 
 @image_model(default=(32, 32, 3), smallest=10)
 def KerasNet(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="kerasnet",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "kerasnet",
 ) -> keras.Model:
     """KerasNet: 889,834 parameters for 28×28×1 images, 1,250,858 for 32×32×3; 5 sites.
 

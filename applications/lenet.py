@@ -5,6 +5,8 @@ classes, convolutions without padding ("Learning Combinations of Activation Func
 section IV: 431k parameters on Fashion-MNIST, 657k on CIFAR-10).
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -13,12 +15,12 @@ from .common import image_model
 
 @image_model(default=(28, 28, 1), smallest=16)
 def LeNet5(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="lenet5",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "lenet5",
 ) -> keras.Model:
     """LeNet-5: 431,080 parameters for 28×28×1 images, 657,080 for 32×32×3; 3 sites.
 

@@ -1,5 +1,7 @@
 """Local response normalisation across channels (Krizhevsky et al., 2012, section 3.3)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,7 +31,15 @@ class LocalResponseNormalization(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, size=5, alpha=1e-4, beta=0.75, k=1.0, axis=-1, **kwargs):
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 1.0,
+        axis: Any = -1,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if not isinstance(size, int) or size < 1 or size % 2 == 0:
             raise ValueError(
@@ -40,7 +50,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.supports_masking = True
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The normalised inputs."""
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
@@ -53,11 +63,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         )
         return ops.cast(x / (self.k + self.alpha / self.size * total) ** self.beta, dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         names = ("size", "alpha", "beta", "k", "axis")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,5 +1,7 @@
 """MobileViTV2 (Mehta and Rastegari, Separable Self-attention for Mobile Vision Transformers)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -21,16 +23,16 @@ _BLOCKS = (
 
 @image_model(default=(160, 160, 3), smallest=32)
 def MobileViTV2(
-    activation="relu",
-    input_shape=None,
-    classes=1000,
-    classifier_activation="softmax",
-    data_format=None,
-    name="mobilevit_v2",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "mobilevit_v2",
     *,
-    width=0.5,
-    depths=(2, 4, 3),
-    attention_sites=False,
+    width: float = 0.5,
+    depths: tuple[int, int, int] = (2, 4, 3),
+    attention_sites: bool = False,
 ) -> keras.Model:
     """MobileViTV2: 1,378,369 parameters (1,370,593 trainable) at width 0.5; 25 sites.
 

@@ -1,5 +1,7 @@
 """Moving between feature maps and the patches that MobileViTV2 attends over."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,13 +19,13 @@ class ResizeToMultiple(keras.layers.Layer):
         **kwargs: As in `keras.layers.Layer`.
     """
 
-    def __init__(self, size=2, data_format="channels_last", **kwargs):
+    def __init__(self, size: Any = 2, data_format: str = "channels_last", **kwargs: Any):
         super().__init__(**kwargs)
         self.size = size
         self.data_format = data_format
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The maps at their new size."""
         height, width = self._axes(inputs.shape)
         target = self._target(height), self._target(width)
@@ -33,14 +35,14 @@ class ResizeToMultiple(keras.layers.Layer):
             inputs, target, interpolation="bilinear", data_format=self.data_format
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape with height and width rounded up."""
         height, width = (self._target(n) for n in self._axes(input_shape))
         if self.data_format == "channels_last":
             return (input_shape[0], height, width, input_shape[3])
         return (*input_shape[:2], height, width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "size": self.size, "data_format": self.data_format}
 
@@ -61,13 +63,13 @@ class UnfoldPatches(keras.layers.Layer):
         **kwargs: As in `keras.layers.Layer`.
     """
 
-    def __init__(self, size=2, data_format="channels_last", **kwargs):
+    def __init__(self, size: Any = 2, data_format: str = "channels_last", **kwargs: Any):
         super().__init__(**kwargs)
         self.size = size
         self.data_format = data_format
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The patches."""
         s = self.size
         if self.data_format == "channels_first":
@@ -77,14 +79,14 @@ class UnfoldPatches(keras.layers.Layer):
         x = ops.transpose(x, (0, 2, 4, 1, 3, 5))
         return ops.reshape(x, (-1, s * s, height * width // s**2, channels))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple[int | None, ...]:
         """The patches' shape."""
         batch, height, width, channels = input_shape
         if self.data_format == "channels_first":
             batch, channels, height, width = input_shape
         return (batch, self.size**2, height * width // self.size**2, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "size": self.size, "data_format": self.data_format}
 
@@ -101,13 +103,20 @@ class FoldPatches(keras.layers.Layer):
         **kwargs: As in `keras.layers.Layer`.
     """
 
-    def __init__(self, height, width, size=2, data_format="channels_last", **kwargs):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        size: Any = 2,
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.height, self.width, self.size = height, width, size
         self.data_format = data_format
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The maps."""
         s, channels = self.size, inputs.shape[-1]
         x = ops.reshape(inputs, (-1, s, s, self.height // s, self.width // s, channels))
@@ -117,14 +126,14 @@ class FoldPatches(keras.layers.Layer):
             x = ops.transpose(x, (0, 3, 1, 2))
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The maps' shape."""
         batch, channels = input_shape[0], input_shape[-1]
         if self.data_format == "channels_first":
             return (batch, channels, self.height, self.width)
         return (batch, self.height, self.width, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {
             **super().get_config(),

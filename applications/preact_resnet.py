@@ -4,6 +4,8 @@ He et al., Identity Mappings in Deep Residual Networks, Figure 1(b), with the wi
 ImageNet ResNets and a 3×3 stem without pooling.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -13,12 +15,12 @@ from .common import image_model
 
 @image_model(default=(32, 32, 3), smallest=8)
 def ResNet10(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="resnet10",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "resnet10",
 ) -> keras.Model:
     """ResNet-10: 4,905,674 parameters (4,901,578 trainable) for 10 classes; 10 sites.
 
@@ -49,12 +51,12 @@ def ResNet10(
 
 @image_model(default=(32, 32, 3), smallest=8)
 def ResNet18(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="resnet18",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "resnet18",
 ) -> keras.Model:
     """ResNet-18: 11,180,234 parameters (11,172,298 trainable) for 10 classes; 18 sites.
 

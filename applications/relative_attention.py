@@ -1,5 +1,7 @@
 """CoAtNet's attention over the pixels of a feature map."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -22,12 +24,12 @@ class RelativeAttention(keras.layers.Layer):
         ValueError: If the channels do not split into three times `heads`.
     """
 
-    def __init__(self, heads, data_format="channels_last", **kwargs):
+    def __init__(self, heads: int, data_format: str = "channels_last", **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
         self.data_format = data_format
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create one bias for each relative position and head."""
         height, width, channels = self._sizes(input_shape)
         if channels % (3 * self.heads):
@@ -45,7 +47,7 @@ class RelativeAttention(keras.layers.Layer):
         right = x[:, None] - x[None, :] + width - 1
         self._positions = (down * (2 * width - 1) + right).astype("int32")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The attended values, a third of the input's channels."""
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
@@ -61,14 +63,14 @@ class RelativeAttention(keras.layers.Layer):
         y = ops.reshape(y, (-1, height, width, self.heads * size))
         return y if self.data_format == "channels_last" else ops.transpose(y, (0, 3, 1, 2))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape with a third of the channels."""
         height, width, channels = self._sizes(input_shape)
         if self.data_format == "channels_first":
             return (input_shape[0], channels // 3, height, width)
         return (input_shape[0], height, width, channels // 3)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "heads": self.heads, "data_format": self.data_format}
 

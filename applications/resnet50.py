@@ -1,5 +1,7 @@
 """ResNet-50 as `keras.applications` has it (He et al., Deep Residual Learning, Table 1)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -9,14 +11,14 @@ from .common import image_model
 
 @image_model(default=(224, 224, 3), smallest=32)
 def ResNet50(
-    activation="relu",
-    input_shape=None,
-    classes=1000,
-    classifier_activation="softmax",
-    data_format=None,
-    name="resnet50",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "resnet50",
     *,
-    blocks=(3, 4, 6, 3),
+    blocks: tuple[int, ...] = (3, 4, 6, 3),
 ) -> keras.Model:
     """ResNet-50: 25,636,712 parameters (25,583,592 trainable) for 1,000 classes; 49 sites.
 

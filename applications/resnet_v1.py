@@ -1,5 +1,7 @@
 """ResNet-56 for 32×32 images (He, Zhang, Ren and Sun, Deep Residual Learning, section 4.2)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -9,14 +11,14 @@ from .common import image_model
 
 @image_model(default=(32, 32, 3), smallest=8)
 def ResNet56(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="resnet56",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "resnet56",
     *,
-    blocks=9,
+    blocks: int = 9,
 ) -> keras.Model:
     """ResNet-56: 861,770 parameters (857,706 trainable) for 32×32×3 and 10 classes; 55 sites.
 

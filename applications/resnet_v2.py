@@ -1,5 +1,7 @@
 """ResNet-56 V2 for 32×32 images (He et al., Identity Mappings in Deep Residual Networks)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -9,14 +11,14 @@ from .common import image_model
 
 @image_model(default=(32, 32, 3), smallest=8)
 def ResNet56V2(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="resnet56v2",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "resnet56v2",
     *,
-    blocks=6,
+    blocks: int = 6,
 ) -> keras.Model:
     """ResNet-56 V2: 1,673,738 parameters (1,663,338 trainable) for 10 classes; 55 sites.
 

@@ -1,5 +1,7 @@
 """The token mixing of MobileViTV2, whose cost is linear in the number of tokens."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -18,18 +20,18 @@ class AttentionContext(keras.layers.Layer):
         When called: context `(…, 1, a)` and values `(…, N, a)`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Context and values."""
         a = (inputs.shape[-1] - 1) // 2
         query, key, value = ops.split(inputs, [1, 1 + a], axis=-1)
         scores = ops.softmax(query, axis=-2)
         return ops.sum(scores * key, axis=-2, keepdims=True), value
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple[tuple, tuple]:
         """Shapes of context and values."""
         *leading, n, channels = input_shape
         a = (channels - 1) // 2

@@ -1,5 +1,7 @@
 """TNT-Small (Han et al., Transformer in Transformer, section 2 and Table 1)."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -17,21 +19,21 @@ from .transformer_common import (
 
 @image_model(default=(32, 32, 3), smallest=largest_side)
 def TNTSmall(
-    activation="gelu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="tnt_small",
+    activation: Any = "gelu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "tnt_small",
     *,
-    patch_size=4,
-    pixel_stride=None,
-    width=384,
-    pixel_width=24,
-    depth=12,
-    heads=6,
-    pixel_heads=4,
-    mlp_ratio=4,
+    patch_size: Any = 4,
+    pixel_stride: int | None = None,
+    width: int = 384,
+    pixel_width: int = 24,
+    depth: int = 12,
+    heads: int = 6,
+    pixel_heads: int = 4,
+    mlp_ratio: int = 4,
 ) -> keras.Model:
     """TNT-Small: 21,525,298 parameters for 32×32×3, patch 4 and 10 classes; 24 sites.
 
@@ -77,7 +79,7 @@ def TNTSmall(
     check_sizes("TNTSmall", width=width, heads=heads, depth=depth, mlp_ratio=mlp_ratio)
     check_sizes("TNTSmall (pixels)", width=pixel_width, heads=pixel_heads)
     stride = _pixel_stride(pixel_stride, patch)
-    options = {"epsilon": 1e-5, "site": activation, "joint_qkv": False}
+    options: dict[str, Any] = {"epsilon": 1e-5, "site": activation, "joint_qkv": False}
     inner = Encoder(pixel_width, pixel_heads, mlp_ratio * pixel_width, **options)
     outer = Encoder(width, heads, mlp_ratio * width, **options)
 

@@ -4,13 +4,16 @@ Shapes: `[..., tokens, width]`. Queries, keys and values of all heads come packe
 last axis, as `[..., tokens, 3 * width]` = (q, k, v) × heads × width / heads.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 _register = keras.saving.register_keras_serializable(package="keras_actfn")
 
 
-def truncated_normal():
+def truncated_normal() -> keras.Initializer:
     """A new initialiser with standard deviation 0.02, as in the reference implementations."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
@@ -30,26 +33,26 @@ class PrependTokens(layers.Layer):
         `[batch, count + tokens, width]`.
     """
 
-    def __init__(self, count=1, **kwargs):
+    def __init__(self, count: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.count = count
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create `tokens`, `[count, width]`."""
         shape = (self.count, input_shape[-1])
         self.tokens = self.add_weight(name="tokens", shape=shape, initializer=truncated_normal())
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """The tokens, then x."""
         shape = (ops.shape(x)[0], self.count, x.shape[-1])
         return ops.concatenate([ops.broadcast_to(self.tokens, shape), x], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """`count` tokens more."""
         batch, tokens, width = input_shape
         return batch, None if tokens is None else tokens + self.count, width
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "count": self.count}
 
@@ -73,12 +76,12 @@ class AddPositions(layers.Layer):
         ValueError: If there are more tokens than positions.
     """
 
-    def __init__(self, length=None, initializer=None, **kwargs):
+    def __init__(self, length: int | None = None, initializer: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.length = length
         self.initializer = keras.initializers.get(initializer or truncated_normal())
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create `positions`, `[length, width]`."""
         *_, tokens, width = input_shape
         if self.length is None:
@@ -87,7 +90,7 @@ class AddPositions(layers.Layer):
             name="positions", shape=(self.length, width), initializer=self.initializer
         )
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """X plus the first positions."""
         tokens = x.shape[-2]
         if tokens == self.length:
@@ -95,17 +98,17 @@ class AddPositions(layers.Layer):
         self._check(tokens)
         return x + self.positions[: ops.shape(x)[-2]]
 
-    def add_from(self, x, start):
+    def add_from(self, x: Any, start: Any) -> Any:
         """X plus the positions from `start`, an integer tensor, on."""
         positions = ops.convert_to_tensor(self.positions)
         return x + ops.slice(positions, (start, 0), x.shape[-2:])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's."""
         self._check(input_shape[-2])
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         initializer = keras.initializers.serialize(self.initializer)
         return {**super().get_config(), "length": self.length, "initializer": initializer}
@@ -139,12 +142,12 @@ class SelfAttention(layers.Layer):
         `[..., tokens, width]`.
     """
 
-    def __init__(self, heads, causal=False, **kwargs):
+    def __init__(self, heads: int, causal: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
         self.causal = causal
 
-    def call(self, packed):
+    def call(self, packed: Any) -> Any:
         """The weighted values."""
         query, key, value = split_heads(packed, self.heads)
         visible = None
@@ -153,16 +156,16 @@ class SelfAttention(layers.Layer):
             visible = positions[:, None] >= positions[None, :]
         return attend(query, key, value, visible)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple[int | None, ...]:
         """A third of the width."""
         return (*input_shape[:-1], input_shape[-1] // 3)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "heads": self.heads, "causal": self.causal}
 
 
-def split_heads(packed, heads):
+def split_heads(packed: Any, heads: int) -> list:
     """`[..., tokens, 3 * width]` to q, k and v, each `[..., heads, tokens, width / heads]`."""
     leading = ops.shape(packed)[:-1]
     packed = ops.reshape(packed, (*leading, 3, heads, packed.shape[-1] // (3 * heads)))
@@ -170,7 +173,7 @@ def split_heads(packed, heads):
     return [ops.swapaxes(part, -3, -2) for part in ops.unstack(packed, 3, axis=-3)]
 
 
-def attend(query, key, value, visible=None):
+def attend(query: Any, key: Any, value: Any, visible: Any = None) -> Any:
     """Attention of q, k and v by heads; the softmax is computed in at least float32.
 
     Args:
@@ -205,7 +208,16 @@ class Encoder:
             k and another for v.
     """
 
-    def __init__(self, width, heads, mlp_width, *, epsilon, site, joint_qkv=True):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_width: int,
+        *,
+        epsilon: float,
+        site: Callable[[], keras.Layer],
+        joint_qkv: bool = True,
+    ):
         self.width = width
         self.heads = heads
         self.mlp_width = mlp_width
@@ -213,11 +225,11 @@ class Encoder:
         self.site = site
         self.joint_qkv = joint_qkv
 
-    def norm(self, name):
+    def norm(self, name: str) -> keras.Layer:
         """Layer normalisation of the last axis."""
         return layers.LayerNormalization(epsilon=self.epsilon, name=name)
 
-    def attention(self, x, prefix):
+    def attention(self, x: Any, prefix: str) -> Any:
         """X plus the attention of its normalised tokens."""
         normal = self.norm(f"{prefix}_norm_1")(x)
         if self.joint_qkv:
@@ -230,7 +242,7 @@ class Encoder:
         attended = dense(self.width, f"{prefix}_projection")(attended)
         return layers.Add(name=f"{prefix}_add_1")([x, attended])
 
-    def mlp(self, x, prefix):
+    def mlp(self, x: Any, prefix: str) -> Any:
         """X plus the two dense layers, the activation between them, of its normalised tokens."""
         hidden = self.norm(f"{prefix}_norm_2")(x)
         hidden = self.site()(dense(self.mlp_width, f"{prefix}_mlp_1")(hidden))
@@ -238,12 +250,12 @@ class Encoder:
         return layers.Add(name=f"{prefix}_add_2")([x, hidden])
 
 
-def dense(units, name, **kwargs):
+def dense(units: int, name: str, **kwargs: Any) -> keras.Layer:
     """A dense layer with truncated normal weights."""
     return layers.Dense(units, kernel_initializer=truncated_normal(), name=name, **kwargs)
 
 
-def largest_side(model, arguments):
+def largest_side(model: str, arguments: dict[str, Any]) -> int:
     """The larger side of a patch, which no image is smaller than.
 
     Args:
@@ -256,7 +268,9 @@ def largest_side(model, arguments):
     return max(_pair(model, arguments["patch_size"]))
 
 
-def patch_images(input_shape, data_format, patch_size):
+def patch_images(
+    input_shape: tuple[int, ...] | None, data_format: str | None, patch_size: Any
+) -> tuple[Any, Any, tuple[int, int]]:
     """The input of a model that cuts images into patches.
 
     Args:
@@ -274,7 +288,7 @@ def patch_images(input_shape, data_format, patch_size):
     return inputs, images, _pair("", patch_size)
 
 
-def check_sizes(model, **sizes):
+def check_sizes(model: str, **sizes: Any) -> None:
     """Raise unless every size is a positive integer and heads divide the width.
 
     Args:

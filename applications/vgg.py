@@ -4,6 +4,8 @@ Configuration A of Simonyan and Zisserman, Very Deep Convolutional Networks, Tab
 one dense layer in place of three, as usual on CIFAR-10.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -13,12 +15,12 @@ from .common import image_model
 
 @image_model(default=(32, 32, 3), smallest=32)
 def VGG11(
-    activation="relu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="vgg11",
+    activation: Any = "relu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "vgg11",
 ) -> keras.Model:
     """VGG-11: 9,233,866 parameters (9,228,362 trainable) for 10 classes; 8 sites.
 

@@ -4,6 +4,8 @@ The size is the "tiny" one of Touvron et al. (Training Data-Efficient Image Tran
 Table 1): width 192, depth 12, 3 heads, as in the CRReLU paper's Table 5.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -21,18 +23,18 @@ from .transformer_common import (
 
 @image_model(default=(32, 32, 3), smallest=largest_side)
 def ViTTiny(
-    activation="gelu",
-    input_shape=None,
-    classes=10,
-    classifier_activation="softmax",
-    data_format=None,
-    name="vit_tiny",
+    activation: Any = "gelu",
+    input_shape: tuple[int, ...] | None = None,
+    classes: int = 10,
+    classifier_activation: Any = "softmax",
+    data_format: str | None = None,
+    name: str | None = "vit_tiny",
     *,
-    patch_size=4,
-    width=192,
-    depth=12,
-    heads=3,
-    mlp_ratio=4,
+    patch_size: Any = 4,
+    width: int = 192,
+    depth: int = 12,
+    heads: int = 3,
+    mlp_ratio: int = 4,
 ) -> keras.Model:
     """ViT-Tiny: 5,399,818 parameters for 32×32×3, patch 4 and 10 classes; 12 sites.
 
@@ -85,18 +87,18 @@ def ViTTiny(
 
 
 def encode_patches(
-    model,
-    activation,
-    input_shape,
-    data_format,
+    model: str,
+    activation: Any,
+    input_shape: tuple[int, ...] | None,
+    data_format: str | None,
     *,
-    tokens,
-    patch_size,
-    width,
-    depth,
-    heads,
-    mlp_ratio,
-):
+    tokens: Any,
+    patch_size: Any,
+    width: int,
+    depth: int,
+    heads: int,
+    mlp_ratio: int,
+) -> tuple[Any, Any]:
     """The part that ViT and DeiT share: from images to normalised tokens.
 
     Args:

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from typing import Any
 
 import keras
 
@@ -13,7 +14,7 @@ from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
 from .layers import PWL, AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
 
 #: The layers that a text can call, by the name it uses.
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "conv": ConvexHullActivation,
     "aff": AffineHullActivation,
     "pwl": PWL,
@@ -78,7 +79,7 @@ _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(")
 _KEYWORD = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)")
 
 
-def activation(spec, *, name: str | None = None, dtype=None) -> keras.layers.Layer:
+def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> keras.layers.Layer:
     """A new activation layer from any specification of one.
 
     | spec | gives |

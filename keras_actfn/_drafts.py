@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
+from typing import Any
 
 
 class Draft:
@@ -45,7 +46,7 @@ class Draft:
     def __enter__(self) -> "Draft":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.cleanup()
 
 

@@ -51,7 +51,7 @@ class DamagedFile(ValueError):
         text = f"{path} cannot be read: {self.problem.rstrip('.')}. {remedy}"
         super().__init__(text.rstrip())
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.path, self.problem, self.remedy)
 
 
@@ -136,7 +136,7 @@ def write_npz(path: str | os.PathLike, **arrays: np.ndarray) -> None:
 
     The array `checksums` is added: JSON, in bytes, with the checksum of each array by its name.
     """
-    found = {name: np.asanyarray(array) for name, array in arrays.items()}
+    found: dict[str, Any] = {name: np.asanyarray(array) for name, array in arrays.items()}
     sums = json.dumps({name: array_checksum(array) for name, array in found.items()})
     found[CHECKSUMS] = np.frombuffer(sums.encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -292,7 +292,7 @@ def checksum(content: bytes) -> str:
 def array_checksum(array: np.ndarray) -> str:
     """Return the checksum of an array's type, shape and values."""
     found = hashlib.blake2b(f"{array.dtype.str} {array.shape}".encode(), digest_size=8)
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else b"")
+    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b"")
     return found.hexdigest()
 
 
@@ -374,7 +374,7 @@ def _npz_arrays(path):
         return found
 
 
-def check_inflated(size: int, compressed: int) -> None:
+def check_inflated(size: int, compressed: float) -> None:
     """Refuse content that is out of proportion to the file that it is unpacked from.
 
     Args:

@@ -1,5 +1,7 @@
 """A progress bar on standard error, or silence."""
 
+from typing import Any, Self
+
 from ._optional import require
 
 
@@ -20,7 +22,7 @@ class Progress:
     ```
     """
 
-    def __init__(self, total, enabled, unit="", title=""):
+    def __init__(self, total: int, enabled: bool, unit: str = "", title: str = ""):
         self._bar = None
         if enabled:
             rich = require("rich.progress", extra="cli")
@@ -38,31 +40,31 @@ class Progress:
             )
             self._task = self._bar.add_task(_literal(title), total=total, note="")
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         if self._bar:
             self._bar.stop()
 
-    def describe(self, text):
+    def describe(self, text: str) -> None:
         """Say what is going on now."""
         if self._bar:
             self._bar.update(self._task, description=_literal(text))
 
-    def advance(self, count=1):
+    def advance(self, count: int = 1) -> None:
         """Count more as done."""
         if self._bar:
             self._bar.advance(self._task, count)
 
-    def show(self, done, note=""):
+    def show(self, done: int, note: str = "") -> None:
         """Set how much is done, with a note behind the bar."""
         if self._bar:
             self._bar.update(self._task, completed=done, note=_literal(note))
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Print a line that stays."""
         if self._bar:
             self._bar.console.print(_literal(text), highlight=False)

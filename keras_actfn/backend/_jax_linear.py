@@ -51,7 +51,9 @@ def _varying_alike(arguments, directions):
 
     Only under `jax.shard_map`, where the gradient to a parameter of all devices is then their sum.
     """
-    kinds = [getattr(jax.typeof(each), "vma", frozenset()) for each in (*arguments, *directions)]
+    kinds: list[frozenset] = [
+        getattr(jax.typeof(each), "vma", frozenset()) for each in (*arguments, *directions)
+    ]
     axes = frozenset().union(*kinds)
     return [
         jax.lax.pcast(direction, tuple(axes - kind), to="varying") if axes - kind else direction

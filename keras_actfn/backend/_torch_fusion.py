@@ -25,7 +25,7 @@ _SLICE = 1 << 20
 #: even when the function is dropped and its caches are emptied. Later ones run as they are.
 _MOST_COMPILED = 64
 
-_COMPILED = {}
+_COMPILED: dict = {}
 _LOGGER = logging.getLogger(__name__)
 
 

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -227,8 +228,9 @@ class GradientTaps:
             further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
     """
 
-    def __init__(self, forward):
-        self._kinds, self._gradients = [], {}
+    def __init__(self, forward: Callable):
+        self._kinds: list[tuple] = []
+        self._gradients: dict[int, Any] = {}
 
         def tapped(nothing):
             def tap(tensor):
@@ -240,7 +242,7 @@ class GradientTaps:
 
         self.output, self._pull_back, self.tensors = jax.vjp(tapped, 0.0, has_aux=True)
 
-    def pullback(self, cotangents):
+    def pullback(self, cotangents: Iterable) -> Iterator[list]:
         """Yield, for each cotangent of the output, the list of the taps' gradients."""
         for cotangent in cotangents:
             self._gradients.clear()

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util, record
@@ -185,8 +185,8 @@ class GradientTaps:
             further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
     """
 
-    def __init__(self, forward):
-        self._taps = []
+    def __init__(self, forward: Callable):
+        self._taps: list = []
         self._tape = tf.GradientTape(persistent=True, watch_accessed_variables=False)
         with self._tape:
             self.output, self.tensors = forward(self._tap)
@@ -196,7 +196,7 @@ class GradientTaps:
         self._taps.append(tensor)
         return _with_own_gradient(tensor)
 
-    def pullback(self, cotangents):
+    def pullback(self, cotangents: Iterable) -> Iterator[list]:
         """Yield, for each cotangent of the output, the list of the taps' gradients."""
         for cotangent in cotangents:
             yield self._tape.gradient(

@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -92,7 +92,7 @@ def vector_jacobian_product(
 def _differentiated(function, gradient, *sources):
     """`function(*sources)`, and its vector-Jacobian product, neither to be differentiated."""
     with torch.enable_grad():
-        sources = [source.detach().requires_grad_() for source in sources]
+        sources = tuple(source.detach().requires_grad_() for source in sources)
         output = function(*sources)
     if not output.requires_grad:  # the function is constant
         return output, [torch.zeros_like(source) for source in sources]
@@ -279,8 +279,8 @@ class GradientTaps:
             further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
     """
 
-    def __init__(self, forward):
-        self._taps = []
+    def __init__(self, forward: Callable):
+        self._taps: list = []
         with torch.enable_grad():
             self.output, self.tensors = forward(self._tap)
 
@@ -290,7 +290,7 @@ class GradientTaps:
         self._taps.append(tensor)
         return tensor
 
-    def pullback(self, cotangents):
+    def pullback(self, cotangents: Iterable) -> Iterator[list]:
         """Yield, for each cotangent of the output, the list of the taps' gradients.
 
         On a CPU some passes run side by side, each with its share of the threads: the many small
@@ -301,7 +301,7 @@ class GradientTaps:
         if passes == 1:
             yield from map(self._gradients, cotangents)
             return
-        running = deque()
+        running: deque = deque()
         share = (threads // passes,)
         with ThreadPoolExecutor(passes, initializer=torch.set_num_threads, initargs=share) as pool:
             try:

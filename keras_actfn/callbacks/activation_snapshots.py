@@ -7,8 +7,10 @@ with what it had before.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,7 +59,7 @@ class Snapshots:
             for counts in self.histograms[layer][snapshot]
         ]
 
-    def plot(self, what: str = "evolution"):
+    def plot(self, what: str = "evolution") -> Any:
         """Draw the curves over training, or the class histograms beside normal laws.
 
         Args:
@@ -73,7 +75,7 @@ class Snapshots:
             raise ValueError(f"`what` must be one of {', '.join(drawings)}. Received: {what!r}")
         return drawings[what](self)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write an npz file, replacing an older one in one move."""
         arrays = {"epochs": self.epochs, "x": self.x, "edges": self.edges}
         arrays["layers"] = np.array(json.dumps(self.layers))
@@ -84,7 +86,7 @@ class Snapshots:
         write_npz(path, **arrays)
 
     @classmethod
-    def load(cls, path) -> "Snapshots":
+    def load(cls, path: str | os.PathLike) -> "Snapshots":
         """Read a file written by `save`.
 
         Raises:
@@ -93,17 +95,17 @@ class Snapshots:
         arrays = read_npz(path, _REMEDY)
         try:
             names = parse_json(str(arrays.pop("layers")))
-            fixed = [arrays.pop(name) for name in ("epochs", "x", "edges")]
+            epochs, x, edges = (arrays.pop(name) for name in ("epochs", "x", "edges"))
             curves = {name: arrays.pop(f"curve_{i}") for i, name in enumerate(names)}
             histograms = {
                 name: arrays.pop(f"histogram_{i}")
                 for i, name in enumerate(names)
                 if f"histogram_{i}" in arrays
             }
-            _check_shapes(*fixed, curves, histograms, arrays)
+            _check_shapes(epochs, x, edges, curves, histograms, arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFile(path, f"it holds no snapshots ({error})", _REMEDY) from error
-        return cls(*fixed, curves, histograms)
+        return cls(epochs, x, edges, curves, histograms)
 
 
 def _check_shapes(epochs, x, edges, curves, histograms, others):
@@ -157,20 +159,20 @@ class ActivationSnapshots(keras.callbacks.Callback):
 
     def __init__(
         self,
-        path,
-        x=None,
-        y=None,
+        path: str | os.PathLike,
+        x: Any = None,
+        y: Any = None,
         *,
         every: int = 1,
         points: int = 121,
         low: float = -4.0,
         high: float = 4.0,
         bins: int = 80,
-        layers=None,
+        layers: Any = None,
         batch_size: int = 128,
         max_positions: int | None = 256,
-        tensorboard=None,
-        wandb=None,
+        tensorboard: Any = None,
+        wandb: Any = None,
     ):
         super().__init__()
         if not low < high or every < 1:
@@ -183,18 +185,19 @@ class ActivationSnapshots(keras.callbacks.Callback):
         self.path, self.every, self._names = Path(path), every, layers
         self._grid, self._edges = np.linspace(low, high, points), np.linspace(low, high, bins + 1)
         self._data, self._batch_size, self._max_positions = (x, y), batch_size, max_positions
-        self._classes = None if y is None else int(Batches(x, y).labels.max()) + 1
+        labels = None if y is None else Batches(x, y).labels
+        self._classes: Any = None if labels is None else int(labels.max()) + 1
         self._writers = [] if tensorboard is None else [summary_writer(tensorboard)]
         self._writers += [] if wandb is None else [WandbWriter(wandb)]
-        self.layers = []
+        self.layers: list = []
         self._forget()
 
     def _forget(self):
         self._epochs, self._curves, self._histograms = [], [], []
         self._trained = 0  # epochs trained before now
-        self._offset = None  # what an epoch's number of this fit lacks to that of all
+        self._offset: Any = None  # what an epoch's number of this fit lacks to that of all
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the layers."""
         super().set_model(model)
         layers = find_layers(model, layers=self._names)
@@ -219,11 +222,11 @@ class ActivationSnapshots(keras.callbacks.Callback):
         counts = ops.segment_sum(ones, ops.reshape(cell, (-1,)), self._classes * bins)
         return ops.reshape(counts, (self._classes, bins))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Wait for the first epoch: only then is it known where a training goes on."""
         self._offset = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the state before training, or go on with earlier snapshots."""
         if self._offset is not None:
             return
@@ -233,13 +236,13 @@ class ActivationSnapshots(keras.callbacks.Callback):
         if not self._epochs:
             self._record(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the state after a scheduled epoch."""
         self._trained = epoch + 1 + self._offset
         if self._trained % self.every == 0:
             self._record(self._trained)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Flush the writers."""
         for writer in self._writers:
             writer.flush()
@@ -249,8 +252,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
         if not self.path.is_file():
             return
         found = Snapshots.load(self.path)
-        own = (self.labels, self._grid, self._edges, self._classes is not None)
-        theirs = (found.layers, found.x, found.edges, bool(found.histograms))
+        own: tuple = (self.labels, self._grid, self._edges, self._classes is not None)
+        theirs: tuple = (found.layers, found.x, found.edges, bool(found.histograms))
         if not all(np.array_equal(a, b) for a, b in zip(own, theirs, strict=True)):
             raise ValueError(
                 "ActivationSnapshots goes on in its file with the same layers, positions and "
@@ -272,7 +275,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
             x, y = self._data
             # A fresh stream with the same seed: every snapshot sees the same samples.
             batches = Batches(x, y, self._batch_size)
-            steps = max(len(batches.labels) // self._batch_size, 1)
+            labels: Any = batches.labels  # x and y are arrays
+            steps = max(len(labels) // self._batch_size, 1)
             totals = [np.zeros((self._classes, self._edges.size - 1)) for _ in self.layers]
             for _ in range(steps):
                 for total, counts in zip(totals, self._inputs(*next(batches)), strict=True):

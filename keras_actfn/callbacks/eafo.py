@@ -8,6 +8,7 @@ on samples that the estimate has not seen and with the layer's own slopes, did f
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,7 +53,9 @@ class EafoRecord:
     normalised_change: float = 0.0
 
 
-def steepest_region(knots, slopes, samples) -> tuple[float, float] | None:
+def steepest_region(
+    knots: np.ndarray, slopes: np.ndarray, samples: np.ndarray
+) -> tuple[float, float] | None:
     """The run of segments of one sign of slope, none of them flat, that holds most samples.
 
     Args:
@@ -75,7 +78,7 @@ def steepest_region(knots, slopes, samples) -> tuple[float, float] | None:
     for a, b in runs:
         low = -np.inf if a == 0 else float(knots[a])
         high = np.inf if b == sign.size else float(knots[b])
-        held = np.count_nonzero((samples > low) & (samples < high))
+        held = int(np.count_nonzero((samples > low) & (samples < high)))
         if held > most:
             best, most = (low, high), held
     return best
@@ -124,11 +127,11 @@ class EAFO(keras.callbacks.Callback):
 
     def __init__(
         self,
-        x,
+        x: Any,
         *,
         every: int = 1,
         step: float = 0.3,
-        schedule=None,
+        schedule: Any = None,
         criterion: str = "entropy",
         patience: int = 3,
         monitor: str | None = None,
@@ -136,7 +139,7 @@ class EAFO(keras.callbacks.Callback):
         smooth: float = 1.0,
         min_share: float = 0.2,
         batch_size: int = 128,
-        layers=None,
+        layers: Any = None,
         seed: int = 0,
     ):
         super().__init__()
@@ -158,9 +161,9 @@ class EAFO(keras.callbacks.Callback):
         self.samples, self.smooth, self.min_share = samples, smooth, min_share
         self._names, self._batch_size = layers, batch_size
         self.records: list[EafoRecord] = []
-        self.layers = []
+        self.layers: list = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the layers."""
         super().set_model(model)
         layers = find_layers(model, PWL, self._names)
@@ -170,7 +173,8 @@ class EAFO(keras.callbacks.Callback):
         positions = -(-self.samples // self._batch_size)
         self._inputs = LayerInputs(model, layers, lambda layer, x: x, positions)
         self._misses = [0] * len(layers)
-        self._watched, self._worse = None, 0
+        self._watched: float | None = None
+        self._worse = 0
 
     @property
     def switched_off(self) -> list[str]:
@@ -181,7 +185,7 @@ class EAFO(keras.callbacks.Callback):
             if misses >= self.patience
         ]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Take the steps of this epoch, if it is scheduled."""
         if (epoch + 1) % self.every:
             return
@@ -212,7 +216,7 @@ class EAFO(keras.callbacks.Callback):
 
     def _gather(self) -> list[np.ndarray]:
         """Inputs of every layer, (samples, units), from as many batches as it takes."""
-        parts = [[] for _ in self.layers]
+        parts: list[list] = [[] for _ in self.layers]
         # A layer after global pooling has one position a sample; others have many.
         for _ in range(max(1, -(-self.samples // self._batch_size))):
             for part, x in zip(parts, self._inputs(next(self._batches)[0]), strict=True):
@@ -221,7 +225,9 @@ class EAFO(keras.callbacks.Callback):
                 break
         return [np.concatenate(part)[-self.samples :].astype(np.float64) for part in parts]
 
-    def _step_layer(self, index, inputs, share, epoch) -> list[EafoRecord]:
+    def _step_layer(
+        self, index: int, inputs: np.ndarray, share: float, epoch: int
+    ) -> list[EafoRecord]:
         layer, name = self.layers[index], self.labels[index]
         values = ops.convert_to_numpy(layer.values).astype(np.float64)
         columns = values.reshape(layer.knots, -1).copy()

@@ -104,7 +104,7 @@ class FisherProbe(keras.callbacks.Callback):
 
     def _position(self, epoch):
         """Batches trained before an epoch."""
-        optimizer = getattr(self.model, "optimizer", None)
+        optimizer: Any = getattr(self.model, "optimizer", None)
         done = 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))
         if done:
             return done * (optimizer.gradient_accumulation_steps or 1)

@@ -11,6 +11,9 @@ gradient in the knots follow from them exactly (`keras_actfn.theory.ClassStatist
 cost that does not depend on the batch.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -25,7 +28,7 @@ from ..theory.sign_patterns import TWO_CLASSES, solve
 PROJECTIONS = (None, "anchored_unit_norm", "unit_variance")
 
 
-def segment_sums(layer: PWL, x, labels, classes: int):
+def segment_sums(layer: PWL, x: Any, labels: Any, classes: int) -> Any:
     """Per-class sums of 1, t, t² on every segment, t the position within it.
 
     Args:
@@ -50,7 +53,7 @@ def segment_sums(layer: PWL, x, labels, classes: int):
     return ops.reshape(sums, (classes, units, segments, 3))
 
 
-def freeze(model, variables) -> None:
+def freeze(model: keras.Model, variables: Iterable) -> None:
     """Take `variables` away from the model's optimiser before its first step.
 
     Args:
@@ -124,8 +127,8 @@ class LocalCorrelation(keras.callbacks.Callback):
 
     def __init__(
         self,
-        x,
-        y=None,
+        x: Any,
+        y: Any = None,
         *,
         classes: int | None = None,
         batch_size: int = 128,
@@ -134,7 +137,7 @@ class LocalCorrelation(keras.callbacks.Callback):
         momentum: float = 0.9,
         solve: bool = False,
         projection: str | None = None,
-        layers=None,
+        layers: Any = None,
         max_positions: int | None = 1024,
         seed: int = 0,
     ):
@@ -147,9 +150,10 @@ class LocalCorrelation(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: {every!r}")
         self._batches = Batches(x, y, batch_size, seed)
         if classes is None:
-            if y is None:
+            labels = self._batches.labels
+            if y is None or labels is None:
                 raise ValueError("`classes` is needed where `x` is an iterable of batches.")
-            classes = int(self._batches.labels.max()) + 1
+            classes = int(labels.max()) + 1
         if classes < 3:
             raise ValueError(TWO_CLASSES)
         self.classes = classes
@@ -157,9 +161,9 @@ class LocalCorrelation(keras.callbacks.Callback):
         self.solve, self.projection = solve, projection
         self._names, self._max_positions = layers, max_positions
         self._steps = 0
-        self.layers = []
+        self.layers: list = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the layers and take their knots away from the loss's optimiser."""
         super().set_model(model)
         layers = find_layers(model, PWL, self._names)
@@ -168,14 +172,14 @@ class LocalCorrelation(keras.callbacks.Callback):
         self.layers, self.labels = layers, label_names(layers)
         freeze(model, [layer.values for layer in layers])
         self._inputs = LayerInputs(model, layers, self._reduce, self._max_positions)
-        self._sums = [0.0] * len(layers)
+        self._sums: list[Any] = [0.0] * len(layers)
         self._counts = [0.0] * len(layers)
-        self._optimizers = [None] * len(layers)
+        self._optimizers: list[Any] = [None] * len(layers)
 
     def _reduce(self, layer, x, labels):
         return segment_sums(layer, x, labels, self.classes)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update averages and knots."""
         self._steps += 1
         if self._steps % self.every == 0:
@@ -199,14 +203,14 @@ class LocalCorrelation(keras.callbacks.Callback):
     def statistics(self, index: int) -> ClassStatistics | None:
         """Averaged statistics of layer `index`; `None` before three classes were seen."""
         counts = np.asarray(self._counts[index])
-        seen = np.flatnonzero(counts > 0) if counts.ndim else []
+        seen = np.flatnonzero(counts > 0) if counts.ndim else np.empty(0, int)
         if len(seen) < 3:
             return None
         moments = self._sums[index][seen] / counts[seen, None, None, None]
         priors = counts[seen] / counts[seen].sum()
         return ClassStatistics.from_segment_moments(priors, np.swapaxes(moments, 0, 1))
 
-    def _values(self, layer) -> np.ndarray:
+    def _values(self, layer: PWL) -> np.ndarray:
         """Knot values as (units, knots)."""
         values = ops.convert_to_numpy(layer.values).astype(np.float64)
         return values.reshape(layer.knots, -1).T
@@ -241,7 +245,7 @@ class LocalCorrelation(keras.callbacks.Callback):
             for layer, s in zip(self.layers, statistics, strict=True)
         ]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Put the mean objective of each layer into the logs."""
         if logs is not None:
             for name, values in zip(self.labels, self.objectives(), strict=True):

@@ -1,6 +1,8 @@
 """Where a callback's figures and pictures go besides its file: TensorBoard, Weights & Biases."""
 
 import importlib
+import os
+from typing import Any
 
 from .._optional import require
 
@@ -18,20 +20,20 @@ class WandbWriter:
 
     AXIS = "snapshot/epoch"
 
-    def __init__(self, run):
+    def __init__(self, run: Any):
         self._run = run
         if hasattr(run, "define_metric"):
             run.define_metric(self.AXIS)
             for pattern in ("activations/*", "gaussianity/*"):
                 run.define_metric(pattern, step_metric=self.AXIS)
 
-    def write(self, epoch, scalars, images):
+    def write(self, epoch: int, scalars: dict[str, float], images: Any) -> None:
         """Log figures and pictures of an epoch."""
         image = require("wandb", extra="tracking").Image
         pictures = {name: image(picture) for name, picture in images.items()}
         self._run.log({self.AXIS: epoch, **scalars, **pictures})
 
-    def flush(self):
+    def flush(self) -> None:
         """Nothing: the run sends by itself."""
 
 
@@ -80,7 +82,7 @@ class _TensorboardXWriter:
         self._writer.flush()
 
 
-def summary_writer(folder):
+def summary_writer(folder: str | os.PathLike) -> Any:
     """A TensorBoard writer from tensorboardX or TensorFlow, whichever is installed."""
     try:
         return _TensorboardXWriter(importlib.import_module("tensorboardX"), folder)

@@ -179,7 +179,7 @@ def show(
         from ..plotting.bench import draw_bench
         from ..plotting.curves import save_figure
 
-        places = None
+        places: Any = None
         if found.valid.sum() > 2:
             places = found.features(found.valid.nonzero()[0], method="pca").coordinates
         save_figure(draw_bench(found, places), plot)

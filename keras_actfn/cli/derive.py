@@ -167,7 +167,7 @@ def eafo(
     from ..theory import eafo_step, kernel_estimate
 
     function, source = resolve(activation), read_density(density)
-    bounds = None
+    bounds: tuple | None = None
     if region is not None:
         bounds = tuple(numbers(region, "--region", -math.inf, math.inf))
         if len(bounds) != 2:

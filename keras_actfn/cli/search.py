@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..training.results import Comparison
 
 
-def register(app):
+def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     group = typer.Typer(
         help="Find a better activation function for a model and its data.",

@@ -1,6 +1,7 @@
 """Constraints that hold the parameters of learned activations in place."""
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -28,7 +29,7 @@ CONSTRAINTS = {
 }
 
 
-def get(identifier):
+def get(identifier: Any) -> keras.constraints.Constraint | None:
     """The constraint that `identifier` names.
 
     Args:
@@ -64,12 +65,14 @@ def get(identifier):
     return keras.constraints.get(identifier)
 
 
-def serialize(constraint):
+def serialize(constraint: Any) -> dict[str, Any] | None:
     """The configuration of `constraint`, as `keras.constraints.serialize` gives it."""
     return None if constraint is None else keras.constraints.serialize(constraint)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(
+    config: dict[str, Any] | None, custom_objects: dict[str, Any] | None = None
+) -> keras.constraints.Constraint | None:
     """The constraint that `serialize` described."""
     if config is None:
         return None

@@ -1,5 +1,7 @@
 """The projections as Keras constraints, applied by the optimizer after every step."""
 
+from typing import Any
+
 import keras
 
 from .projections import anchored_unit_norm, project_simplex, project_unit_sum
@@ -25,14 +27,14 @@ class Simplex(keras.constraints.Constraint):
     ```
     """
 
-    def __init__(self, axis=0):
+    def __init__(self, axis: int = 0):
         self.axis = _integer_axis(axis)
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         """Project `w`, a float tensor or variable."""
         return project_simplex(keras.ops.convert_to_tensor(w), self.axis)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"axis": self.axis}
 
@@ -54,14 +56,14 @@ class UnitSum(keras.constraints.Constraint):
     ```
     """
 
-    def __init__(self, axis=0):
+    def __init__(self, axis: int = 0):
         self.axis = _integer_axis(axis)
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         """Project `w`, a float tensor or variable."""
         return project_unit_sum(keras.ops.convert_to_tensor(w), self.axis)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"axis": self.axis}
 
@@ -82,7 +84,7 @@ class AnchoredUnitNorm(keras.constraints.Constraint):
     ```
     """
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         """Project `w`, a float tensor or variable of shape (knots, …)."""
         return anchored_unit_norm(keras.ops.convert_to_tensor(w))
 

@@ -4,11 +4,13 @@ Each works on slices along `axis`: for an array of shape (N, …) and `axis=0`, 
 column of N numbers is projected on its own. The result keeps shape and dtype.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 
-def project_simplex(values, axis=0):
+def project_simplex(values: Any, axis: int = 0) -> Any:
     r"""Nearest point of the probability simplex.
 
     $$\operatorname{argmin}_w \|w - v\|_2 \;\text{ s.t. }\; w_i \ge 0,\ \sum_i w_i = 1
@@ -37,7 +39,7 @@ def project_simplex(values, axis=0):
     return ops.cast(ops.maximum(values - threshold, 0), values.dtype)
 
 
-def project_unit_sum(values, axis: int = 0):
+def project_unit_sum(values: Any, axis: int = 0) -> Any:
     r"""Nearest point of the hyperplane $\sum_i w_i = 1$.
 
     $$\operatorname{argmin}_w \|w - v\|_2 \;\text{ s.t. }\; \sum_i w_i = 1
@@ -80,7 +82,7 @@ def _missing(values, axis):
     return (1 - ops.sum(high, axis=axis, keepdims=True)) - ops.sum(low, axis=axis, keepdims=True)
 
 
-def anchored_unit_norm(values, axis: int = 0):
+def anchored_unit_norm(values: Any, axis: int = 0) -> Any:
     r"""Shift the first entry of each slice to zero, then scale the slice to L2 norm one.
 
     $$w = \frac{v - v_0}{\|v - v_0\|_2}$$

@@ -10,6 +10,7 @@ decodes JPEG). `imagenet` does not fit into memory and gives batches instead.
 import inspect
 import os
 from collections.abc import Callable
+from typing import Any
 
 from .._names import unknown_name
 from .base import Dataset, balanced_indices, resize_images, train_validation_split
@@ -45,7 +46,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-def load(name: str, path: str | os.PathLike | None = None, **options) -> Dataset:
+def load(name: str, path: str | os.PathLike | None = None, **options: Any) -> Dataset:
     """Return the dataset called `name`.
 
     Args:

@@ -29,7 +29,7 @@ class Dataset:
     classes: int
     source: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in ("train", "test"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if x.ndim != 4 or y.shape != x.shape[:1]:

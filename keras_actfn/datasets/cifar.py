@@ -9,6 +9,7 @@ import os
 import tarfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,8 @@ def _contents(source, folder, parts):
                 part = member.name.removeprefix("./").removeprefix(f"{folder}/")
                 if part in parts and member.isfile():
                     _check_size(member.size, f"{source}: {part}")
-                    found[part] = archive.extractfile(member).read()
+                    content: Any = archive.extractfile(member)  # a file: it has content
+                    found[part] = content.read()
     except (
         tarfile.TarError,
         EOFError,

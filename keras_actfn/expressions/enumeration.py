@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, product
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Enumeration:
         equality: `equality.Grid` or `equality.Float32`.
     """
 
-    def __init__(self, space: SearchSpace, inputs: np.ndarray, equality) -> None:
+    def __init__(self, space: SearchSpace, inputs: np.ndarray, equality: Any) -> None:
         self.space = space
         self.inputs = np.asarray(inputs, equality.dtype)
         self.equality = equality
@@ -93,11 +94,12 @@ class Enumeration:
     def _composed(self, node):
         layout = self.layout(node)
         first: dict[bytes, int] = {}
-        distinct, row_of = [], []
+        distinct: list[np.ndarray] = []
+        row_of: list = []
         for block in self.blocks(node):
             rows = block()
             rows[np.isnan(rows)] = np.nan
-            new = []
+            new: list[int] = []
             for i, key in enumerate(row_keys(rows)):
                 found = first.setdefault(key, len(first))
                 if found == len(distinct) + len(new):

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from .latex import ATOM
-from .registry import find_operator
+from .registry import operator_at
 
 #: Deepest nesting of an expression; deeper ones would exhaust Python's stack.
 MAX_DEPTH = 64
@@ -51,12 +52,13 @@ class Expression:
         """
         self._head = head
         self._arguments = tuple(arguments)
-        self._depth = 1 + max((argument._depth for argument in self._arguments), default=0)
+        self._depth: int = 1 + max((argument._depth for argument in self._arguments), default=0)
         if self._depth > MAX_DEPTH:
             raise ValueError(f"An expression nests at most {MAX_DEPTH} levels.")
         if sum(len(argument._text) for argument in self._arguments) > MAX_LENGTH:
             raise ValueError(f"The text of an expression has at most {MAX_LENGTH:,} characters.")
-        self._varies = head == "x" or any(argument._varies for argument in self._arguments)
+        self._varies: bool = head == "x" or any(argument._varies for argument in self._arguments)
+        self._text: str
         if self._arguments:
             self._text = f"{head}({','.join(map(str, self._arguments))})"
         else:
@@ -81,7 +83,7 @@ class Expression:
     def tame(self) -> bool:
         """Whether every operator in it has a finite slope for every finite input."""
         return all(
-            find_operator(node._head).tame for node in self.subexpressions() if node._arguments
+            operator_at(node._head).tame for node in self.subexpressions() if node._arguments
         )
 
     @property
@@ -95,13 +97,13 @@ class Expression:
     def __repr__(self) -> str:
         return f"parse({self._text!r})"
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and self._text == other._text
 
     def __hash__(self) -> int:
         return hash(self._text)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return _parse_again, (self._text,)
 
     def subexpressions(self) -> Iterator["Expression"]:
@@ -125,7 +127,7 @@ class Expression:
         if not self._arguments:
             return self._text, ATOM
         arguments = [argument._typeset() for argument in self._arguments]
-        return find_operator(self._head).latex.typeset(arguments)
+        return operator_at(self._head).latex.typeset(arguments)
 
     @cached_property
     def _program(self):
@@ -134,14 +136,14 @@ class Expression:
         index = {node: i for i, node in enumerate(order)}
         return [
             (
-                find_operator(node._head) if node._arguments else None,
+                operator_at(node._head) if node._arguments else None,
                 node._head,
                 tuple(index[argument] for argument in node._arguments),
             )
             for node in order
         ]
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         """Evaluate elementwise; see the class.
 
         Args:
@@ -181,7 +183,7 @@ class Expression:
         return value if self._varies else value + ops.zeros_like(x)
 
     def _run(self, x, constant, implementation):
-        values = []
+        values: list = []
         for operator, head, indices in self._program:
             if operator is not None:
                 values.append(implementation(operator)(*[values[i] for i in indices]))
@@ -190,7 +192,7 @@ class Expression:
         return values[-1]
 
 
-def require_float(dtype: str, expression) -> None:
+def require_float(dtype: str, expression: Any) -> None:
     """Raise TypeError unless `dtype` names real floating-point numbers."""
     if not keras.backend.is_float_dtype(dtype):
         raise TypeError(
@@ -211,7 +213,7 @@ def _number_text(number):
     return str(int(value)) if value.is_integer() and value < 1e15 else repr(value)
 
 
-def shown(value) -> str:
+def shown(value: Any) -> str:
     """Return a value for a message, which a number of many digits must not fill."""
     try:
         text = repr(value)

@@ -64,7 +64,7 @@ class Operator:
             return "two or more arguments"
         return "one argument" if self.arity == 1 else f"{self.arity} arguments"
 
-    def on_arrays(self, *arrays):
+    def on_arrays(self, *arrays: np.ndarray) -> np.ndarray:
         """Evaluate on NumPy arrays, by the reference or else through the backend."""
         if self.reference is not None:
             return self.reference(*arrays)

@@ -14,6 +14,7 @@ canonical text of an expression uses operators with brackets only.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .._names import nearest
 from .errors import SpecError
@@ -149,7 +150,7 @@ class _Parser:
         return inner
 
     def call(self, name):
-        operator = self.slots.get(name.text) or find_operator(name.text)
+        operator: Any = self.slots.get(name.text) or find_operator(name.text)
         if operator is None:
             hint = nearest(name.text, ["x", *self.slots, *operator_names()])
             self.fail(f"Unknown operator '{name.text}'. {hint}".rstrip(), name)

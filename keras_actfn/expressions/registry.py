@@ -66,6 +66,14 @@ def find_operator(name: str) -> Operator | None:
     return BUILT_IN.get(name) or _registered.get(name)
 
 
+def operator_at(head: str | float) -> Operator:
+    """Return the operator at the head of an expression that was read: it has one."""
+    found = find_operator(str(head))
+    if found is None:
+        raise KeyError(head)
+    return found
+
+
 def operators() -> Iterator[Operator]:
     """Iterate over all operators, the built-in ones first, in the order of the table."""
     yield from BUILT_IN.values()

@@ -1,6 +1,7 @@
 """From any specification of an elementwise function to a callable with a saved name."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ class NamedFunction:
         self.function = function
         self.name = name
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         """Evaluate on a tensor, or on a NumPy array through the backend at its precision."""
         if ops.is_tensor(x) or isinstance(x, (keras.KerasTensor, keras.Variable)):
             return self.function(x)
@@ -37,20 +38,20 @@ class NamedFunction:
             x = x.astype("float64")
         return ops.convert_to_numpy(self.function(ops.convert_to_tensor(x))).astype(x.dtype)
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, NamedFunction) and self.function == other.function
 
     def __hash__(self) -> int:
         return hash(self.function)
 
     def __str__(self) -> str:
-        return self.name or getattr(self.function, "__name__", repr(self.function))
+        return str(self.name or getattr(self.function, "__name__", repr(self.function)))
 
     def __repr__(self) -> str:
         return f"NamedFunction({self})"
 
 
-def resolve(spec) -> Expression | NamedFunction:
+def resolve(spec: Any) -> Expression | NamedFunction:
     """Return the elementwise function that `spec` names.
 
     Strings are tried in this order:

@@ -17,16 +17,23 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
 
 from .._names import nearest
 from .expression import Expression
 from .operators import Operator
 from .parse import parse_with
-from .registry import find_operator, operator_names
+from .registry import find_operator, operator_at, operator_names
+
+if TYPE_CHECKING:
+    from .store import UniqueFunctions
 
 #: The slots of a schema, which stand for the operators of the space's lists.
 SLOTS = {
-    name: Operator(name, arity, "", None, None, None)
+    # A slot is never evaluated: it needs no function.
+    name: Operator(name, arity, "", None, None, None)  # type: ignore[arg-type]
     for name, arity in (("unary", 1), ("binary", 2), ("n_ary", None))
 }
 
@@ -117,7 +124,7 @@ class SearchSpace(Sequence):
             }
         )
         config = self.get_config()
-        config["formulas"] = {name: find_operator(name).formula for name in names}
+        config["formulas"] = {name: operator_at(name).formula for name in names}
         return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
     def get_config(self) -> dict:
@@ -129,7 +136,8 @@ class SearchSpace(Sequence):
 
     def choices(self, node: Expression) -> tuple[str, ...]:
         """Return the names of the operators that a node of a schema stands for."""
-        return self.operators.get(node.head, (node.head,))
+        head: Any = node.head
+        return self.operators.get(head, (head,))
 
     def count(self, node: Expression) -> int:
         """Return the number of expressions that a schema, or a part of one, describes."""
@@ -140,7 +148,7 @@ class SearchSpace(Sequence):
     def __len__(self) -> int:
         return self.starts[-1]
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
@@ -152,10 +160,11 @@ class SearchSpace(Sequence):
     def __iter__(self) -> Iterator[Expression]:
         return (self[i] for i in range(len(self)))
 
-    def __contains__(self, expression) -> bool:
+    def __contains__(self, expression: object) -> bool:
         return isinstance(expression, Expression) and self._find(expression) is not None
 
-    def index(self, expression: Expression) -> int:
+    # Every expression is looked up in the whole space: no `start` and `stop`.
+    def index(self, expression: Expression) -> int:  # type: ignore[override]
         """Return the first index of an expression.
 
         Raises:
@@ -176,13 +185,15 @@ class SearchSpace(Sequence):
             raise ValueError(f"Cannot draw {count} distinct functions out of {len(self)}.")
         return [self[i] for i in random.Random(seed).sample(range(len(self)), count)]
 
-    def unique(self, inputs=None, seed=0, **options):
+    def unique(
+        self, inputs: ArrayLike | None = None, seed: int = 0, **options: Any
+    ) -> "UniqueFunctions":
         """Return the functions that differ on sampled inputs; see `unique.unique_functions`."""
         from .unique import unique_functions
 
         return unique_functions(self, inputs, seed, **options)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return partial(SearchSpace, **self.get_config()), ()
 
     def __repr__(self) -> str:

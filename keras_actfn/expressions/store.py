@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class LazyExpressions(Sequence):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return LazyExpressions(self.space, self.indices[i])
         return self.space[int(self.indices[i])]
@@ -74,7 +75,7 @@ class UniqueFunctions:
         path: The folder.
     """
 
-    def __init__(self, path: str | Path, folder=None) -> None:
+    def __init__(self, path: str | Path, folder: Any = None) -> None:
         """Open a folder; `folder` keeps a temporary one alive. Users call `load`."""
         self.path = Path(path)
         self._folder = folder
@@ -178,7 +179,7 @@ class OutputWriter:
         self.folder = folder
         self.inputs = inputs
         self.count = 0
-        self._valid = []
+        self._valid: list[np.ndarray] = []
 
     def __enter__(self) -> "OutputWriter":
         self._file = open(self.folder / "outputs.npy", "wb")
@@ -191,7 +192,7 @@ class OutputWriter:
         self._valid.append(np.isfinite(rows).all(axis=1))
         self.count += len(rows)
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         # NumPy pads the header so that the number of rows can grow in place.
         self._file.seek(0)
         self._header()
@@ -204,7 +205,16 @@ class OutputWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> UniqueFunctions:
+def publish(
+    folder: Any,
+    path: str | Path | None,
+    *,
+    space: "SearchSpace",
+    inputs: np.ndarray,
+    method: str,
+    up_to_sign: bool,
+    classes: Any,
+) -> UniqueFunctions:
     """Complete the files in a temporary folder, rename it to `path`, and open it.
 
     Of several processes that publish at once one succeeds; the others open what it published.
@@ -232,20 +242,28 @@ def publish(folder, path, *, space, inputs, method, up_to_sign, classes) -> Uniq
     if path is None:
         return UniqueFunctions(temporary, folder)
     temporary.chmod(0o755)
-    question = {"space": space, "inputs": inputs, "method": method, "up_to_sign": up_to_sign}
+    question: dict[str, Any] = {
+        "space": space,
+        "inputs": inputs,
+        "method": method,
+        "up_to_sign": up_to_sign,
+    }
     try:
         os.replace(temporary, Path(path).absolute())
-        found = UniqueFunctions(path)
+        published = UniqueFunctions(path)
     except OSError:
         # Another process that started at the same moment has published its own: the same.
         found = open_or_none(Path(path), **question)
         if found is None:
             raise
+        published = found
     folder.cleanup()
-    return found
+    return published
 
 
-def open_or_none(path: Path, *, space, inputs, method, up_to_sign) -> UniqueFunctions | None:
+def open_or_none(
+    path: Path, *, space: "SearchSpace", inputs: np.ndarray, method: str, up_to_sign: bool
+) -> UniqueFunctions | None:
     """Open `path` if it answers the same question; None if there is nothing."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None

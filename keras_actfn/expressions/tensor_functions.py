@@ -8,6 +8,7 @@ because its fused kernel is faster than a composition.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -31,52 +32,52 @@ _LARGEST = {
 }
 
 
-def identity(x):
+def identity(x: Any) -> Any:
     """Return x itself."""
     return x
 
 
-def hard_sigmoid(x):
+def hard_sigmoid(x: Any) -> Any:
     """Return x/5 + 1/2 clipped to [0, 1]; its derivative is 1/5 inside, 0 outside."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
-def elish(x):
+def elish(x: Any) -> Any:
     """Return x sigmoid(x) for x > 0, else (exp(x) - 1) sigmoid(x)."""
     positive = x > 0
     negative_part = ops.expm1(ops.where(positive, ops.zeros_like(x), x))
     return ops.where(positive, x, negative_part) * ops.sigmoid(x)
 
 
-def swish(x):
+def swish(x: Any) -> Any:
     """Return x sigmoid(x), 0 at -inf."""
     return ops.silu(_finite_below(x))
 
 
-def softsign(x):
+def softsign(x: Any) -> Any:
     """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
     largest = _LARGEST[keras.backend.standardize_dtype(x.dtype)]
     return ops.softsign(ops.clip(x, -largest, largest))
 
 
-def gelu(x):
+def gelu(x: Any) -> Any:
     """Return x Phi(x), the exact form, by erfc, which keeps the digits of the left tail."""
     x = _finite_below(x)
     return 0.5 * x * ops.erfc(x * -math.sqrt(0.5))
 
 
-def leakyrelu(x):
+def leakyrelu(x: Any) -> Any:
     """Return x for x > 0, else 0.01 x."""
     return maximum(x, LEAKY_SLOPE * x)
 
 
-def mish(x):
+def mish(x: Any) -> Any:
     """Return x tanh(softplus(x))."""
     x = _finite_below(x)
     return x * tanh(ops.softplus(x))
 
 
-def power(x, y):
+def power(x: Any, y: Any) -> Any:
     """Return x^y, with d/dy = 0 where x <= 0 and d/dx = 0 where y = 0.
 
     The derivative in y is x^y log(x), which does not exist for x < 0, where the
@@ -88,14 +89,14 @@ def power(x, y):
     return ops.power(base, exponent)
 
 
-def maximum(x, y):
+def maximum(x: Any, y: Any) -> Any:
     """Return the larger of x and y, NaN where either is."""
     if _is_float64(x):
         return ops.where(ops.logical_or(x >= y, x != x), x, y)
     return ops.maximum(x, y)
 
 
-def minimum(x, y):
+def minimum(x: Any, y: Any) -> Any:
     """Return the smaller of x and y, NaN where either is."""
     if _is_float64(x):
         return ops.where(ops.logical_or(x <= y, x != x), x, y)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._files import naming_the_file
 from .enumeration import Enumeration, in_order
@@ -23,7 +25,7 @@ def sampled_inputs(seed: int = 0, count: int = 1000) -> np.ndarray:
 
 def unique_functions(
     space: SearchSpace,
-    inputs=None,
+    inputs: ArrayLike | None = None,
     seed: int = 0,
     *,
     method: str = "grid",
@@ -68,7 +70,12 @@ def unique_functions(
             f"{inputs.shape}."
         )
     _refuse_sizes(space, len(inputs))
-    question = {"space": space, "inputs": inputs, "method": method, "up_to_sign": up_to_sign}
+    question: dict[str, Any] = {
+        "space": space,
+        "inputs": inputs,
+        "method": method,
+        "up_to_sign": up_to_sign,
+    }
     if path is not None:
         found = open_or_none(Path(path), **question)
         if found is not None:
@@ -113,7 +120,7 @@ def _classify(space, inputs, equality, up_to_sign, writer, progress):
         start = 0
         tasks = (_keyed(block, equality, up_to_sign) for block in enumeration.blocks(schema))
         for rows, keys in in_order(tasks, equality.threads):
-            new = []
+            new: list[int] = []
             for i, key in enumerate(keys):
                 found = first.setdefault(key, len(first))
                 if found == writer.count + len(new):

@@ -1,6 +1,7 @@
 """What the models of this package share: whose variables are trained, weights, files."""
 
 import inspect
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ class TrainsOneModel(keras.Model):
         ValueError: If a model is not built, or both share variables.
     """
 
-    def __init__(self, trained: keras.Model, frozen: keras.Model | None = None, **kwargs):
+    def __init__(self, trained: keras.Model, frozen: keras.Model | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         for model in (trained, frozen):
             if model is not None and not model.built:
@@ -47,38 +48,38 @@ class TrainsOneModel(keras.Model):
         self.built = True
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         """Those of the trained model."""
         return self._trained.trainable_variables
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[keras.Variable]:
         """All others."""
         trainable = {id(variable) for variable in self.trainable_variables}
         return [variable for variable in self.variables if id(variable) not in trainable]
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[keras.Variable]:
         """Those of the trained model."""
         return self._trained.trainable_weights
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[keras.Variable]:
         """All others."""
         trainable = {id(variable) for variable in self.trainable_weights}
         return [variable for variable in self.weights if id(variable) not in trainable]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Nothing: the models are built."""
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         """Nothing: the models are built."""
         return {}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Nothing: the models are built."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, models with their own configurations."""
         parameters = inspect.signature(type(self).__init__).parameters.values()
         names = [p.name for p in parameters if p.name != "self" and p.kind != p.VAR_KEYWORD]
@@ -94,7 +95,9 @@ class TrainsOneModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """The model of a configuration."""
         return cls(
             **{
@@ -112,19 +115,19 @@ class TunesLanguageModel(TrainsOneModel):
     Keras passes `sample_weight` on only beside labels, so that zeros stand in for those here.
     """
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`, with `sample_weight` also where there is no `y`."""
         return super().fit(**_with_labels(super().fit, args, kwargs))
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`, with `sample_weight` also where there is no `y`."""
         return super().evaluate(**_with_labels(super().evaluate, args, kwargs))
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`, with `sample_weight` also where there is no `y`."""
         return super().train_on_batch(**_with_labels(super().train_on_batch, args, kwargs))
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, with `sample_weight` also where there is no `y`."""
         return super().test_on_batch(**_with_labels(super().test_on_batch, args, kwargs))
 
@@ -145,7 +148,7 @@ def _zeros(x):
     return np.zeros(len(keras.tree.flatten(x)[0]), "float32")
 
 
-def example_weights(sample_weight, losses):
+def example_weights(sample_weight: Any, losses: Any) -> Any:
     """Weights `[batch]` of the examples, in the dtype of their losses.
 
     Args:

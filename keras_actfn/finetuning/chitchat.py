@@ -6,6 +6,7 @@ a reply from another conversation. What a model scores here is not its score on 
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from .._optional import require
 from .preference_data import Preference
 
 
-def chitchat_preferences(turns=3, replies=1, held_out=0.1, seed=0, limit=None):
+def chitchat_preferences(
+    turns: int = 3, replies: int = 1, held_out: float = 0.1, seed: int = 0, limit: int | None = None
+) -> tuple[list[Preference], list[Preference]]:
     """Pairs of an actual reply and a reply from elsewhere; needs chitchat-dataset.
 
     Each conversation gives up to `replies` pairs: replies in it, drawn at random, each with
@@ -71,7 +74,7 @@ def _pairs(conversations, turns, replies, rng):
 
 def _conversations():
     """Lists of messages; one person's consecutive lines are one message."""
-    package = require("chitchat_dataset", extra="chat")
+    package: Any = require("chitchat_dataset", extra="chat")
     path = Path(package.__file__).with_name("dataset.json")
     for record in json.loads(path.read_text(encoding="utf-8")).values():
         texts = [" ".join(part["text"] for part in message) for message in record["messages"]]

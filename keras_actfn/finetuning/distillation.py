@@ -12,6 +12,8 @@ with λ = 1/2 in the paper's hard loss, λ = 0.1 and τ = 3 in its soft one. Whe
 has two heads, as `DeiTTiny`, the labels go to the class head, the teacher to the other.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -60,15 +62,15 @@ class Distillation(TrainsOneModel):
 
     def __init__(
         self,
-        student,
-        teacher,
-        kind="hard",
+        student: keras.Model,
+        teacher: keras.Model,
+        kind: str = "hard",
         *,
-        weight=None,
-        temperature=None,
-        from_logits=False,
-        teacher_from_logits=False,
-        **kwargs,
+        weight: float | None = None,
+        temperature: float | None = None,
+        from_logits: bool = False,
+        teacher_from_logits: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(student, teacher, **kwargs)
         if kind not in DEFAULTS:
@@ -92,7 +94,7 @@ class Distillation(TrainsOneModel):
         self.teacher_from_logits = teacher_from_logits
         self._heads = _heads(student)
 
-    def call(self, images, training=None):
+    def call(self, images: Any, training: bool | None = None) -> Any:
         """A dict of the student's `"output"`, and of what the labels and the teacher see."""
         if self._heads is None:
             output = self.student(images, training=training)
@@ -101,7 +103,15 @@ class Distillation(TrainsOneModel):
         output, labelled, logits = self._heads(images, training=training)
         return {"output": output, "labelled": labelled, "distilled": ops.log_softmax(logits)}
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True, **kwargs):
+    def compute_loss(
+        self,
+        x: Any,
+        y: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        training: bool | None = True,
+        **kwargs: Any,
+    ) -> Any:
         """The formula above; layers' own losses are added once."""
         teacher = _log_probabilities(self.teacher(x, training=False), self.teacher_from_logits)
         teacher = ops.stop_gradient(ops.cast(teacher, y_pred["distilled"].dtype))
@@ -116,12 +126,12 @@ class Distillation(TrainsOneModel):
         loss = (1 - self.weight) * labelled + self.weight * ops.mean(distilled)
         return loss + self.weight * sum(self.losses)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The compiled metrics of the student's output."""
         return super().compute_metrics(x, y, y_pred["output"], sample_weight)
 
 
-def soft_loss(student, teacher, temperature):
+def soft_loss(student: Any, teacher: Any, temperature: float) -> Any:
     """τ² KL(teacher‖student) of the distributions at temperature τ, one for each example.
 
     Args:
@@ -134,7 +144,7 @@ def soft_loss(student, teacher, temperature):
     return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
 
 
-def hard_loss(student, teacher, temperature=1.0):
+def hard_loss(student: Any, teacher: Any, temperature: float = 1.0) -> Any:
     """Cross entropy of the class that the teacher holds likeliest, one for each example.
 
     Args:

@@ -17,13 +17,15 @@ numbers `"chosen"` and `"rejected"`, each prompt and answer and padded at the en
 `"chosen_mask"` and `"rejected_mask"`, true for the answers' tokens.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from .base import TunesLanguageModel, example_weights
 
 
-def token_log_probabilities(logits, tokens):
+def token_log_probabilities(logits: Any, tokens: Any) -> Any:
     """Values log π(token | tokens before) for all tokens but the first, in float32 at least.
 
     Args:
@@ -38,7 +40,9 @@ def token_log_probabilities(logits, tokens):
     return own - ops.logsumexp(logits, axis=-1)
 
 
-def answer_log_probabilities(model, tokens, mask, training=False):
+def answer_log_probabilities(
+    model: keras.Model, tokens: Any, mask: Any, training: bool | None = False
+) -> Any:
     """Values log π(y|x), one for each sequence.
 
     Args:
@@ -54,7 +58,7 @@ def answer_log_probabilities(model, tokens, mask, training=False):
     return ops.sum(values * ops.cast(mask[:, 1:], values.dtype), axis=-1)
 
 
-def dpo_loss(margin, label_smoothing=0.0):
+def dpo_loss(margin: Any, label_smoothing: float = 0.0) -> Any:
     """The loss above of margins `[batch]`, one for each pair."""
     agree, disagree = ops.log_sigmoid(margin), ops.log_sigmoid(-margin)
     return -(1 - label_smoothing) * agree - label_smoothing * disagree
@@ -86,16 +90,24 @@ class SupervisedFineTuning(TunesLanguageModel):
     ```
     """
 
-    def __init__(self, policy, **kwargs):
+    def __init__(self, policy: keras.Model, **kwargs: Any):
         super().__init__(policy, **kwargs)
         self.policy = policy
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Log-probabilities of all tokens but the first."""
         tokens = inputs["chosen"]
         return token_log_probabilities(self.policy(tokens[:, :-1], training=training), tokens)
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True, **kwargs):
+    def compute_loss(
+        self,
+        x: Any,
+        y: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        training: bool | None = True,
+        **kwargs: Any,
+    ) -> Any:
         """The mean over the answers' tokens, and the layers' own losses."""
         mask = ops.cast(x["chosen_mask"][:, 1:], y_pred.dtype)
         count = ops.maximum(ops.sum(mask), 1.0)
@@ -137,7 +149,15 @@ class DirectPreferenceOptimization(TunesLanguageModel):
     ```
     """
 
-    def __init__(self, policy, reference=None, *, beta=0.1, label_smoothing=0.0, **kwargs):
+    def __init__(
+        self,
+        policy: keras.Model,
+        reference: keras.Model | None = None,
+        *,
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
+    ):
         if reference is None:
             reference = keras.models.clone_model(policy)
             reference.set_weights(policy.get_weights())
@@ -156,7 +176,7 @@ class DirectPreferenceOptimization(TunesLanguageModel):
         self.margin = keras.metrics.Mean(name="reward_margin")
         self.accuracy = keras.metrics.Mean(name="reward_accuracy")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`[batch, 4]`: log π(y_w|x), log π(y_l|x), log π₀(y_w|x), log π₀(y_l|x)."""
         tokens = ops.concatenate([inputs["chosen"], inputs["rejected"]])
         mask = ops.concatenate([inputs["chosen_mask"], inputs["rejected_mask"]])
@@ -166,7 +186,15 @@ class DirectPreferenceOptimization(TunesLanguageModel):
         parts = [ops.stop_gradient(reference[:pairs]), ops.stop_gradient(reference[pairs:])]
         return ops.stack([policy[:pairs], policy[pairs:], *parts], axis=-1)
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True, **kwargs):
+    def compute_loss(
+        self,
+        x: Any,
+        y: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        training: bool | None = True,
+        **kwargs: Any,
+    ) -> Any:
         """The mean over the pairs, and the layers' own losses."""
         margin = self.margins(y_pred)
         self.margin.update_state(margin)
@@ -174,7 +202,7 @@ class DirectPreferenceOptimization(TunesLanguageModel):
         losses = dpo_loss(margin, self.label_smoothing)
         return ops.mean(losses * example_weights(sample_weight, losses)) + sum(self.losses)
 
-    def margins(self, log_probabilities):
+    def margins(self, log_probabilities: Any) -> Any:
         """r(x, y_w) − r(x, y_l) from what `predict` gives."""
         chosen, rejected, reference_chosen, reference_rejected = ops.unstack(
             log_probabilities, 4, axis=-1
@@ -191,20 +219,22 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         steps: Number of steps of the warm-up.
     """
 
-    def __init__(self, peak, steps):
+    def __init__(self, peak: float, steps: int):
         self.peak = peak
         self.steps = steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """The rate at a step, counted from 0."""
         return self.peak * ops.minimum(1.0, (ops.cast(step, "float32") + 1) / (self.steps + 1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"peak": self.peak, "steps": self.steps}
 
 
-def dpo_optimizer(learning_rate=5e-7, warmup_steps=150, clip=10.0):
+def dpo_optimizer(
+    learning_rate: float = 5e-7, warmup_steps: int = 150, clip: float = 10.0
+) -> keras.Optimizer:
     """RMSprop as in the CRReLU paper's Table 8; its ρ and ε are PyTorch's, which it used.
 
     Args:

@@ -40,7 +40,7 @@ class Preference:
     chosen: str
     rejected: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("chosen", "rejected"):
             text = getattr(self, name)
             if not isinstance(text, str) or not text.strip():

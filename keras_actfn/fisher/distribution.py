@@ -63,7 +63,7 @@ class Distribution:
 
     # Formulas: written by subclasses.
 
-    def from_probabilities(self, output):
+    def from_probabilities(self, output: Any) -> Any:
         """Return logits of the distribution with this mean, by `keras.ops`."""
         raise NotImplementedError
 
@@ -75,7 +75,9 @@ class Distribution:
         """Draw one label per example and position, as `gradient` takes them."""
         raise NotImplementedError
 
-    def labels(self, y: np.ndarray, shape: tuple[int, ...], weights=None) -> np.ndarray:
+    def labels(
+        self, y: np.ndarray, shape: tuple[int, ...], weights: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return given labels as `gradient` takes them.
 
         Args:
@@ -107,7 +109,7 @@ class Distribution:
 
     # The rest is the same for all.
 
-    def logits_of(self, output, final=None):
+    def logits_of(self, output: Any, final: Any = None) -> Any:
         """Return the logits behind a model's output, classes last, by `keras.ops`.
 
         Where the output is of probabilities but the activation that made them was not seen, log p
@@ -200,7 +202,12 @@ class Distribution:
         return weights
 
     def cotangents(
-        self, logits: np.ndarray, mode: str, y=None, seed=None, weights: np.ndarray | None = None
+        self,
+        logits: np.ndarray,
+        mode: str,
+        y: np.ndarray | None = None,
+        seed: int | None = None,
+        weights: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the vectors to send backwards from the logits.
 

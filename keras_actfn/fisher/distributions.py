@@ -26,6 +26,8 @@ Keras averages losses over outputs or positions, and its squared error has no ½
 belong to the optimiser's objective: they and the `reduction` do not enter here.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -42,10 +44,12 @@ class Categorical(Distribution):
     name = SOFTMAX
     activation = "softmax"
 
-    def from_probabilities(self, output):  # noqa: D102
+    def from_probabilities(self, output: Any) -> Any:
+        """Return logits of the distribution with this mean, by `keras.ops`."""
         return keras.ops.log(output + float(np.finfo(np.float32).tiny))
 
-    def mean(self, logits):  # noqa: D102
+    def mean(self, logits: np.ndarray) -> np.ndarray:
+        """Return the mean of R in float64."""
         z = np.asarray(logits, np.float64)
         with np.errstate(all="ignore"):
             e = np.exp(z - z.max(axis=-1, keepdims=True))
@@ -58,12 +62,15 @@ class Categorical(Distribution):
             rows[self.ignore_class] = 0.0
         return rows
 
-    def draw(self, mean, generator):  # noqa: D102
+    def draw(self, mean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draw one label per example and position, as `gradient` takes them."""
         uniform = generator.random(mean.shape[:-1])
         label = (np.cumsum(mean, axis=-1) < uniform[..., None]).sum(axis=-1)
         return self._one_hot(mean.shape[-1])[np.minimum(label, mean.shape[-1] - 1)]
 
-    def labels(self, y, shape, weights=None):
+    def labels(
+        self, y: np.ndarray, shape: tuple[int, ...], weights: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return one-hot rows from class numbers, or shares as they are.
 
         Class numbers have the shape of the positions, with or without the axis of classes of size
@@ -98,7 +105,8 @@ class Categorical(Distribution):
             )
         return np.where(skipped[..., None], 0.0, np.eye(classes)[whole])
 
-    def gradient(self, mean, labels):  # noqa: D102
+    def gradient(self, mean: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return ∇z L."""
         targets, classes = labels, mean.shape[-1]
         if self.label_smoothing:
             targets = (1 - self.label_smoothing) * labels + self.label_smoothing / classes
@@ -115,7 +123,8 @@ class Categorical(Distribution):
     def _ignores_a_class(self, classes):
         return self.ignore_class is not None and 0 <= self.ignore_class < classes
 
-    def mean_gradient(self, mean):  # noqa: D102
+    def mean_gradient(self, mean: np.ndarray) -> np.ndarray | None:
+        """Return E[∇z L]; `None` where it is zero."""
         classes = mean.shape[-1]
         if self.class_weight is None and not self._ignores_a_class(classes):
             if not self.label_smoothing:
@@ -123,7 +132,7 @@ class Categorical(Distribution):
             return self.label_smoothing * (mean - 1 / classes)
         return np.einsum("...c,...ck->...k", mean, self._gradients(mean))
 
-    def root(self, mean):
+    def root(self, mean: np.ndarray) -> np.ndarray:
         """Return columns of a root of the covariance.
 
         Without options the covariance is diag(p) − p pᵀ, of rank C − 1. Its root
@@ -133,10 +142,13 @@ class Categorical(Distribution):
         """
         if self.class_weight is None and not self._ignores_a_class(mean.shape[-1]):
             return (1 - self.label_smoothing) * _softmax_root(mean)
-        centred = self._gradients(mean) - self.mean_gradient(mean)[..., None, :]
+        gradients = self._gradients(mean)
+        average = np.einsum("...c,...ck->...k", mean, gradients)
+        centred = gradients - average[..., None, :]
         return np.sqrt(mean)[..., None] * centred
 
-    def hessian_root(self, mean):  # noqa: D102
+    def hessian_root(self, mean: np.ndarray) -> np.ndarray:
+        """Return columns whose outer products sum to E[∇²z L]."""
         columns = _softmax_root(mean)
         classes = mean.shape[-1]
         if self.class_weight is None and not self._ignores_a_class(classes):
@@ -162,27 +174,34 @@ class Bernoulli(Distribution):
     name = SIGMOID
     activation = "sigmoid"
 
-    def from_probabilities(self, output):  # noqa: D102
+    def from_probabilities(self, output: Any) -> Any:
+        """Return logits of the distribution with this mean, by `keras.ops`."""
         tiny = float(np.finfo(np.float32).tiny)
         return keras.ops.log(output + tiny) - keras.ops.log1p(tiny - output)
 
-    def mean(self, logits):  # noqa: D102
+    def mean(self, logits: np.ndarray) -> np.ndarray:
+        """Return the mean of R in float64."""
         with np.errstate(all="ignore"):
             return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
 
-    def draw(self, mean, generator):  # noqa: D102
+    def draw(self, mean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draw one label per example and position, as `gradient` takes them."""
         return (generator.random(mean.shape) < mean).astype(np.float64)
 
-    def labels(self, y, shape, weights=None):  # noqa: D102
+    def labels(
+        self, y: np.ndarray, shape: tuple[int, ...], weights: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return given labels as `gradient` takes them."""
         return _shares(_values(y, shape, self.axis), weights)
 
-    def gradient(self, mean, labels):  # noqa: D102
+    def gradient(self, mean: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return ∇z L."""
         smoothing = self.label_smoothing
         found = mean - ((1 - smoothing) * labels + smoothing / 2)
         weights = self.weights_of_classes(mean.shape[-1])
         return found if weights is None else found * weights[np.round(labels).astype(np.int64)]
 
-    def weights_of_classes(self, classes):
+    def weights_of_classes(self, classes: int) -> np.ndarray | None:
         """Return the weights of the labels 0 and 1, or `None`."""
         if self.class_weight is not None and classes != 1:
             raise ValueError(
@@ -195,18 +214,20 @@ class Bernoulli(Distribution):
         """∇z L at the labels 0 and 1."""
         return self.gradient(mean, np.zeros(mean.shape)), self.gradient(mean, np.ones(mean.shape))
 
-    def mean_gradient(self, mean):  # noqa: D102
+    def mean_gradient(self, mean: np.ndarray) -> np.ndarray | None:
+        """Return E[∇z L]; `None` where it is zero."""
         if not self.label_smoothing and self.class_weight is None:
             return None
         zero, one = self._both(mean)
         return mean * one + (1 - mean) * zero
 
-    def root(self, mean):
+    def root(self, mean: np.ndarray) -> np.ndarray:
         """Return √(p (1 − p)) (∇z L(1) − ∇z L(0)) for each output."""
         zero, one = self._both(mean)
         return _diagonal(np.sqrt(mean * (1.0 - mean)) * np.abs(one - zero))
 
-    def hessian_root(self, mean):  # noqa: D102
+    def hessian_root(self, mean: np.ndarray) -> np.ndarray:
+        """Return columns whose outer products sum to E[∇²z L]."""
         scale = mean * (1.0 - mean)
         weights = self.weights_of_classes(mean.shape[-1])
         if weights is not None:
@@ -219,30 +240,39 @@ class Normal(Distribution):
 
     name = SQUARED
 
-    def mean(self, logits):  # noqa: D102
+    def mean(self, logits: np.ndarray) -> np.ndarray:
+        """Return the mean of R in float64."""
         return np.asarray(logits, np.float64)
 
-    def weights_of_classes(self, classes):  # noqa: D102
+    def weights_of_classes(self, classes: int) -> None:
+        """Refuse weights of classes: a squared error has no classes."""
         if self.class_weight is not None:
             raise ValueError(
                 "class_weight needs a loss with classes. Received: the squared error. Pass "
                 "sample_weight instead."
             )
 
-    def draw(self, mean, generator):  # noqa: D102
+    def draw(self, mean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draw one label per example and position, as `gradient` takes them."""
         return mean + generator.standard_normal(mean.shape)
 
-    def labels(self, y, shape, weights=None):  # noqa: D102
+    def labels(
+        self, y: np.ndarray, shape: tuple[int, ...], weights: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return given labels as `gradient` takes them."""
         y = _values(y, shape, self.axis).astype(np.float64)
         return y if weights is None else np.where(weights[..., None] == 0, 0.0, y)
 
-    def gradient(self, mean, labels):  # noqa: D102
+    def gradient(self, mean: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return ∇z L."""
         return mean - labels
 
-    def mean_gradient(self, mean):  # noqa: D102
+    def mean_gradient(self, mean: np.ndarray) -> np.ndarray | None:
+        """Return E[∇z L]; `None` where it is zero."""
         return None
 
-    def root(self, mean):  # noqa: D102
+    def root(self, mean: np.ndarray) -> np.ndarray:
+        """Return columns whose outer products sum to the covariance of ∇z L."""
         return _diagonal(np.ones_like(mean))
 
     hessian_root = root

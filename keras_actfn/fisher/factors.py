@@ -14,6 +14,7 @@ A block adds inputs once per use and gradients once per use and column, then ret
 Ω = (1/N) Σ ā āᵀ and Γ = (1/(N·T)) Σ Ds Dsᵀ, as eigenvalues or as matrices.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,7 +97,14 @@ class LinearBlock(Block):
     """
 
     def __init__(
-        self, name, inputs, outputs, bias, groups=1, arrange_input=None, arrange_output=None
+        self,
+        name: str,
+        inputs: int,
+        outputs: int,
+        bias: bool,
+        groups: int = 1,
+        arrange_input: Callable[[np.ndarray], np.ndarray] | None = None,
+        arrange_output: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         super().__init__(name, groups * (inputs + bias) * outputs)
         self._shape_in, self._shape_out = (-1, groups, inputs), (-1, groups, outputs)
@@ -106,14 +114,16 @@ class LinearBlock(Block):
         self.omegas = [SecondMoment(inputs + bias) for _ in range(groups)]
         self.gammas = [SecondMoment(outputs) for _ in range(groups)]
 
-    def add_input(self, x, output_shape):  # noqa: D102
+    def add_input(self, x: np.ndarray, output_shape: tuple[int, ...]) -> None:
+        """Add one use's input."""
         rows = self._arrange_input(x).reshape(self._shape_in)
         self.locations += len(rows) // len(x)
         for group, moment in enumerate(self.omegas):
             part = rows[:, group]
             moment.add(with_ones(part) if self._bias else part)
 
-    def add_gradient(self, gradient):  # noqa: D102
+    def add_gradient(self, gradient: np.ndarray) -> None:
+        """Add one use's output gradient, for one cotangent."""
         rows = self._arrange_output(gradient).reshape(self._shape_out)
         for group, moment in enumerate(self.gammas):
             moment.add(rows[:, group])
@@ -158,17 +168,18 @@ class Convolution:
         outputs = output_shape[2:] if self.channels_first else output_shape[1:-1]
         strides = (1,) * len(self.strides) if self.transposed else self.strides
         reach = [(k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True)]
+        low: Sequence[int]
         if self.padding == "valid":
             low = [0] * len(reach)
         elif self.padding == "causal":
             low = reach
-        elif self.padding == "same":
+        elif not isinstance(self.padding, str):
+            low = self.padding
+        else:  # same
             low = [
                 max((n - 1) * s + r + 1 - size, 0) // 2
                 for n, s, r, size in zip(outputs, strides, reach, spatial, strict=True)
             ]
-        else:
-            low = self.padding
         return Window(self.kernel, strides, self.dilation, tuple(low), tuple(outputs))
 
 
@@ -184,7 +195,15 @@ class ConvolutionBlock(Block):
         groups: Number of groups.
     """
 
-    def __init__(self, name, geometry, inputs, outputs, bias, groups=1):
+    def __init__(
+        self,
+        name: str,
+        geometry: Convolution,
+        inputs: int,
+        outputs: int,
+        bias: bool,
+        groups: int = 1,
+    ):
         self._inputs, self._outputs = inputs // groups, outputs // groups
         offsets = int(np.prod(geometry.kernel))
         dimension = offsets * self._inputs + bias
@@ -193,7 +212,8 @@ class ConvolutionBlock(Block):
         self.omegas = [SecondMoment(dimension) for _ in range(groups)]
         self.gammas = [SecondMoment(self._outputs) for _ in range(groups)]
 
-    def add_input(self, x, output_shape):  # noqa: D102
+    def add_input(self, x: np.ndarray, output_shape: tuple[int, ...]) -> None:
+        """Add one use's input."""
         x = self._geometry.prepare(x)
         window = self._geometry.window(x.shape[1:-1], output_shape)
         self.locations += window.locations
@@ -201,7 +221,8 @@ class ConvolutionBlock(Block):
             part = x[..., group * self._inputs : (group + 1) * self._inputs]
             _add_patches(moment, part, window, self._bias)
 
-    def add_gradient(self, gradient):  # noqa: D102
+    def add_gradient(self, gradient: np.ndarray) -> None:
+        """Add one use's output gradient, for one cotangent."""
         rows = self._geometry.channels_last(gradient)
         rows = rows.reshape(-1, len(self.gammas), self._outputs)
         for group, moment in enumerate(self.gammas):
@@ -223,14 +244,15 @@ class DepthwiseBlock(Block):
         bias: Whether there is a bias.
     """
 
-    def __init__(self, name, geometry, channels, outputs, bias):
+    def __init__(self, name: str, geometry: Convolution, channels: int, outputs: int, bias: bool):
         dimension = int(np.prod(geometry.kernel)) + bias
         super().__init__(name, dimension * outputs)
         self._geometry, self._channels, self._bias = geometry, channels, bias
         self.omegas = [SecondMoment(dimension)]
         self.gammas = [SecondMoment(outputs)]
 
-    def add_input(self, x, output_shape):  # noqa: D102
+    def add_input(self, x: np.ndarray, output_shape: tuple[int, ...]) -> None:
+        """Add one use's input."""
         x = np.moveaxis(self._geometry.prepare(x), -1, 1)
         x = x.reshape(-1, *x.shape[2:], 1)
         window = self._geometry.window(x.shape[1:-1], output_shape)
@@ -239,7 +261,8 @@ class DepthwiseBlock(Block):
         _add_patches(moment, x, window, self._bias)
         self.omegas[0].add_matrix(moment.matrix() / self._channels)
 
-    def add_gradient(self, gradient):  # noqa: D102
+    def add_gradient(self, gradient: np.ndarray) -> None:
+        """Add one use's output gradient, for one cotangent."""
         rows = self._geometry.channels_last(gradient)
         self.gammas[0].add(rows.reshape(-1, rows.shape[-1]))
 
@@ -268,12 +291,13 @@ class EmbeddingBlock(Block):
         outputs: Width of a vector.
     """
 
-    def __init__(self, name, indices, outputs):
+    def __init__(self, name: str, indices: int, outputs: int):
         super().__init__(name, indices * outputs)
         self.omegas = [Diagonal(indices)]
         self.gammas = [SecondMoment(outputs)]
 
-    def add_input(self, x, output_shape):  # noqa: D102
+    def add_input(self, x: np.ndarray, output_shape: tuple[int, ...]) -> None:
+        """Add one use's input."""
         indices = np.asarray(x).astype(np.int64).reshape(-1)
         size = self.omegas[0].dimension
         if indices.size and (indices.min() < 0 or indices.max() >= size):
@@ -284,7 +308,8 @@ class EmbeddingBlock(Block):
         self.locations += len(indices) // len(x)
         self.omegas[0].add_indices(indices)
 
-    def add_gradient(self, gradient):  # noqa: D102
+    def add_gradient(self, gradient: np.ndarray) -> None:
+        """Add one use's output gradient, for one cotangent."""
         self.gammas[0].add(gradient.reshape(-1, gradient.shape[-1]))
 
 
@@ -301,32 +326,38 @@ class VectorBlock(Block):
 
     inputs_first = True
 
-    def __init__(self, name, parameters):
+    def __init__(self, name: str, parameters: int):
         super().__init__(name, parameters)
         self.omegas, self.gammas = [], [SecondMoment(parameters)]
         self.start_batch()
 
-    def start_batch(self):  # noqa: D102
+    def start_batch(self) -> None:
+        """Begin another batch of examples."""
         super().start_batch()
-        self._inputs, self._rows = [], []
+        self._inputs: list[np.ndarray] = []
+        self._rows: list[np.ndarray] = []
 
-    def add_input(self, x, output_shape):  # noqa: D102
+    def add_input(self, x: np.ndarray, output_shape: tuple[int, ...]) -> None:
+        """Add one use's input."""
         self._inputs.append(x)
 
-    def add_gradient(self, gradient):  # noqa: D102
+    def add_gradient(self, gradient: np.ndarray) -> None:
+        """Add one use's output gradient, for one cotangent."""
         self._rows.append(self.example_gradients(self._inputs[len(self._rows)], gradient))
         if len(self._rows) == len(self._inputs):
             self.gammas[0].add(sum(self._rows))
             self._rows = []
 
-    def example_gradients(self, x, gradient):
+    def example_gradients(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """Return each example's parameter gradient, of shape (N, parameters)."""
         raise NotImplementedError
 
-    def pairs(self, samples):  # noqa: D102
+    def pairs(self, samples: int) -> list[Pair]:
+        """Return the eigenvalues of the factors."""
         return [Pair(np.ones(1), self.gammas[0].eigenvalues() / samples)]
 
-    def matrices(self, samples):  # noqa: D102
+    def matrices(self, samples: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the factors as dense matrices."""
         return [(np.ones((1, 1)), self.gammas[0].matrix() / samples)]
 
 
@@ -339,9 +370,10 @@ class SharedBiasBlock(VectorBlock):
         axes: Axes of the output that the bias does not have.
     """
 
-    def __init__(self, name, parameters, axes):
+    def __init__(self, name: str, parameters: int, axes: tuple[int, ...]):
         super().__init__(name, parameters)
         self._axes = axes
 
-    def example_gradients(self, x, gradient):  # noqa: D102
+    def example_gradients(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Return each example's parameter gradient, of shape (N, parameters)."""
         return gradient.sum(axis=self._axes, dtype=np.float64).reshape(-1, self.parameters)

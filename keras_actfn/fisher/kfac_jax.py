@@ -17,6 +17,8 @@ import contextlib
 import importlib.metadata
 import sys
 import time
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -30,6 +32,9 @@ from .spectrum import BlockSpectrum, FisherSpectrum
 from .tapping import TappedLayers, build_all_layers
 from .treatments import ConvolutionTreatment, DenseTreatment
 
+if TYPE_CHECKING:
+    from .native import Request
+
 _USE_NATIVE = "Use engine='native'."
 
 #: How each distribution is told to kfac-jax.
@@ -40,7 +45,7 @@ _REGISTER = {
 }
 
 
-def kfac_jax_spectrum(model, x, y, request) -> FisherSpectrum:
+def kfac_jax_spectrum(model: keras.Model, x: Any, y: Any, request: "Request") -> FisherSpectrum:
     """Compute the spectrum with kfac-jax; see `fisher_spectrum`.
 
     Raises:
@@ -67,7 +72,7 @@ class KfacJax:
         request: The settings of `fisher_spectrum`.
     """
 
-    def __init__(self, model, x, y, request):
+    def __init__(self, model: keras.Model, x: Any, y: Any, request: "Request"):
         kfac_jax = require_kfac_jax()
         import jax
 
@@ -90,7 +95,7 @@ class KfacJax:
             treatment.name: [w for w in (layer.kernel, layer.bias) if w is not None]
             for layer, treatment in treatments
         }
-        seen = {}
+        seen: dict[str, Any] = {}
 
         def logits(values, x):
             state = [
@@ -149,7 +154,7 @@ class KfacJax:
         self._key = jax.random.PRNGKey(0)
         self._initial = self._estimator.init(self._key, self._arguments, None, None)
         self._step = jax.jit(self._update)
-        self._state = None
+        self._state: Any = None
 
     def _update(self, state, arguments):
         return self._estimator.update_curvature_matrix_estimate(
@@ -207,7 +212,7 @@ class KfacJax:
         return FisherSpectrum(blocks, {}, self._tapped.excluded, settings)
 
 
-def require_kfac_jax():
+def require_kfac_jax() -> ModuleType:
     """Return the module, or say what is missing.
 
     Raises:
@@ -241,7 +246,8 @@ def _without_tensorflow():
     if loaded is None:
         yield
         return
-    sys.modules["tensorflow"] = None
+    modules: dict[str, Any] = sys.modules
+    modules["tensorflow"] = None
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -54,7 +55,7 @@ class Request:
         return settings | ({"options": options} if options else {})
 
 
-def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
+def native_spectrum(model: keras.Model, x: Any, y: Any, request: Request) -> FisherSpectrum:
     """Compute the spectrum with the native engine; see `fisher_spectrum`."""
     tapped, blocks, samples, timings, distribution = compute_blocks(model, x, y, request)
     start = time.perf_counter()
@@ -72,7 +73,7 @@ def native_spectrum(model, x, y, request: Request) -> FisherSpectrum:
     return FisherSpectrum(spectra, tapped.uncovered, tapped.excluded, settings, timings)
 
 
-def compute_blocks(model, x, y, request: Request):
+def compute_blocks(model: keras.Model, x: Any, y: Any, request: Request) -> tuple:
     """Accumulate all blocks.
 
     Returns:
@@ -107,7 +108,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
     """Add one batch to the blocks; return the distribution and the blocks used, in order."""
     x, y, sample_weight = batch
     start = time.perf_counter()
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def forward(tap):
         # Weights as constants: nothing is kept for gradients to them.
@@ -147,7 +148,7 @@ def _accumulate(model, batch, tapped, request, generator, submit, timings):
     }
     del inputs
 
-    jobs = []
+    jobs: list = []
     start = time.perf_counter()
     for gradients in taps.pullback(columns) if recorder.uses else ():
         timings["forward and backward"] += time.perf_counter() - start
@@ -192,7 +193,7 @@ def add_gradients(block: Block, gradients: list, inputs_added: Future) -> None:
         block.add_gradient(_numpy(gradient))
 
 
-def _numpy(tensor) -> np.ndarray:
+def _numpy(tensor: Any) -> np.ndarray:
     """Return a tensor as NumPy; half precision as float32."""
     if keras.backend.backend() == "jax":
         array = np.asarray(tensor)  # without the copy that convert_to_numpy makes

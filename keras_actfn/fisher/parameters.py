@@ -6,13 +6,15 @@ the block is F = (1/N) Σ_n Σ_k g_nk g_nkᵀ. The cost is one small gradient pe
 cotangent.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from ..backend import vector_jacobian_product
-from .factors import VectorBlock
+from .factors import Block, VectorBlock
 from .treatments import NotTreated, Treatment, first_argument, own_weights
 
 
@@ -23,14 +25,17 @@ class ParameterTreatment(Treatment):
     """
 
     @classmethod
-    def covers(cls, layer, registered):  # noqa: D102
+    def covers(cls, layer: keras.Layer, registered: type) -> bool:
+        """Return whether the treatment takes this layer."""
         return True
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         variables = [w for w in own_weights(self.layer) if w.trainable]
         return [ParameterBlock(self.name, self.layer, variables)]
 
-    def run(self, call, recorder, *args, **kwargs):  # noqa: D102
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the layer's output, its blocks' tensors tapped."""
         return recorder.tap(self.blocks, first_argument(args, kwargs), call(*args, **kwargs))
 
 
@@ -39,7 +44,8 @@ class NormalizationTreatment(ParameterTreatment):
 
     option = "include_normalization"
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         if self.training and isinstance(self.layer, keras.layers.BatchNormalization):
             raise NotTreated(
                 "in training mode its output mixes the examples, so that there are no "
@@ -57,11 +63,13 @@ class LearnedActivationTreatment(ParameterTreatment):
 class ParameterBlock(VectorBlock):
     """The exact block of all trainable variables of one layer, concatenated."""
 
-    def __init__(self, name, layer, variables):
+    def __init__(self, name: str, layer: keras.Layer, variables: Sequence):
         super().__init__(name, sum(int(np.prod(v.shape)) for v in variables))
         self._layer, self._variables = layer, variables
 
-    def example_gradients(self, x, gradient):  # noqa: D102
+    def example_gradients(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Return each example's parameter gradient, of shape (N, parameters)."""
+
         def run(example, *values):
             with keras.StatelessScope(zip(self._variables, values, strict=True)):
                 return self._layer(example)

@@ -22,6 +22,7 @@ convolution layers", section 3, define M; the frame decomposition is this module
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def patch_sum(x: np.ndarray, window: Window) -> np.ndarray:
     return extract(total, window).reshape(-1, window.offsets * x.shape[-1]).sum(axis=0)
 
 
-def extract(x: np.ndarray, window: Window, dtype=np.float64) -> np.ndarray:
+def extract(x: np.ndarray, window: Window, dtype: Any = np.float64) -> np.ndarray:
     """Copy all patches: shape (N, *outputs, K·C), channels last and offsets in C order."""
     starts = [
         [t * s - p for t in range(n)]
@@ -101,7 +102,8 @@ def _gather(x, starts, steps, dtype=np.float64):
     widths = tuple(len(s) for s in steps)
     out = np.zeros((len(x), *counts, *widths, channels), dtype)
     for offset in itertools.product(*(range(w) for w in widths)):
-        source, target = [slice(None)], [slice(None)]
+        source: list = [slice(None)]
+        target: list = [slice(None)]
         for axis, o in enumerate(offset):
             positions = starts[axis]
             step = positions[1] - positions[0] if len(positions) > 1 else 1
@@ -136,8 +138,8 @@ def _strip_moment(x, window):
     """
     height, (size, *_) = x.shape[1], window.kernel
     step, low, windows = window.strides[0], window.low[0], window.outputs[0]
-    rest = zip(window.strides[1:], window.low[1:], window.outputs[1:], strict=True)
-    starts = [[t * s - p for t in range(n)] for s, p, n in rest] + [list(range(height))]
+    axes = zip(window.strides[1:], window.low[1:], window.outputs[1:], strict=True)
+    starts = [[t * s - p for t in range(n)] for s, p, n in axes] + [list(range(height))]
     rest = zip(window.kernel[1:], window.dilation[1:], strict=True)
     steps = [[o * d for o in range(k)] for k, d in rest] + [[0]]
     width = window.offsets // size * x.shape[-1]

@@ -8,6 +8,8 @@ the window, row by row, and NaN is passed on: the same function and gradient.
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +20,7 @@ from .treatments import first_argument
 ops = keras.ops
 
 
-def is_disjoint(layer) -> bool:
+def is_disjoint(layer: keras.Layer) -> bool:
     """Whether a layer is a max pooling of disjoint windows, channels last."""
     kinds = (
         keras.layers.MaxPooling1D,
@@ -33,7 +35,7 @@ def is_disjoint(layer) -> bool:
     )
 
 
-def disjoint_max_pool(x, pool_size: tuple[int, ...]):
+def disjoint_max_pool(x: Any, pool_size: tuple[int, ...]) -> Any:
     """Return the maxima of disjoint windows.
 
     Args:
@@ -82,10 +84,10 @@ def _functions(shape, pool_size):
 class PoolTreatment:
     """Runs a disjoint max pooling layer by comparisons."""
 
-    def __init__(self, layer):
-        self.blocks = []
+    def __init__(self, layer: keras.Layer):
+        self.blocks: list = []
         self._pool_size = tuple(layer.pool_size)
 
-    def run(self, call, recorder, *args, **kwargs):
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the layer's output."""
         return disjoint_max_pool(first_argument(args, kwargs), self._pool_size)

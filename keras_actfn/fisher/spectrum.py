@@ -81,8 +81,8 @@ class BlockSpectrum:
         """Return all |θ_l| log-eigenvalues, ascending; zeros give −inf."""
         if not self.finite:
             return np.full(self.parameters, np.nan)
-        sums = [np.add.outer(a, b).ravel() for a, b in self.positive_logs()]
-        sums = np.sort(np.concatenate(sums)) if sums else np.zeros(0)
+        found = [np.add.outer(a, b).ravel() for a, b in self.positive_logs()]
+        sums = np.sort(np.concatenate(found)) if found else np.zeros(0)
         return np.concatenate([np.full(self.parameters - len(sums), -np.inf), sums])
 
     def histogram(self, bins: int) -> np.ndarray:
@@ -356,7 +356,7 @@ class FisherSpectrum:
 
         return spectrum_figure({"": self}, layers=layers)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "valid" if self.valid else "invalid"
         extra = f", {len(self.uncovered)} uncovered" if self.uncovered else ""
         size = f"{len(self.blocks)} layers, {self.parameters} weights"

@@ -1,19 +1,24 @@
 """Reading and writing spectra: one npz file with arrays and a JSON manifest."""
 
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._files import DamagedFile, parse_json, read_npz, write_npz
 from .factors import Pair
 
+if TYPE_CHECKING:
+    from .spectrum import FisherSpectrum
+
 FORMAT = "keras-actfn fisher spectrum"
 VERSION = 1
 REMEDY = "Pass a file written by FisherSpectrum.save, or compute the spectrum again."
 
 
-def save(spectrum, path) -> None:
+def save(spectrum: "FisherSpectrum", path: str | os.PathLike) -> None:
     """Write a spectrum's factor eigenvalues and manifest; the file appears whole or not at all.
 
     Args:
@@ -44,7 +49,7 @@ def save(spectrum, path) -> None:
     write_npz(path, **arrays)
 
 
-def load(path) -> tuple[dict, list[list[Pair]]]:
+def load(path: str | os.PathLike) -> tuple[dict, list[list[Pair]]]:
     """Return the manifest and each block's pairs from a file written by `save`.
 
     Raises:

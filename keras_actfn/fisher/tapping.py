@@ -5,7 +5,7 @@ pass runs in a `keras.StatelessScope`, so that seeds, moving statistics and ever
 keep their values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -37,7 +37,7 @@ class Final(NamedTuple):
     logits: Any
 
 
-def final_kind(activation) -> tuple[str, int] | None:
+def final_kind(activation: Any) -> tuple[str, int] | None:
     """Return the kind and the axis if a function or layer is a softmax or sigmoid, or `None`."""
     if isinstance(activation, keras.layers.Softmax):
         return ("softmax", activation.axis) if isinstance(activation.axis, int) else None
@@ -67,20 +67,20 @@ class Recorder:
         self.uses: list = []
         self.inputs: list = []
 
-    def tap(self, blocks: list, inputs, outputs):
+    def tap(self, blocks: list, inputs: Any, outputs: Any) -> Any:
         """Mark a pre-activation output and remember the input that made it."""
         outputs = self._tap(outputs)
         self.uses.append((blocks, tuple(outputs.shape)))
         self.inputs.append(inputs)
         return outputs
 
-    def head(self, activation, logits, outputs) -> None:
+    def head(self, activation: Any, logits: Any, outputs: Any) -> None:
         """Remember a softmax or sigmoid, which may turn out to be the model's last layer."""
         kind = final_kind(activation)
         if kind is not None:
             self._heads.append((Final(*kind, logits), outputs))
 
-    def final(self, output) -> Final | None:
+    def final(self, output: Any) -> Final | None:
         """Return the softmax or sigmoid that made the model's output, or `None`."""
         return next((final for final, result in reversed(self._heads) if result is output), None)
 
@@ -91,16 +91,16 @@ class ActivationTreatment:
     A softmax or sigmoid tells the recorder its input and output: it may end the model.
     """
 
-    def __init__(self, layer):
-        self.blocks = []
+    def __init__(self, layer: keras.Layer):
+        self.blocks: list = []
         self._layer = layer
 
     @staticmethod
-    def takes(layer) -> bool:
+    def takes(layer: keras.Layer) -> bool:
         """Whether there is anything to do at this layer."""
         return final_kind(layer) is not None or elementwise_function(layer) is not None
 
-    def run(self, call, recorder, *args, **kwargs):
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the layer's output."""
         inputs = first_argument(args, kwargs)
         outputs = apply(self._layer, inputs, call)
@@ -111,11 +111,11 @@ class ActivationTreatment:
 class UnrolledTreatment:
     """A recurrent layer without a loop of the backend, inside which nothing can be tapped."""
 
-    def __init__(self, layer):
-        self.blocks = []
+    def __init__(self, layer: keras.Layer):
+        self.blocks: list = []
         self._layer = layer
 
-    def run(self, call, recorder, *args, **kwargs):
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the layer's output."""
         return call_with(self._layer, unroll=True)(*args, **kwargs)
 
@@ -137,7 +137,7 @@ class TappedLayers:
     def __init__(
         self, model: keras.Model, options: frozenset[str] = frozenset(), training: bool = False
     ):
-        self.treatments = []
+        self.treatments: list[tuple[keras.Layer, Any]] = []
         self.uncovered: dict[str, str] = {}
         self.excluded: dict[str, str] = {}
         for layer in nested(model):
@@ -185,7 +185,14 @@ class TappedLayers:
                 if id(block) not in used:
                     self.uncovered[block.name] = _UNUSED
 
-    def run(self, model, x, tap=lambda tensor: tensor, training=False, state=()):
+    def run(
+        self,
+        model: keras.Model,
+        x: Any,
+        tap: Callable = lambda tensor: tensor,
+        training: bool = False,
+        state: Iterable = (),
+    ) -> tuple[Any, Recorder]:
         """Run the model once with taps; return its output and the recorder.
 
         Args:
@@ -211,7 +218,7 @@ def _runner(treatment, recorder):
     return run
 
 
-def build_all_layers(model: keras.Model, x) -> None:
+def build_all_layers(model: keras.Model, x: Any) -> None:
     """Build what exists only after a model's first call, such as a PWL inside a Dense layer.
 
     Args:

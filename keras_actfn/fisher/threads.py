@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class _BlasAtOneThread:
     def __init__(self):
         self._lock = threading.Lock()
         self._open = 0
-        self._limit = None
+        self._limit: Any = None
 
     def __enter__(self):
         from threadpoolctl import threadpool_limits

@@ -80,7 +80,7 @@ class Treatment:
         """Return the layer's blocks."""
         raise NotImplementedError
 
-    def run(self, call: Callable, recorder: Any, *args, **kwargs):
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the layer, recording its inputs and tapping its pre-activation output.
 
         Args:
@@ -110,7 +110,7 @@ def own_weights(layer: keras.layers.Layer) -> list:
     return [w for w in layer.weights if id(w) not in inner | seeds]
 
 
-def activate(activation, outputs, recorder):
+def activate(activation: Any, outputs: Any, recorder: Any) -> Any:
     """Apply a fused activation, telling the recorder when it is a softmax or a sigmoid."""
     if activation is None:
         return outputs
@@ -119,14 +119,15 @@ def activate(activation, outputs, recorder):
     return result
 
 
-def _bias(layer) -> bool:
+def _bias(layer: keras.Layer) -> bool:
     return getattr(layer, "bias", None) is not None
 
 
 class DenseTreatment(Treatment):
     """Dense: s = a W + b over the last axis, extra axes are locations."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         inputs, outputs = self.layer.kernel.shape
         return [LinearBlock(self.name, inputs, outputs, _bias(self.layer))]
 
@@ -134,7 +135,8 @@ class DenseTreatment(Treatment):
 class EinsumDenseTreatment(Treatment):
     """EinsumDense: letters of the equation become batch, locations, groups, inputs, outputs."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         layer = self.layer
         left, kernel, out = parse_equation(layer.equation, layer.input_spec.ndim)
         sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
@@ -153,7 +155,7 @@ class EinsumDenseTreatment(Treatment):
         every = bool(bias) and bias == {*groups, *outputs}
         to_input = [left.index(c) for c in [batch, *shared, *groups, *inputs]]
         to_output = [out.index(c) for c in [batch, *shared, *groups, *outputs]]
-        blocks = [
+        blocks: list[Block] = [
             LinearBlock(
                 self.name,
                 _size(sizes, inputs),
@@ -202,7 +204,8 @@ def _convolution(layer, padding=None, transposed=False):
 class ConvolutionTreatment(Treatment):
     """Conv1D, Conv2D, Conv3D with any stride, dilation, padding, groups and data format."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         layer = self.layer
         *_, inputs, outputs = layer.kernel.shape
         groups = layer.groups
@@ -215,7 +218,8 @@ class ConvolutionTreatment(Treatment):
 class TransposeTreatment(Treatment):
     """Transposed convolutions: a convolution of the input with zeros between its values."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         layer = self.layer
         *_, outputs, inputs = layer.kernel.shape
         given = layer.output_padding
@@ -243,7 +247,8 @@ def _transpose_padding(reach: int, stride: int, padding: str, output_padding: in
 class DepthwiseTreatment(Treatment):
     """DepthwiseConv1D and DepthwiseConv2D."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         layer = self.layer
         *_, channels, multiplier = layer.kernel.shape
         return [
@@ -256,7 +261,8 @@ class DepthwiseTreatment(Treatment):
 class SeparableTreatment(Treatment):
     """SeparableConv1D and SeparableConv2D: a depthwise block, then a pointwise one."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         layer = self.layer
         *_, channels, multiplier = layer.depthwise_kernel.shape
         geometry = _convolution(layer)
@@ -275,7 +281,8 @@ class SeparableTreatment(Treatment):
             ),
         ]
 
-    def run(self, call, recorder, *args, **kwargs):  # noqa: D102
+    def run(self, call: Callable, recorder: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the layer's output, its blocks' tensors tapped."""
         layer = self.layer
         inputs = first_argument(args, kwargs)
         padding, x = layer.padding, inputs
@@ -307,5 +314,6 @@ class SeparableTreatment(Treatment):
 class EmbeddingTreatment(Treatment):
     """Embedding: one-hot inputs."""
 
-    def make_blocks(self):  # noqa: D102
+    def make_blocks(self) -> list[Block]:
+        """Return the blocks of this layer."""
         return [EmbeddingBlock(self.name, *self.layer.embeddings.shape)]

@@ -59,7 +59,7 @@ class AutoInitReport:
     layers: tuple[LayerInit, ...]
     unknown: tuple[tuple[str, str], ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{'layer':<40} {'input mean':>11} {'variance':>11} {'scale':>9}"]
         for row in self.layers:
             centred = " centred" if row.centred else ""

@@ -10,6 +10,7 @@ sums being over the inputs that there are: fewer at the border of a padded image
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +37,15 @@ class Kernel:
         share: Part of the weights that meet one output, below one in transposed convolution.
     """
 
-    def __init__(self, variable, bias, inputs, windows=None, sums_channels=True, share=1.0):
+    def __init__(
+        self,
+        variable: Any,
+        bias: Any,
+        inputs: tuple[int, ...],
+        windows: list[tuple[np.ndarray, int]] | None = None,
+        sums_channels: bool = True,
+        share: float = 1.0,
+    ):
         self.variable = variable
         self.bias = bias
         self.sums_channels = sums_channels
@@ -44,22 +53,22 @@ class Kernel:
         self._windows = windows
         self._share = share
 
-    def centre(self):
+    def centre(self) -> None:
         """Make the sum over the inputs zero for every output."""
         values = self._values()
         self.variable.assign(values - values.mean(self._inputs, keepdims=True))
 
-    def level(self):
+    def level(self) -> None:
         """Give all outputs' weights the same sum of squares, their mean as before."""
         values = self._values()
         squares = (values**2).sum(self._inputs, keepdims=True)
         self.variable.assign(values * np.sqrt(squares.mean() / np.where(squares, squares, 1)))
 
-    def scale(self, factor):
+    def scale(self, factor: float) -> None:
         """Multiply the kernel by a number."""
         self.variable.assign(self._values() * factor)
 
-    def outputs(self, signal):
+    def outputs(self, signal: Signal) -> Signal:
         """The Gaussian signal of the outputs, for that of the inputs."""
         values = self._values()
         n = math.prod(values.shape[axis] for axis in self._inputs)
@@ -89,7 +98,7 @@ class Kernel:
         return keras.ops.convert_to_numpy(self.variable).astype("float64")
 
 
-def kernels(layer, input_shape):
+def kernels(layer: keras.Layer, input_shape: tuple[int | None, ...]) -> list[Kernel]:
     """The kernels of a layer in the order in which its inputs meet them; empty if it has none."""
     if isinstance(layer, layers.Dense):
         return [Kernel(layer.kernel, layer.bias, (0,))]
@@ -112,7 +121,7 @@ def kernels(layer, input_shape):
     return []
 
 
-def windows(layer, input_shape):
+def windows(layer: keras.Layer, input_shape: tuple) -> list[tuple[np.ndarray, int]] | None:
     """Which inputs each output of a convolution or pooling layer sees.
 
     Args:

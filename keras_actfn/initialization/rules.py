@@ -15,7 +15,7 @@ class Unknown(Exception):
     """A layer that the analysis does not know; the text says why."""
 
 
-def propagate(operation, signals, tensors):
+def propagate(operation: keras.Operation, signals: list[Signal], tensors: list) -> Signal:
     """The signal behind a layer or operation, for those it receives.
 
     For layers with kernels this is what follows the kernel: their own activation.

@@ -10,8 +10,10 @@ exact to rounding for smooth functions and to about 1e-5 for functions with a ki
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _GRID = np.linspace(-10, 10, 2001)
 _PROBABILITIES = np.exp(-0.5 * _GRID**2)
@@ -37,7 +39,7 @@ class Signal:
     kinds: np.ndarray
 
     @classmethod
-    def gaussian(cls, mean=0.0, variance=1.0):
+    def gaussian(cls, mean: ArrayLike = 0.0, variance: ArrayLike = 1.0) -> "Signal":
         """Gaussian values.
 
         Args:
@@ -55,38 +57,38 @@ class Signal:
         return cls(values, probabilities, kinds.reshape(mean.shape))
 
     @property
-    def means(self):
+    def means(self) -> np.ndarray:
         """The mean at each position."""
         return (self.values * self.probabilities).sum(axis=1)[self.kinds]
 
     @property
-    def second_moments(self):
+    def second_moments(self) -> np.ndarray:
         """The mean square at each position."""
         return (self.values**2 * self.probabilities).sum(axis=1)[self.kinds]
 
     @property
-    def variances(self):
+    def variances(self) -> np.ndarray:
         """The variance at each position."""
         centred = self.values - (self.values * self.probabilities).sum(axis=1, keepdims=True)
         return (centred**2 * self.probabilities).sum(axis=1)[self.kinds]
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """Mean of the value at any position."""
         return float(self.means.mean())
 
     @property
-    def variance(self):
+    def variance(self) -> float:
         """Variance of the value at any position."""
         return float(self.variances.mean() + self.means.var())
 
     @property
-    def finite(self):
+    def finite(self) -> bool:
         """Whether mean and variance are finite numbers."""
         with np.errstate(all="ignore"):
             return bool(np.isfinite(self.mean) and np.isfinite(self.variance))
 
-    def map(self, function):
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Signal":
         """The distribution of a function of the value.
 
         Args:
@@ -98,7 +100,7 @@ class Signal:
         probabilities = np.repeat(self.probabilities / copies, copies, axis=1)
         return Signal(values.reshape(probabilities.shape), probabilities, self.kinds)
 
-    def dropped(self, rate):
+    def dropped(self, rate: float) -> "Signal":
         """The distribution in training behind dropout: zero with probability `rate`."""
         zero = np.zeros((len(self.values), 1))
         return Signal(
@@ -107,7 +109,7 @@ class Signal:
             self.kinds,
         )
 
-    def largest_of(self, n):
+    def largest_of(self, n: int) -> "Signal":
         """The distribution of the largest of `n` independent values of one position."""
         order = np.argsort(self.values, axis=1, kind="stable")
         below = np.take_along_axis(self.probabilities, order, axis=1).cumsum(axis=1)
@@ -118,31 +120,32 @@ class Signal:
             self.kinds,
         )
 
-    def at(self, kinds):
+    def at(self, kinds: ArrayLike) -> "Signal":
         """The same distributions at other positions."""
         return Signal(self.values, self.probabilities, np.asarray(kinds))
 
-    def anywhere(self):
+    def anywhere(self) -> "Signal":
         """Gaussian with the moments of the value at any position, for all positions alike."""
         return Signal.gaussian(self.mean, self.variance)
 
 
-def sum_of(signals):
+def sum_of(signals: Sequence[Signal]) -> Signal:
     """Gaussian with the moments of the sum of independent values."""
     return Signal.gaussian(sum(s.means for s in signals), sum(s.variances for s in signals))
 
 
-def product_of(signals):
+def product_of(signals: Sequence[Signal]) -> Signal:
     """Gaussian with the moments of the product of independent values."""
-    mean, square = 1.0, 1.0
+    mean: np.ndarray | float = 1.0
+    square: np.ndarray | float = 1.0
     for signal in signals:
         mean, square = mean * signal.means, square * signal.second_moments
     return Signal.gaussian(mean, square - mean**2)
 
 
-def mixture_of(signals, weights):
+def mixture_of(signals: Sequence[Signal], weights: Sequence[float]) -> Signal:
     """Gaussian with the moments of a value of one of the signals, by given weights."""
-    weights = np.asarray(weights, "float64") / np.sum(weights)
-    mean = sum(w * s.means for w, s in zip(weights, signals, strict=True))
-    square = sum(w * s.second_moments for w, s in zip(weights, signals, strict=True))
+    shares = np.asarray(weights, "float64") / np.sum(weights)
+    mean = sum(w * s.means for w, s in zip(shares, signals, strict=True))
+    square = sum(w * s.second_moments for w, s in zip(shares, signals, strict=True))
     return Signal.gaussian(mean, square - mean**2)

@@ -1,6 +1,8 @@
 """What the learnable activation layers share: axes, parameters, evaluation."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,14 +34,14 @@ class LearnableActivation(keras.layers.Layer):
         TypeError: If the inputs are not floating-point numbers.
     """
 
-    def __init__(self, axis=None, **kwargs):
+    def __init__(self, axis: int | Sequence[int] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = _axis_argument(axis)
         self.supports_masking = True
-        self._own_sizes = ()
-        self._parameter_names = []
+        self._own_sizes: tuple[int, ...] = ()
+        self._parameter_names: list[str] = []
 
-    def create_shared_parameters(self):
+    def create_shared_parameters(self) -> None:
         """Build at once where no parameter's shape depends on the input.
 
         Every subclass calls it at the end of its constructor. Layers such as Dense do not call
@@ -49,7 +51,7 @@ class LearnableActivation(keras.layers.Layer):
         if self.axis is None:
             self.build(None)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Fix the sizes of the axes with their own parameters; subclasses add the weights."""
         if self.axis is None:
             return
@@ -68,7 +70,7 @@ class LearnableActivation(keras.layers.Layer):
             axes={axis: input_shape[axis] for axis in given},
         )
 
-    def add_parameter(self, name, rows, initializer, **kwargs):
+    def add_parameter(self, name: str, rows: int | None, initializer: Any, **kwargs: Any) -> None:
         """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None, if not there."""
         if name in self._parameter_names:
             return
@@ -84,11 +86,11 @@ class LearnableActivation(keras.layers.Layer):
         setattr(self, name, parameter)
         self._parameter_names.append(name)
 
-    def activate(self, x, *parameters):
+    def activate(self, x: Any, *parameters: Any) -> Any:
         """The activation function; see the class."""
         raise NotImplementedError(f"{type(self).__name__} must implement `activate`.")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Apply the present function to every entry of `inputs`."""
         if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
             raise TypeError(
@@ -99,7 +101,7 @@ class LearnableActivation(keras.layers.Layer):
         shape = self._broadcast_shape(len(inputs.shape))
         return self.activate(inputs, *self._aligned_parameters(shape))
 
-    def evaluate(self, x):
+    def evaluate(self, x: Any) -> np.ndarray:
         """Values of the present function, as the layer computes them.
 
         Args:
@@ -123,21 +125,21 @@ class LearnableActivation(keras.layers.Layer):
         values = self.activate(ops.convert_to_tensor(points, dtype), *parameters)
         return ops.convert_to_numpy(values).reshape(x.shape + self._own_sizes)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
         return input_shape
 
-    def compute_output_spec(self, inputs, **kwargs):
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """A tensor of the input's shape in the compute dtype."""
         if not isinstance(inputs, keras.KerasTensor):
             return super().compute_output_spec(inputs, **kwargs)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Save the parameters, with a warning about those that do not meet their constraint."""
         super().save_own_variables(store)
         for name in self._parameter_names:
@@ -200,7 +202,7 @@ def _moves(constraint, parameter):
     return not moved.max(initial=0) <= 1e-4 * max(1, np.abs(value).max(initial=0))
 
 
-def working_dtype(x, parameter) -> str:
+def working_dtype(x: Any, parameter: Any) -> str:
     """The wider dtype of an input's and a parameter's, in which a layer computes.
 
     Not `keras.backend.result_type`, which on JAX and PyTorch makes float32 of two float64.

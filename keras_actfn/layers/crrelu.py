@@ -1,5 +1,8 @@
 """ReLU with a learned correction, derived from entropy."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -53,7 +56,9 @@ class CRReLU(LearnableActivation):
     ```
     """
 
-    def __init__(self, epsilon=0.01, axis=None, **kwargs):
+    def __init__(
+        self, epsilon: float = 0.01, axis: int | Sequence[int] | None = None, **kwargs: Any
+    ):
         super().__init__(axis=axis, **kwargs)
         try:
             self.initial_epsilon = float(epsilon)
@@ -66,17 +71,17 @@ class CRReLU(LearnableActivation):
             )
         self.create_shared_parameters()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Create `epsilon`."""
         super().build(input_shape)
         initializer = keras.initializers.Constant(self.initial_epsilon)
         self.add_parameter("epsilon", None, initializer)
 
-    def activate(self, x, epsilon):
+    def activate(self, x: Any, epsilon: Any) -> Any:
         """The formula above."""
         return backend.custom_gradient(_value, _gradient, x, epsilon)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "epsilon": self.initial_epsilon}
 

@@ -1,5 +1,7 @@
 """Any expression in x as a layer: `y = f(x)`, elementwise, without parameters."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -33,13 +35,13 @@ class ExpressionActivation(keras.layers.Layer):
         parse('mul(x,erfc(elu(x)))')
     """
 
-    def __init__(self, expression: str | Expression, **kwargs) -> None:
+    def __init__(self, expression: str | Expression, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.expression = _expression(expression)
         self.supports_masking = True
         self._build_at_init()
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Return f(inputs), of the shape and dtype of the inputs."""
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         require_float(dtype, self.expression)
@@ -48,16 +50,16 @@ class ExpressionActivation(keras.layers.Layer):
         wide = ops.cast(inputs, "float32")
         return ops.cast(backend.elementwise(self.expression, wide), dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `input_shape`."""
         return input_shape
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         """Return the shape of the inputs in the compute dtype."""
         require_float(inputs.dtype, self.expression)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def evaluate(self, x) -> np.ndarray:
+    def evaluate(self, x: Any) -> np.ndarray:
         """Return f(x) as NumPy values of the shape of `x`, computed in float64.
 
         Args:
@@ -65,7 +67,7 @@ class ExpressionActivation(keras.layers.Layer):
         """
         return np.asarray(self.expression(np.asarray(x, "float64")))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments, the expression by its text."""
         return {**super().get_config(), "expression": str(self.expression)}
 

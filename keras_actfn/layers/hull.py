@@ -1,6 +1,8 @@
 """Learned mixes of base functions, held in the convex or affine hull by a constraint."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -113,11 +115,11 @@ class ConvexHullActivation(_HullActivation):
 
     def __init__(
         self,
-        base_functions=("identity", "relu", "tanh"),
-        initializer="uniform",
-        constraint="simplex",
-        axis=None,
-        **kwargs,
+        base_functions: Sequence = ("identity", "relu", "tanh"),
+        initializer: Any = "uniform",
+        constraint: Any = "simplex",
+        axis: int | Sequence[int] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
 
@@ -171,11 +173,11 @@ class AffineHullActivation(_HullActivation):
 
     def __init__(
         self,
-        base_functions=("identity", "relu", "tanh"),
-        initializer="uniform",
-        constraint="unit_sum",
-        axis=None,
-        **kwargs,
+        base_functions: Sequence = ("identity", "relu", "tanh"),
+        initializer: Any = "uniform",
+        constraint: Any = "unit_sum",
+        axis: int | Sequence[int] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(base_functions, initializer, constraint, axis=axis, **kwargs)
 

@@ -8,6 +8,7 @@ Outside the knots the end segments go on (`"linear"`) or f is constant (`"clamp"
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,9 @@ DEFAULT = 3.0
 _ENDS = (DEFAULT, 4.0, 5.0, 6.0, 8.0, 9.0, 10.0, 12.0)
 
 
-def pwl_values(x, knots, values, extrapolation: str = "linear") -> np.ndarray:
+def pwl_values(
+    x: Any, knots: np.ndarray, values: np.ndarray, extrapolation: str = "linear"
+) -> np.ndarray:
     """Values of a piecewise-linear function, in float64.
 
     Args:
@@ -42,7 +45,9 @@ def pwl_values(x, knots, values, extrapolation: str = "linear") -> np.ndarray:
     return result
 
 
-def pwl_slopes(x, knots, values, extrapolation: str = "linear") -> np.ndarray:
+def pwl_slopes(
+    x: Any, knots: np.ndarray, values: np.ndarray, extrapolation: str = "linear"
+) -> np.ndarray:
     """Slopes of a piecewise-linear function, at a knot that to its right; see `pwl_values`."""
     slopes = np.diff(values) / np.diff(knots)
     index = np.searchsorted(knots, x, side="right") - 1
@@ -87,7 +92,7 @@ def knot_range(
     low: float | None = None,
     high: float | None = None,
     *,
-    inputs=None,
+    inputs: Any = None,
     extrapolation: str = "linear",
 ) -> KnotRange:
     """Choose the outer knots so that interpolation of a function agrees with it.

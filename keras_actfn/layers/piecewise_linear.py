@@ -3,6 +3,8 @@
 import contextvars
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -80,14 +82,14 @@ class PWL(LearnableActivation):
 
     def __init__(
         self,
-        knots=33,
-        low=None,
-        high=None,
-        initial="relu",
-        extrapolation="linear",
-        constraint=None,
-        axis=None,
-        **kwargs,
+        knots: int = 33,
+        low: float | None = None,
+        high: float | None = None,
+        initial: Any = "relu",
+        extrapolation: str = "linear",
+        constraint: Any = None,
+        axis: int | Sequence[int] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(axis=axis, **kwargs)
         self.knots = _knots_argument(knots)
@@ -103,7 +105,7 @@ class PWL(LearnableActivation):
         self.create_shared_parameters()
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer of a configuration, without a warning about its start."""
         token = _AGAIN.set(True)
         try:
@@ -112,7 +114,9 @@ class PWL(LearnableActivation):
             _AGAIN.reset(token)
 
     @staticmethod
-    def range_for(initial, inputs, knots=33, extrapolation="linear") -> KnotRange:
+    def range_for(
+        initial: Any, inputs: Any, knots: int = 33, extrapolation: str = "linear"
+    ) -> KnotRange:
         """Where the knots of a start should lie for what an activation is applied to.
 
         Args:
@@ -141,11 +145,11 @@ class PWL(LearnableActivation):
         )
 
     @property
-    def knot_positions(self):
+    def knot_positions(self) -> np.ndarray:
         """The K positions of the knots, as a float64 NumPy array."""
         return np.linspace(self.low, self.high, self.knots)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Create `values`, of shape (K, …)."""
         super().build(input_shape)
         if self.knots * math.prod(self._own_sizes) >= MOST_VALUES:
@@ -156,12 +160,12 @@ class PWL(LearnableActivation):
             )
         self.add_parameter("values", self.knots, self._initialize, constraint=self.constraint)
 
-    def activate(self, x, values):
+    def activate(self, x: Any, values: Any) -> Any:
         """The formula above."""
         clamp = self.extrapolation == "clamp"
         return backend.piecewise_linear(x, values, self.low, self.high, clamp)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,8 +1,11 @@
 """A piecewise-linear activation with breakpoints at any places, for networks that are done."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from .base import LearnableActivation
 
@@ -52,7 +55,14 @@ class SegmentedLinear(LearnableActivation):
     ```
     """
 
-    def __init__(self, breakpoints, slopes, intercept=0.0, trainable=False, **kwargs):
+    def __init__(
+        self,
+        breakpoints: ArrayLike,
+        slopes: ArrayLike,
+        intercept: float = 0.0,
+        trainable: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(axis=None, trainable=trainable, **kwargs)
         self.breakpoints = _numbers("breakpoints", breakpoints)
         self.initial_slopes = _numbers("slopes", slopes)
@@ -75,7 +85,7 @@ class SegmentedLinear(LearnableActivation):
         self.create_shared_parameters()
 
     @classmethod
-    def of(cls, segments, **kwargs) -> "SegmentedLinear":
+    def of(cls, segments: Any, **kwargs: Any) -> "SegmentedLinear":
         """The layer of a `keras_actfn.theory.segments.Segments`.
 
         Args:
@@ -89,7 +99,7 @@ class SegmentedLinear(LearnableActivation):
             **kwargs,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Create `slopes` and `intercept`."""
         super().build(input_shape)
         constant = keras.initializers.Constant
@@ -97,7 +107,7 @@ class SegmentedLinear(LearnableActivation):
         self.add_parameter("slopes", len(slopes), lambda shape, dtype: ops.cast(slopes, dtype))
         self.add_parameter("intercept", None, constant(self.initial_intercept))
 
-    def activate(self, x, slopes, intercept):
+    def activate(self, x: Any, slopes: Any, intercept: Any) -> Any:
         """The formula above."""
         dtype = x.dtype
         x = ops.clip(ops.cast(x, slopes.dtype), -_FARTHEST, _FARTHEST)
@@ -111,7 +121,7 @@ class SegmentedLinear(LearnableActivation):
         chosen = ops.take(lines, ops.reshape(index, ops.shape(x)), axis=0)
         return ops.cast(chosen[..., 0] * x + chosen[..., 1], dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = super().get_config()
         config.pop("axis")
@@ -123,7 +133,7 @@ class SegmentedLinear(LearnableActivation):
         }
 
 
-def _numbers(name, values) -> list[float]:
+def _numbers(name: str, values: ArrayLike) -> list[float]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
         raise ValueError(

@@ -238,7 +238,8 @@ def _stored(classes):
         for value in vars(kind).values():
             parts = (value.fget, value.fset) if isinstance(value, property) else (value,)
             for part in parts:
-                part = inspect.unwrap(getattr(part, "__func__", part))
+                function: Any = getattr(part, "__func__", part)
+                part = inspect.unwrap(function)
                 if isinstance(part, types.FunctionType):
                     names |= _stored_by(part.__code__)
     return names

@@ -264,7 +264,7 @@ def splits(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, FUSED_LAYERS) and _calls_kerass(layer)
 
 
-def operation_name(operation: keras.Operation, node) -> str | None:
+def operation_name(operation: keras.Operation, node: Any) -> str | None:
     """The activation that a bare operation of a graph is, or None.
 
     Args:
@@ -347,7 +347,7 @@ def _registered():
     return tuple(kind for kind in LAYERS.values() if isinstance(kind, type))
 
 
-def _row(activation) -> KerasActivation | None:
+def _row(activation: Any) -> KerasActivation | None:
     """Keras's row of an activation of any form, where it computes what Keras's class computes."""
     if isinstance(activation, keras.layers.Layer):
         return keras_layer(activation) if _calls_kerass(activation) else None

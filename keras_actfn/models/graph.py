@@ -5,6 +5,9 @@ of nodes. Everything else is a leaf, whose call is Python code. A node is one ca
 operation (a layer, a model, or a bare `keras.ops` function) on symbolic tensors.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras.src.backend import get_keras_mask
 
@@ -45,7 +48,7 @@ def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
     return tensor._keras_history.operation
 
 
-def mask_of(tensor):
+def mask_of(tensor: Any) -> Any:
     """The mask that a layer has given to its output; None where there is none."""
     return get_keras_mask(tensor)
 
@@ -99,7 +102,7 @@ def containers(model: keras.Model) -> list[tuple[keras.Model, str]]:
     return found
 
 
-def run(container, inputs, call):
+def run(container: keras.Model, inputs: Any, call: Callable) -> Any:
     """Call every node of a functional model again, on new tensors.
 
     Args:
@@ -123,11 +126,13 @@ class Uses:
     #: What `of` gives for a tensor that is an output of the whole model.
     OUTPUT = "output"
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         self._model = model
-        self._consumers = {}  # id of tensor: nodes that take it
-        self._callers = {}  # id of container: nodes that call it
-        self._returns = {}  # id of tensor: (container, position) whose output it is
+        self._consumers: dict[int, list] = {}  # id of tensor: nodes that take it
+        self._callers: dict[int, list] = {}  # id of container: nodes that call it
+        self._returns: dict[
+            int, list
+        ] = {}  # id of tensor: (container, position) whose output it is
         for container, _ in containers(model):
             graph = functional_graph(container)
             if graph is None:
@@ -142,7 +147,7 @@ class Uses:
                 for tensor in node.input_tensors:
                     self._consumers.setdefault(id(tensor), []).append(node)
 
-    def of(self, tensor):
+    def of(self, tensor: Any) -> list[tuple]:
         """Uses of a tensor: nodes of leaves that take it, and `OUTPUT`.
 
         Returns:
@@ -154,7 +159,8 @@ class Uses:
             if not is_container(node.operation):
                 found.append((node, tensor))
                 continue
-            inner = functional_graph(node.operation).inputs
+            graph: Any = functional_graph(node.operation)  # it is called: it has one
+            inner = graph.inputs
             for position, argument in enumerate(node.input_tensors[: len(inner)]):
                 if argument is tensor:
                     found += self.of(inner[position])

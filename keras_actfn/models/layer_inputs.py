@@ -9,6 +9,8 @@ The run is stateless: batch-normalisation statistics, seeds and weights stay as 
 
 import contextlib
 import inspect
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +21,7 @@ from ..layers import LearnableActivation
 from .taps import intercepted
 
 
-def find_layers(model, kind=LearnableActivation, layers=None) -> list:
+def find_layers(model: keras.Model, kind: type = LearnableActivation, layers: Any = None) -> list:
     """Layers of one kind in a model, in the order of the model, nested ones included.
 
     Args:
@@ -30,7 +32,7 @@ def find_layers(model, kind=LearnableActivation, layers=None) -> list:
     Raises:
         ValueError: If a name is unknown or of another kind, or the model has no such layer.
     """
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
+    found: list[Any] = [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
     if layers is not None:
         wanted = [layer if isinstance(layer, str) else layer.name for layer in layers]
         names = [layer.name for layer in found]
@@ -49,7 +51,7 @@ def find_layers(model, kind=LearnableActivation, layers=None) -> list:
     return found
 
 
-def label_names(layers) -> list[str]:
+def label_names(layers: Any) -> list[str]:
     """Layer names, numbered where two layers share one."""
     names = [layer.name for layer in layers]
     return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
@@ -58,7 +60,7 @@ def label_names(layers) -> list[str]:
 @contextlib.contextmanager
 def _recorded(layers):
     """Within this context, the inputs of every call of each layer are kept in lists."""
-    records = [[] for _ in layers]
+    records: list[list] = [[] for _ in layers]
 
     def recording(record):
         def function(call, inputs, *args, **kwargs):
@@ -71,7 +73,7 @@ def _recorded(layers):
         yield records
 
 
-def unit_view(layer, x):
+def unit_view(layer: keras.Layer, x: Any) -> Any:
     """Inputs of a layer as (batch, positions, units), one unit for each of its functions.
 
     A layer with shared parameters is one unit and every other axis is a position; with
@@ -86,7 +88,7 @@ def unit_view(layer, x):
     return ops.reshape(ops.cast(x, "float32"), (x.shape[0], -1, units))
 
 
-def take_positions(x, limit: int | None):
+def take_positions(x: Any, limit: int | None) -> Any:
     """A fixed random subset of the positions of (batch, positions, units)."""
     positions = x.shape[1]
     if limit is None or positions <= limit:
@@ -110,7 +112,14 @@ class LayerInputs:
             `fit`, a subclassed model whose `call` has no such argument runs without it.
     """
 
-    def __init__(self, model, layers, reduce, max_positions: int | None, training: bool = True):
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: Any,
+        reduce: Any,
+        max_positions: int | None,
+        training: bool = True,
+    ):
         self.model = model
         parameters = inspect.signature(model.call).parameters.values()
         takes_training = any(p.name == "training" or p.kind == p.VAR_KEYWORD for p in parameters)
@@ -133,7 +142,7 @@ class LayerInputs:
 
         self._run = backend.compiled(run)
 
-    def __call__(self, x, *extra) -> list:
+    def __call__(self, x: Any, *extra: Any) -> list:
         """The reductions for one batch as NumPy arrays, one entry a layer."""
         if keras.backend.backend() == "jax":
             # While `fit` runs under JAX the current weights live in the trainer.
@@ -163,12 +172,12 @@ class Batches:
         seed: Seed of the shuffling of arrays.
     """
 
-    def __init__(self, x, y=None, batch_size: int = 128, seed: int = 0):
+    def __init__(self, x: Any, y: Any = None, batch_size: int = 128, seed: int = 0):
         leaves = keras.tree.flatten(x)
         self._arrays = all(hasattr(leaf, "shape") for leaf in leaves)
         self._x, self._y = x, y
         self._generator = np.random.default_rng(seed)
-        self._iterator = iter(())
+        self._iterator: Iterator[tuple] = iter(())
         if self._arrays:
             self._size = leaves[0].shape[0]
             self._batch = min(batch_size, self._size)
@@ -207,7 +216,7 @@ class Batches:
                 inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
                 yield inputs, None if labels is None else class_indices(labels)
 
-    def __next__(self):
+    def __next__(self) -> Any:
         """The next batch; starts again at the end."""
         for _ in range(2):
             for batch in self._iterator:
@@ -216,7 +225,7 @@ class Batches:
         raise ValueError("`x` gave no batch. It must hold data and be iterable more than once.")
 
 
-def class_indices(y) -> np.ndarray:
+def class_indices(y: Any) -> np.ndarray:
     """Labels as class indices: integers pass, rows of class scores give their argmax."""
     y = np.asarray(ops.convert_to_numpy(y) if hasattr(y, "dtype") else y)
     if y.ndim == 2 and y.shape[1] > 1:

@@ -1,10 +1,14 @@
 """Figures of a benchmark and of the searches on it. Numbers come from `keras_actfn.search`."""
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Names of the sets of features in titles, in the order of the panels.
 _TITLES = {
@@ -30,7 +34,7 @@ class Accuracies:
     invalid: np.ndarray
 
 
-def accuracies(bench, bins=40):
+def accuracies(bench: Any, bins: int = 40) -> Accuracies:
     """The `Accuracies` of an `ActBench`, from 0 to 1."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     value, known = bench.validation_accuracy, np.isfinite(bench.validation_accuracy)
@@ -39,7 +43,7 @@ def accuracies(bench, bins=40):
     return Accuracies(edges, valid, invalid)
 
 
-def draw_bench(bench, coordinates=None):
+def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
     """Histogram of validation accuracies, and the map of the functions coloured by them.
 
     Args:
@@ -77,7 +81,7 @@ def draw_bench(bench, coordinates=None):
     return figure
 
 
-def draw_bench_run(run):
+def draw_bench_run(run: Any) -> "Figure":
     """Best accuracy so far, one panel for each set of features, 95 % intervals shaded.
 
     Args:

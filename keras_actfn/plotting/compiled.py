@@ -1,11 +1,16 @@
 """An activation and the segments in its place, over the inputs that it sees."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from .._optional import require
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw_compiled_site(site):
+
+def draw_compiled_site(site: Any) -> "Figure":
     """Draw a compiled activation above its error.
 
     Args:

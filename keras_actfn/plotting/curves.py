@@ -10,12 +10,14 @@ from .._optional import require
 from .data import QUANTITIES, learned_curves, training_curves
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.figure import Figure
+
+    from ..training.results import Comparison
 
 _PANEL = 3.2  # inches
 
 
-def draw_learned_curves(comparison):
+def draw_learned_curves(comparison: "Comparison") -> "Figure":
     """One panel for each slot, one line for each activation, a faint one for each seed.
 
     Later lines are thinner, so that curves that coincide show below each other.
@@ -48,7 +50,7 @@ def draw_learned_curves(comparison):
     return figure
 
 
-def draw_training_curves(comparison):
+def draw_training_curves(comparison: "Comparison") -> "Figure":
     """One panel for each quantity: its mean over seeds, and a band from least to greatest.
 
     Args:
@@ -110,7 +112,7 @@ def check_picture(path: str | os.PathLike) -> Path:
     return path
 
 
-def save_figure(figure: "matplotlib.figure.Figure", path: str | os.PathLike) -> Path:
+def save_figure(figure: "Figure", path: str | os.PathLike) -> Path:
     """Write a figure, all or nothing, and return its path.
 
     Args:

@@ -1,8 +1,12 @@
 """What the figures of a comparison show, as numbers."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..training.results import Comparison
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ QUANTITIES = {
 }
 
 
-def learned_curves(comparison):
+def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
     """Every activation in every slot: a list of `LearnedCurve`, slots in order.
 
     Args:
@@ -71,7 +75,7 @@ def learned_curves(comparison):
     return sorted(curves, key=lambda curve: curve.slot)
 
 
-def training_curves(comparison):
+def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
     """The course of every run, over seeds: a list of `TrainingCurve`.
 
     A diverged run ends early; where one has ended, the others go on without it.

@@ -1,10 +1,14 @@
 """Curves of single functions and their slopes, such as one function of a search space."""
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +28,13 @@ class FunctionCurve:
     slopes: np.ndarray
 
 
-def function_curve(function, label=None, low=-5.0, high=5.0, points=1001):
+def function_curve(
+    function: Any,
+    label: str | None = None,
+    low: float = -5.0,
+    high: float = 5.0,
+    points: int = 1001,
+) -> FunctionCurve:
     """Sample a function of NumPy arrays, such as an expression, in float64.
 
     Args:
@@ -54,7 +64,7 @@ def function_curve(function, label=None, low=-5.0, high=5.0, points=1001):
     return FunctionCurve(str(function) if label is None else label, x, values, slopes)
 
 
-def draw_function(curve, extent=6.0):
+def draw_function(curve: "FunctionCurve", extent: float = 6.0) -> "Figure":
     """Draw a function and, dashed, its slope.
 
     Args:

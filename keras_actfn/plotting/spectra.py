@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..fisher.spectrum import FisherSpectrum
 
 LOW, HIGH = -100.0, 100.0
 
@@ -43,7 +49,7 @@ class SpectrumEvolution:
 
 
 def spectrum_curves(
-    spectra: Mapping[str, object], layers: Sequence | None = None, bins: int = 400
+    spectra: Mapping[str, "FisherSpectrum"], layers: Sequence | None = None, bins: int = 400
 ) -> list[SpectrumCurve]:
     """Return the distribution of each spectrum's blocks.
 
@@ -66,7 +72,9 @@ def spectrum_curves(
     return curves
 
 
-def spectrum_evolution(spectra, steps, layer=None, bins: int = 400) -> SpectrumEvolution:
+def spectrum_evolution(
+    spectra: Sequence, steps: Sequence[int], layer: Any = None, bins: int = 400
+) -> SpectrumEvolution:
     """Return the distributions of several spectra of one model.
 
     Args:
@@ -87,7 +95,9 @@ def spectrum_evolution(spectra, steps, layer=None, bins: int = 400) -> SpectrumE
     return SpectrumEvolution(np.asarray(steps), _centers(bins), np.stack(shares))
 
 
-def spectrum_figure(spectra: Mapping[str, object], layers: Sequence | None = None, bins=400):
+def spectrum_figure(
+    spectra: Mapping[str, "FisherSpectrum"], layers: Sequence | None = None, bins: int = 400
+) -> "Figure":
     """Draw distributions of log-eigenvalues, one panel a layer; returns a Matplotlib figure."""
     curves = spectrum_curves(spectra, layers, bins)
     names = list(dict.fromkeys(curve.layer for curve in curves))
@@ -109,7 +119,9 @@ def spectrum_figure(spectra: Mapping[str, object], layers: Sequence | None = Non
     return figure
 
 
-def evolution_figure(spectra, steps, layer=None, bins=400):
+def evolution_figure(
+    spectra: Sequence, steps: Sequence[int], layer: Any = None, bins: int = 400
+) -> "Figure":
     """Draw how a distribution of log-eigenvalues changed; returns a Matplotlib figure."""
     data = spectrum_evolution(spectra, steps, layer, bins)
     figure = require("matplotlib.figure", extra="plot").Figure(

@@ -1,10 +1,17 @@
 """Figures of the theory tools and of recorded training: typed data first, drawing second."""
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..theory.eafo import EafoStep
 
 _PANEL = 3.2  # inches
 
@@ -70,7 +77,9 @@ class GaussianityPanel:
     distances: np.ndarray
 
 
-def derived_correlation(objective, values, shapes=None, unrestricted=None) -> DerivedCurve:
+def derived_correlation(
+    objective: Any, values: ArrayLike, shapes: Any = None, unrestricted: Any = None
+) -> DerivedCurve:
     """The curve of a correlation optimum.
 
     Args:
@@ -106,7 +115,9 @@ def derived_correlation(objective, values, shapes=None, unrestricted=None) -> De
     )
 
 
-def derived_entropy_step(step, activation, density, knots, label="before") -> DerivedCurve:
+def derived_entropy_step(
+    step: "EafoStep", activation: Any, density: Any, knots: ArrayLike, label: str = "before"
+) -> DerivedCurve:
     """The curve of an entropy step.
 
     Args:
@@ -129,7 +140,7 @@ def derived_entropy_step(step, activation, density, knots, label="before") -> De
     )
 
 
-def evolution(snapshots) -> list[LayerEvolution]:
+def evolution(snapshots: Any) -> list[LayerEvolution]:
     """Curves over training, one entry a layer, from `keras_actfn.callbacks.Snapshots`."""
     return [
         LayerEvolution(
@@ -144,7 +155,7 @@ def evolution(snapshots) -> list[LayerEvolution]:
     ]
 
 
-def gaussianity_panels(snapshots, snapshot: int = -1) -> list[GaussianityPanel]:
+def gaussianity_panels(snapshots: Any, snapshot: int = -1) -> list[GaussianityPanel]:
     """Histograms and fitted normal laws, one entry a layer with histograms."""
     edges = snapshots.edges
     centres, width = 0.5 * (edges[:-1] + edges[1:]), np.diff(edges)
@@ -162,7 +173,7 @@ def gaussianity_panels(snapshots, snapshot: int = -1) -> list[GaussianityPanel]:
     return panels
 
 
-def draw_derived(curve: DerivedCurve):
+def draw_derived(curve: DerivedCurve) -> "Figure":
     """Draw a derived function over its rivals, the input density in the background.
 
     Returns:
@@ -184,7 +195,7 @@ def draw_derived(curve: DerivedCurve):
     return figure
 
 
-def draw_evolution(snapshots):
+def draw_evolution(snapshots: Any) -> "Figure":
     """One panel a layer, one line a recorded epoch, dark for late ones (the paper's Fig. 3).
 
     The last epoch's range over channels is shaded where a layer has several functions.
@@ -204,7 +215,7 @@ def draw_evolution(snapshots):
     return figure
 
 
-def draw_gaussianity(snapshots, snapshot: int = -1):
+def draw_gaussianity(snapshots: Any, snapshot: int = -1) -> "Figure":
     """One panel a layer: class histograms and, dashed, the normal laws that fit them."""
     layers = gaussianity_panels(snapshots, snapshot)
     if not layers:

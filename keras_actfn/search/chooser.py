@@ -36,7 +36,7 @@ class Chooser:
 
     def __init__(
         self,
-        pool,
+        pool: Any,
         store: FeatureStore,
         folder: Path,
         baselines: Iterable[int],
@@ -134,11 +134,11 @@ class Chooser:
         )
         return int(self.ids[row])
 
-    def choose_for(self, study) -> int:
+    def choose_for(self, study: Any) -> int:
         """`choose` with the evaluations of an Optuna study."""
         return self.choose(*evaluations_of(study))
 
-    def left(self, study) -> bool:
+    def left(self, study: Any) -> bool:
         """Whether any function is left to evaluate."""
         taken = evaluations_of(study)[2]
         return any(b not in taken for b in self._baselines) or bool(set(map(int, self.ids)) - taken)

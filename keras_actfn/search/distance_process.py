@@ -92,7 +92,7 @@ class DistanceTable:
         ValueError: If there is neither, or no outputs and a spectrum is missing.
     """
 
-    def __init__(self, outputs=None, cdfs=None, weights=None):
+    def __init__(self, outputs: Any = None, cdfs: Any = None, weights: Any = None):
         self.points = self.spectra = None
         if outputs is not None:
             outputs = prepare_outputs(outputs)
@@ -107,7 +107,7 @@ class DistanceTable:
                 self.spectra = spectra / np.float32(_median_distance(spectra, 1))
         if self.points is None and self.spectra is None:
             raise ValueError("A process on distances needs outputs or spectra of the candidates.")
-        self._columns = {}
+        self._columns: dict = {}
 
     def to(self, known: Sequence[int]) -> Distances:
         """`Distances` from every candidate to known ones, (candidates, known)."""
@@ -199,7 +199,7 @@ class DistanceProcess(Regressor):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, features, known: np.ndarray, values: np.ndarray) -> "DistanceProcess":
+    def fit(self, features: Any, known: np.ndarray, values: np.ndarray) -> "DistanceProcess":
         """See `Regressor.fit`."""
         linalg = require("scipy.linalg", extra="search")
         rows = [int(row) for row in known]

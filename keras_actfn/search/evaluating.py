@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._secrets import masked
 from . import claims
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-def evaluate_next(study: "optuna.Study", pool, objective: Callable, evaluations: int) -> None:
+def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluations: int) -> None:
     """Claim the function that the study's sampler chooses and evaluate it, or yield to a worker.
 
     An evaluation that the study's pruner stops counts, with the last value that was reported.

@@ -179,7 +179,8 @@ class FeatureStore:
     def _merged(self):
         """Shard and row of each valid function, and the reason of each invalid one, by number."""
         self._refresh()
-        valid, invalid = {}, {}
+        valid: dict[int, tuple] = {}
+        invalid: dict[int, str] = {}
         for path, shard in sorted(self._shards.items()):
             for row, number in enumerate(shard.ids.tolist()):
                 if number not in invalid:

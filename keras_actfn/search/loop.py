@@ -14,9 +14,11 @@ search that was killed goes on where it was, and several processes can work on o
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import keras
 
 from .._progress import Progress
 from ..expressions import Expression
@@ -112,25 +114,25 @@ class ActivationSearch:
 
     def __init__(
         self,
-        build_model,
-        objective_or_data,
-        space,
+        build_model: Callable[..., keras.Model],
+        objective_or_data: Any,
+        space: Any,
         *,
-        storage=None,
-        study=None,
-        output=None,
-        probe_data=None,
-        probe_images=128,
-        probes=None,
-        mode=None,
-        regressor="knr",
-        embedding="union",
-        baselines=BASELINES,
-        groups=1,
-        seed=0,
-        pruner=None,
-        progress=False,
-        **training,
+        storage: Any = None,
+        study: Any = None,
+        output: str | os.PathLike | None = None,
+        probe_data: Any = None,
+        probe_images: int = 128,
+        probes: Any = None,
+        mode: str | None = None,
+        regressor: Any = "knr",
+        embedding: str = "union",
+        baselines: Iterable = BASELINES,
+        groups: int = 1,
+        seed: int = 0,
+        pruner: Any = None,
+        progress: Any = False,
+        **training: Any,
     ):
         if not callable(build_model):
             raise ValueError(
@@ -158,14 +160,14 @@ class ActivationSearch:
         stops = get_pruner(pruner, record.get("epochs"))
         x, y = images_to_probe(self.objective, probe_data, probe_images, seed)
         # Spectra are those of the network that is trained: as the recipe starts it.
-        trained = isinstance(self.objective, TrainingObjective)
         self._probe = Probe(
             build_model,
             x,
             y,
             seed=seed,
             mode=default_mode(model) if mode is None else mode,
-            autoinit=trained and self.objective.setup.recipe.autoinit,
+            autoinit=isinstance(self.objective, TrainingObjective)
+            and self.objective.setup.recipe.autoinit,
         )
         self.about = about(model, objective_or_data, self.objective, of_space, self._probe.mode)
         key = self._probe.key(record)
@@ -182,7 +184,7 @@ class ActivationSearch:
             unique = (
                 space if of_space is not space else space.unique(path=self.output / "functions")
             )
-            self.pool = Pool(unique, extra=self.baselines)
+            self.pool: Pool | TandemPool = Pool(unique, extra=self.baselines)
             if groups != 1:
                 self.pool = TandemPool(self.pool, groups)
             self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))

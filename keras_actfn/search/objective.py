@@ -4,8 +4,9 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from ..datasets import balanced_indices
@@ -70,16 +71,16 @@ class TrainingObjective:
 
     def __init__(
         self,
-        build_model,
-        data,
+        build_model: Callable[..., keras.Model],
+        data: Any,
         *,
-        epochs=1,
-        batch_size=128,
-        recipe=None,
-        subset=None,
-        validation=None,
-        metric="accuracy",
-        seed=0,
+        epochs: int = 1,
+        batch_size: int = 128,
+        recipe: Any = None,
+        subset: int | None = None,
+        validation: int | None = None,
+        metric: str = "accuracy",
+        seed: int = 0,
     ):
         if metric not in METRICS:
             raise ValueError(f"A metric is one of {', '.join(METRICS)}. Received: {metric!r}.")
@@ -99,7 +100,7 @@ class TrainingObjective:
         #: What is trained, without the test images.
         self.setup = dataclasses.replace(setup, split=setup.split.without_test())
         self.classes = setup.classes
-        self._compare = {
+        self._compare: dict[str, Any] = {
             "epochs": epochs,
             "batch_size": batch_size,
             "recipe": setup.recipe,
@@ -138,7 +139,7 @@ class TrainingObjective:
         """
 
         def report_value(epoch, measured):
-            if epoch < self.setup.epochs:
+            if report is not None and epoch < self.setup.epochs:
                 report(epoch, self._value(measured))
 
         run = Trainer(self.setup).train_once(
@@ -191,12 +192,13 @@ class TrainingObjective:
     def settings(self) -> dict:
         """What decides a value, for JSON."""
         split = self.setup.split
+        held_out: Any = split.x_validation  # there always are some
         return {
             "epochs": self.setup.epochs,
             "batch_size": self.setup.batch_size,
             "recipe": key_of(recipe_settings(self.setup.recipe)),
             "training_images": len(split.x_train),
-            "validation_images": len(split.x_validation),
+            "validation_images": len(held_out),
             "metric": self.metric,
             "data": data_fingerprint(*split.arrays())[:20],
         }
@@ -234,7 +236,7 @@ class FunctionObjective:
 
 
 def objective_of(
-    build_model: Callable, objective_or_data, seed: int, training: dict
+    build_model: Callable, objective_or_data: Any, seed: int, training: dict
 ) -> "TrainingObjective | FunctionObjective":
     """The objective of a search's arguments; see `ActivationSearch`."""
     if callable(objective_or_data):

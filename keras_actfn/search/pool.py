@@ -43,12 +43,12 @@ class Pool:
         self._extra_outputs = np.empty((0, len(unique.inputs)), np.float32)
         self._texts: dict = {}
         self._columns = np.unique(np.linspace(0, len(unique.inputs) - 1, _COLUMNS).astype(int))
-        self._corner = None
+        self._corner: np.ndarray | None = None
         for spec in extra:
             self._add(resolve(spec))
         self._valid = np.concatenate([unique.valid, np.isfinite(self._extra_outputs).all(axis=1)])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.unique) + len(self._extra)
 
     @property

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 
@@ -23,7 +24,7 @@ SHARD_RESULTS, SHARD_SECONDS = 16, 20.0
 
 def probe_many(
     probe: Probe,
-    pool,
+    pool: Any,
     ids: Iterable[int],
     store: FeatureStore,
     *,

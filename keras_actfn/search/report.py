@@ -118,7 +118,7 @@ def _function(row):
 def _comparison(comparison):
     """The comparison's table with a column for each activation: so it fits a narrow screen."""
     headings, body = comparison.cells()
-    lines = []
+    lines: list[str] = []
     for heading, *cells in zip(headings, *body, strict=True):
         tag = "th" if not lines else "td"
         shown = [f"<code>{html.escape(c)}</code>" if not lines else html.escape(c) for c in cells]

@@ -7,7 +7,7 @@ would be written into the storage with every trial.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._optional import require
 from .claims import CANDIDATE, has_failed, in_use, is_evaluated
@@ -39,19 +39,23 @@ class CandidateSampler(optuna.samplers.BaseSampler):
         self._choose = choose
         self._random = optuna.samplers.RandomSampler(seed)
 
-    def reseed_rng(self):
+    def reseed_rng(self) -> None:
         """Give parallel threads different random numbers."""
         self._random.reseed_rng()
 
-    def infer_relative_search_space(self, study, trial):
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
         """No parameter depends on another."""
         return {}
 
-    def sample_relative(self, study, trial, search_space):
+    def sample_relative(
+        self, study: Any, trial: Any, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
         """No parameter depends on another."""
         return {}
 
-    def sample_independent(self, study, trial, param_name, param_distribution):
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: Any
+    ) -> Any:
         """The function to evaluate next, or a random value for another parameter."""
         integer = isinstance(param_distribution, optuna.distributions.IntDistribution)
         if param_name != CANDIDATE or not integer or len(study.directions) > 1:

@@ -69,8 +69,9 @@ class CandidateFeatures:
             outputs, cdfs, weights, embed(outputs, cdfs, weights=weights, method=method, seed=seed)
         )
 
-    def __len__(self):
-        return len(self.cdfs if self.outputs is None else self.outputs)
+    def __len__(self) -> int:
+        found = self.cdfs if self.outputs is None else self.outputs
+        return 0 if found is None else len(found)
 
     def places(self) -> np.ndarray:
         """The coordinates, computed if need be.
@@ -100,7 +101,7 @@ class PlaneRegressor(Regressor):
         estimator: The regressor; fitted as a clone.
     """
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: Any):
         self.estimator = estimator
 
     def fit(self, features: CandidateFeatures, known: np.ndarray, values: np.ndarray) -> Regressor:

@@ -12,6 +12,7 @@ and never listed.
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
+import keras
 import numpy as np
 
 from ..expressions import resolve, serialize
@@ -31,7 +32,7 @@ class Tandem:
 
     functions: tuple
 
-    def __str__(self):
+    def __str__(self) -> str:
         return SEPARATOR.join(map(serialize, self.functions))
 
     @property
@@ -71,7 +72,7 @@ class TandemBuilder:
         self.build_model = build_model
         self.groups = groups
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> keras.Model:
         """Build the model with the activations of the text."""
         parts = [serialize(function) for function in functions_of(text)]
         if len(parts) == 1:
@@ -96,7 +97,7 @@ class TandemPool:
         self.pool = pool
         self.groups = groups
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pool) ** self.groups
 
     def digits(self, number: int) -> tuple[int, ...]:

@@ -1,5 +1,8 @@
 """What a model of the user's class has beside its graph, for its copy."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -20,11 +23,11 @@ class Attributes:
         copy_layer: Function that copies another layer or model and remembers it.
     """
 
-    def __init__(self, copies, tensors, copy_layer):
+    def __init__(self, copies: Any, tensors: Any, copy_layer: Callable):
         self._copies = copies
         self._tensors = tensors
         self._copy_layer = copy_layer
-        self._others = {}  # id of a variable, metric or optimizer: its copy
+        self._others: dict[int, Any] = {}  # id of a variable, metric or optimizer: its copy
 
     def copy(self, old: keras.Model, new: keras.Model) -> None:
         """Set the attributes of `old` that Keras did not set on `new`.

@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -131,13 +132,13 @@ class Compiled:
 
 def compile_activations(
     model: keras.Model,
-    x,
+    x: Any,
     segments: int = 16,
     *,
-    sites=None,
-    match=None,
+    sites: Any = None,
+    match: Any = None,
     batch_size: int = 128,
-    **options,
+    **options: Any,
 ) -> Compiled:
     r"""Replace activations by continuous piecewise-linear functions of few segments.
 
@@ -296,7 +297,7 @@ def _inputs_of(model, pairs, functions, arrays, batch_size):
     probe = rebuild(model, {id(owner): maker(site.path) for site, owner in pairs})
     layers = [watched[site.path] for site, _ in pairs]
     read = LayerInputs(probe, layers, lambda _, x: ops.reshape(x, (-1,)), _POSITIONS, False)
-    seen = {site.path: [] for site, _ in pairs}
+    seen: dict[str, list] = {site.path: [] for site, _ in pairs}
     for batch in _batches(arrays, batch_size):
         for (site, _), values in zip(pairs, read(batch), strict=True):
             seen[site.path].append(values)

@@ -11,6 +11,7 @@ import inspect
 import types
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -19,7 +20,7 @@ from ..expressions import Expression
 from ..models import _keras, graph
 
 
-def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes):
+def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes: Any) -> tuple:
     """Copy a layer or operation.
 
     Args:
@@ -65,7 +66,7 @@ def _copy(old, known, changes):
         warnings.filterwarnings("ignore", message=".*includes a `lambda`")
         with _keras.serializing() as configs:
             config = _config(old)
-    custom = {}
+    custom: dict[str, Any] = {}
     for part in held:
         if id(part) in configs:
             configs[id(part)]["shared_object_id"] = id(part)

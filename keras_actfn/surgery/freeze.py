@@ -1,5 +1,7 @@
 """Learned activations that learn no longer: a switch, and a model for serving."""
 
+from collections.abc import Iterable
+
 import keras
 
 from .. import expressions
@@ -43,7 +45,7 @@ def set_activation_trainable(model: keras.Model, trainable: bool) -> int:
     return len(learned)
 
 
-def set_trainable(model, layers, trainable):
+def set_trainable(model: keras.Model, layers: Iterable, trainable: bool) -> None:
     """Make some layers of a model trainable or not; what holds them is opened, and only that."""
     if trainable:
         ids = {id(layer) for layer in layers}

@@ -11,6 +11,7 @@ which every 8-bit runtime computes, with the full resolution of 8 bits on each s
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,12 +40,12 @@ class DenseSegments(keras.layers.Layer):
         **kwargs: `keras.layers.Layer`'s.
     """
 
-    def __init__(self, positions, values, **kwargs):
+    def __init__(self, positions: Any, values: Any, **kwargs: Any):
         super().__init__(**kwargs)
         self.positions = [float(p) for p in positions]
         self.values = [float(v) for v in values]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """The formula of the module."""
         positions, values = np.array(self.positions), np.array(self.values)
         widths, rises = np.diff(positions), np.diff(values)
@@ -55,11 +56,11 @@ class DenseSegments(keras.layers.Layer):
         outputs = ops.matmul(hidden, weights) + ops.convert_to_tensor(values[:1], inputs.dtype)
         return ops.reshape(outputs, (-1, *inputs.shape[1:]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "positions": self.positions, "values": self.values}
 
@@ -85,7 +86,7 @@ def with_dense_segments(compiled: Compiled) -> keras.Model:
     return rebuild(compiled.model, {id(layer): maker(site.segments) for layer, site in pairs})
 
 
-def export_int8(compiled: Compiled, path: str | Path, x, format: str = "litert") -> None:
+def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "litert") -> None:
     """Write the compiled model with 8-bit weights and activations.
 
     The scales are chosen by the format's own converter (post-training quantization) from the
@@ -161,7 +162,7 @@ def _write_litert(model, path, x):
 
 
 def _write_onnx(model, path, x):
-    quantization = require("onnxruntime.quantization", extra="export")
+    quantization: Any = require("onnxruntime.quantization", extra="export")
 
     class Samples(quantization.CalibrationDataReader):
         def __init__(self, name):

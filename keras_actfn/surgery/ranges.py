@@ -1,5 +1,7 @@
 """The range of each new `PWL`, from what reaches its site in the model as it is."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -15,7 +17,7 @@ _EXAMPLES = 256
 _POSITIONS = 4096
 
 
-def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data) -> dict:
+def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: Any) -> dict:
     """The quantiles of the inputs of some activations.
 
     Args:

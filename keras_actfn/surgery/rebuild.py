@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,7 +72,7 @@ class _Builder:
             if not graph.is_container(leaf)
             for part in graph.nested(leaf)[1:]
         }
-        self._left_out = set(), set()
+        self._left_out: tuple[set, set] = set(), set()
         self._keep_all = any(_keras.decides_training(container) for container, _ in containers)
 
     def container(self, old):
@@ -124,7 +125,8 @@ class _Builder:
         Raises:
             ValueError: With the names of the layer and the variable.
         """
-        copies, originals = {}, {}
+        copies: dict[int, Any] = {}
+        originals: dict[int, Any] = {}
         for old, new, _ in self._leaves():
             if id(old) in self._exchange and id(old) not in self._given:
                 continue
@@ -235,7 +237,7 @@ class _Builder:
 
     def _of_class(self, old, base, *arguments):
         """A container, of the old one's class where that is kept, made by Keras's constructor."""
-        kind = type(old)
+        kind: Any = type(old)
         if not _keras.own_classes(old):
             return kind(*arguments, name=old.name)
         if not (_keras.takes_the_arguments_of(kind, base) or self._keep_all):
@@ -339,7 +341,7 @@ def _copy_layer(old, new):
     """Copy what a layer holds itself: weights, random states, vocabularies."""
     if old.built and not new.built:
         new.build_from_config(old.get_build_config())
-    weights = {}
+    weights: dict[str, Any] = {}
     old.save_own_variables(weights)
     # NumPy copies: the JAX trainer may donate, and so delete, a buffer that two models share.
     weights = {key: np.array(keras.ops.convert_to_numpy(value)) for key, value in weights.items()}

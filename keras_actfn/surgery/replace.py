@@ -3,6 +3,7 @@
 import fnmatch
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -21,11 +22,11 @@ _REASONS = 8
 
 def replace_activations(
     model: keras.Model,
-    activation,
-    sites=None,
+    activation: Any,
+    sites: Any = None,
     *,
     match: str | Iterable[str] | None = None,
-    data=None,
+    data: Any = None,
     trainable: bool | None = None,
 ) -> keras.Model:
     """A new model with another activation, and the same weights.
@@ -130,7 +131,7 @@ def _set_learning(model, made, trainable):
 
 
 def select(
-    model: keras.Model, sites=None, match: str | Iterable[str] | None = None
+    model: keras.Model, sites: Any = None, match: str | Iterable[str] | None = None
 ) -> list[ActivationSite]:
     """The sites that `replace_activations` replaces with these arguments."""
     return _chosen([site for site, _ in survey(model)], sites, match)
@@ -216,7 +217,7 @@ def _overview(found):
     """What the model has, for the error of an empty selection."""
     if not found:
         return "The model has no activations."
-    counts = {}
+    counts: dict[str, int] = {}
     for site in found:
         what = site.role if site.replaceable else "out of reach"
         key = f"{site.activation} ({what})"

@@ -1,5 +1,7 @@
 """What an activation is for, read from where its output goes."""
 
+from typing import Any
+
 from ..models import activations
 from ..models.graph import Uses
 
@@ -32,7 +34,7 @@ _RESHAPING = {
 _SCALING = {"Add", "Divide", "Multiply", "Rescaling", "Subtract", "TrueDivide"}
 
 
-def role_of(name, nodes, uses, is_last=False):
+def role_of(name: Any, nodes: Any, uses: "Uses", is_last: bool = False) -> str:
     """The role of an activation; see `ActivationSite`.
 
     Args:

@@ -79,7 +79,7 @@ def find_activations(model: keras.Model) -> list[ActivationSite]:
     return [site for site, _ in survey(model)]
 
 
-def survey(model):
+def survey(model: keras.Model) -> list[tuple]:
     """Pairs of site and the layer or operation that has it."""
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -94,7 +94,7 @@ def survey(model):
         )
     uses, seen, found = graph.Uses(model), set(), []
     for container, prefix in graph.containers(model):
-        calls = {}
+        calls: dict[int, list] = {}
         for node in graph.nodes(container):
             calls.setdefault(id(node.operation), []).append(node)
         order = graph.operations(container)
@@ -196,15 +196,15 @@ def _inside(layer, path, where):
         add(layer, f"{path}.{attribute}".lstrip("."), name)
     for inner in _parts(layer):
         inner_path = f"{path}/{inner.name}".lstrip("/")
-        name = activations.layer_name(inner) or activations.fused_name(inner)
-        if name is not None:
-            add(inner, inner_path, name)
+        own = activations.layer_name(inner) or activations.fused_name(inner)
+        if own is not None:
+            add(inner, inner_path, own)
         elif isinstance(inner, keras.layers.Layer):
             found += _inside(inner, inner_path, where)
         else:
-            name = activations.operation_name(inner, graph.calls_of(inner)[0])
-            if name is not None:
-                add(inner, inner_path, name)
+            own = activations.operation_name(inner, graph.calls_of(inner)[0])
+            if own is not None:
+                add(inner, inner_path, own)
     return found
 
 
@@ -234,7 +234,8 @@ def _hidden_in_code(layer, path, where):
 
 def _unique(found):
     """The same pairs, paths that occur twice made different by a number."""
-    counts, result = {}, []
+    counts: dict[str, int] = {}
+    result = []
     for site, owner in found:
         count = counts[site.path] = counts.get(site.path, 0) + 1
         if count > 1:

@@ -1,5 +1,8 @@
 """The contract of a constraint, as checks that any constraint can be put to."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -17,7 +20,7 @@ _COLUMNS = np.stack(
 ).astype("float32")
 
 
-def check_shape_and_dtype(factory):
+def check_shape_and_dtype(factory: Callable[[], Any]) -> None:
     """The result has the shape and dtype of the weight, for every number of axes."""
     for w in (_COLUMNS[:, 0], _COLUMNS, np.stack([_COLUMNS, -_COLUMNS], axis=-1)):
         for dtype in ("float32", "bfloat16"):
@@ -26,14 +29,14 @@ def check_shape_and_dtype(factory):
             assert keras.backend.standardize_dtype(result.dtype) == dtype
 
 
-def check_idempotent(factory):
+def check_idempotent(factory: Callable[[], Any]) -> None:
     """Applied twice it changes nothing more."""
     once = ops.convert_to_numpy(factory()(ops.convert_to_tensor(_COLUMNS)))
     twice = ops.convert_to_numpy(factory()(ops.convert_to_tensor(once)))
     np.testing.assert_allclose(twice, once, atol=1e-6)
 
 
-def check_columns_apart(factory):
+def check_columns_apart(factory: Callable[[], Any]) -> None:
     """Each column is treated on its own."""
     whole = ops.convert_to_numpy(factory()(ops.convert_to_tensor(_COLUMNS)))
     for index in range(_COLUMNS.shape[1]):
@@ -43,7 +46,7 @@ def check_columns_apart(factory):
         )
 
 
-def check_config_round_trip(factory):
+def check_config_round_trip(factory: Callable[[], Any]) -> None:
     """The constraint from its configuration gives the same result."""
     constraint = factory()
     copy = keras.constraints.deserialize(keras.constraints.serialize(constraint))
@@ -53,7 +56,7 @@ def check_config_round_trip(factory):
     )
 
 
-def check_holds_in_training(factory):
+def check_holds_in_training(factory: Callable[[], Any]) -> None:
     """After every optimizer step the weight is a fixed point of the constraint."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(24, 5)), rng.normal(size=(24, 3))

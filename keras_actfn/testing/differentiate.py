@@ -1,12 +1,17 @@
 """Outputs and gradients of a layer as NumPy arrays, on any backend."""
 
+from typing import Any
+
+import keras
 import numpy as np
 from keras import ops
 
 from ..backend import vector_jacobian_product
 
 
-def output_and_gradients(layer, x, weight=None):
+def output_and_gradients(
+    layer: keras.Layer, x: Any, weight: Any = None
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Output of a built layer and the gradients of `sum(weight * layer(x))`.
 
     Args:

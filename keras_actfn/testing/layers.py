@@ -19,7 +19,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +34,7 @@ from .differentiate import output_and_gradients
 PROBES = (-1e4, -30.0, -3.0, -2.5, -1.0, -0.3, -1e-3, 0.0, 1e-3, 0.3, 1.0, 2.5, 3.0, 30.0, 1e4)
 
 
-def check_shapes_and_dtypes(factory):
+def check_shapes_and_dtypes(factory: Callable[[], Any]) -> None:
     """Output shape and dtype, symbolic and actual, for several ranks and dtype policies."""
     cases = [((4, 6), "float32"), ((4, 5, 6), "float32"), ((2, 4, 5, 6), "float32")]
     cases += [((4, 6), policy) for policy in ("bfloat16", "mixed_float16", "mixed_bfloat16")]
@@ -50,7 +52,7 @@ def check_shapes_and_dtypes(factory):
             assert kept <= {"float32"}, f"weights of dtype {kept} under {policy}"
 
 
-def check_elementwise(factory):
+def check_elementwise(factory: Callable[[], Any]) -> None:
     """Each output depends on its own input alone, wherever it stands in the batch."""
     x = _inputs((6, 3, 4))
     layer = _built(factory, x)
@@ -63,7 +65,7 @@ def check_elementwise(factory):
     assert difference.sum() <= 1, "changing one input changed other outputs"
 
 
-def check_finite_where_finite(factory):
+def check_finite_where_finite(factory: Callable[[], Any]) -> None:
     """Finite outputs and gradients for finite inputs, NaN for NaN, no NaN spread by it."""
     x = _inputs((6, 3, 4))
     layer = _built(factory, x)
@@ -78,7 +80,7 @@ def check_finite_where_finite(factory):
     assert np.isnan(with_nan).sum() == 1, "a NaN input spread to other outputs"
 
 
-def check_gradients(factory):
+def check_gradients(factory: Callable[[], Any]) -> None:
     """Gradients to x and to every weight, between the one-sided difference quotients.
 
     The two quotients bracket the derivative of a function that is convex or concave around
@@ -117,7 +119,7 @@ def check_gradients(factory):
         variable.assign(start)
 
 
-def check_config_round_trip(factory):
+def check_config_round_trip(factory: Callable[[], Any]) -> None:
     """A layer from the configuration gives the same outputs, with the weights and without."""
     x = _inputs((4, 3, 5))
     layer = _built(factory, x)
@@ -128,7 +130,7 @@ def check_config_round_trip(factory):
     _assert_same(copy(x), layer(x), "a layer from the configuration with the weights copied")
 
 
-def check_file_round_trip(factory):
+def check_file_round_trip(factory: Callable[[], Any]) -> None:
     """A model saved as `.keras`, and weights loaded into a fresh model, give the same outputs."""
     x = _inputs((4, 5))
     model = _model(factory)
@@ -144,7 +146,7 @@ def check_file_round_trip(factory):
     _assert_same(fresh(x), expected, "a fresh model with the weights loaded")
 
 
-def check_training(factory):
+def check_training(factory: Callable[[], Any]) -> None:
     """`model.fit` trains the layer, with and without compilation, to the same weights."""
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(32, 5)).astype("float32"), rng.normal(size=(32, 4))
@@ -172,7 +174,7 @@ def check_training(factory):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg="compiled or not")
 
 
-def check_masking(factory):
+def check_masking(factory: Callable[[], Any]) -> None:
     """A mask reaches the layers behind."""
     inputs = keras.Input((4, 3))
     layer = factory()
@@ -194,7 +196,13 @@ LAYER_CHECKS = {
 }
 
 
-def check_other_backends(model, x, backends, imports=("keras_actfn",), rtol=1e-5):
+def check_other_backends(
+    model: keras.Model,
+    x: Any,
+    backends: Iterable[str],
+    imports: Iterable[str] = ("keras_actfn",),
+    rtol: float = 1e-5,
+) -> None:
     """A model's file, written under this backend, gives the same outputs under others.
 
     Each backend runs in a process of its own.
@@ -232,7 +240,7 @@ def check_other_backends(model, x, backends, imports=("keras_actfn",), rtol=1e-5
             _assert_same(np.load(Path(folder, "y.npy")), expected, f"under {backend}", rtol)
 
 
-def factory_with(factory, **options):
+def factory_with(factory: Callable[[], Any], **options: Any) -> keras.Layer:
     """A layer from `factory` with its configuration changed by `options`."""
     layer = factory()
     return type(layer).from_config({**layer.get_config(), **options})

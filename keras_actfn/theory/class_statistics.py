@@ -21,8 +21,12 @@ channels of a layer), K for classes, S for knots.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .gaussian_mixture import GaussianMixture
 
 EXTRAPOLATIONS = ("linear", "clamp")
 
@@ -30,7 +34,7 @@ EXTRAPOLATIONS = ("linear", "clamp")
 CONSTANT = 1e-13
 
 
-def check_knots(knots) -> np.ndarray:
+def check_knots(knots: ArrayLike) -> np.ndarray:
     """Return `knots` as a float64 array after checking that they increase."""
     knots = np.asarray(knots, dtype=np.float64)
     if knots.ndim != 1 or knots.size < 2 or not (np.diff(knots) > 0).all():
@@ -51,7 +55,7 @@ def check_extrapolation(extrapolation: str) -> str:
     return extrapolation
 
 
-def mixture_moments(mixture, knots, extrapolation: str) -> np.ndarray:
+def mixture_moments(mixture: GaussianMixture, knots: np.ndarray, extrapolation: str) -> np.ndarray:
     """Per-class moments of the local coordinate t = (x − x_s)/h on every segment.
 
     Args:
@@ -78,7 +82,9 @@ def mixture_moments(mixture, knots, extrapolation: str) -> np.ndarray:
     return moments
 
 
-def sample_moments(x, labels, classes: int, knots, extrapolation: str) -> np.ndarray:
+def sample_moments(
+    x: ArrayLike, labels: ArrayLike, classes: int, knots: np.ndarray, extrapolation: str
+) -> np.ndarray:
     """The same moments from samples: averages over the members of each class.
 
     Args:
@@ -124,7 +130,7 @@ class ClassStatistics:
     second: np.ndarray
 
     @classmethod
-    def from_segment_moments(cls, priors, moments) -> "ClassStatistics":
+    def from_segment_moments(cls, priors: ArrayLike, moments: ArrayLike) -> "ClassStatistics":
         """Assemble hat-basis statistics from local moments on the segments.
 
         On a segment the left hat is 1 − t and the right one t, so their means are
@@ -172,20 +178,20 @@ class ClassStatistics:
         average = np.einsum("k,...ks->...s", self.priors, self.means)
         return self.second - average[..., :, None] * average[..., None, :]
 
-    def unit(self, index) -> "ClassStatistics":
+    def unit(self, index: Any) -> "ClassStatistics":
         """The statistics of one unit, without leading axes."""
         return ClassStatistics(self.priors, self.means[index], self.second[index])
 
-    def variance(self, y) -> np.ndarray:
+    def variance(self, y: np.ndarray) -> np.ndarray:
         """Var f(x) = yᵀ V y, shape (units…)."""
         return np.einsum("...s,...st,...t->...", y, self.covariance, y)
 
-    def varies(self, y) -> np.ndarray:
+    def varies(self, y: np.ndarray) -> np.ndarray:
         """Whether f is not constant on the inputs seen, shape (units…)."""
         square = np.einsum("...s,...st,...t->...", y, self.second, y)
         return self.variance(y) > CONSTANT * np.maximum(square, np.finfo(np.float64).tiny)
 
-    def correlations(self, y) -> np.ndarray:
+    def correlations(self, y: np.ndarray) -> np.ndarray:
         """ρ_k, shape (units…, K); zero where f is constant."""
         y = np.asarray(y, dtype=np.float64)
         alive = self.varies(y)
@@ -193,12 +199,12 @@ class ClassStatistics:
         rho = np.einsum("...ks,...s->...k", self.contrasts, y) / deviation[..., None]
         return np.where(alive[..., None], rho, 0.0)
 
-    def value(self, y) -> np.ndarray:
+    def value(self, y: np.ndarray) -> np.ndarray:
         """L, shape (units…); zero where f is constant."""
         rho = self.correlations(y)
         return -np.sum(rho * np.abs(rho), axis=-1)
 
-    def gradient(self, y) -> np.ndarray:
+    def gradient(self, y: np.ndarray) -> np.ndarray:
         """∂L/∂y, shape (units…, S); zero where f is constant."""
         y = np.asarray(y, dtype=np.float64)
         alive = self.varies(y)

@@ -11,8 +11,10 @@ rule that the paper states for ρ holds for equal priors; in general
 """
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import sign_patterns
 from .class_statistics import (
@@ -70,8 +72,8 @@ class CorrelationObjective:
         -0.319266
     """
 
-    def __init__(self, mixture: GaussianMixture, knots, extrapolation: str = "linear"):
-        self.mixture = mixture
+    def __init__(self, mixture: GaussianMixture, knots: ArrayLike, extrapolation: str = "linear"):
+        self.mixture: GaussianMixture | None = mixture
         self.knots = check_knots(knots)
         self.extrapolation = check_extrapolation(extrapolation)
         self.statistics = ClassStatistics.from_segment_moments(
@@ -80,7 +82,9 @@ class CorrelationObjective:
         self._order = np.argsort(mixture.means, kind="stable")
 
     @classmethod
-    def from_samples(cls, x, labels, knots, extrapolation: str = "linear"):
+    def from_samples(
+        cls, x: ArrayLike, labels: ArrayLike, knots: ArrayLike, extrapolation: str = "linear"
+    ) -> Self:
         """The objective of the empirical distribution of samples.
 
         Args:
@@ -117,7 +121,7 @@ class CorrelationObjective:
         """Number of classes K."""
         return self.statistics.classes
 
-    def _checked(self, y) -> np.ndarray:
+    def _checked(self, y: ArrayLike) -> np.ndarray:
         y = np.asarray(y, dtype=np.float64)
         if y.shape != self.knots.shape:
             raise ValueError(
@@ -131,15 +135,15 @@ class CorrelationObjective:
             )
         return y
 
-    def value(self, y) -> float:
+    def value(self, y: ArrayLike) -> float:
         """L at knot values `y`, shape (S,)."""
         return float(self.statistics.value(self._checked(y)))
 
-    def gradient(self, y) -> np.ndarray:
+    def gradient(self, y: ArrayLike) -> np.ndarray:
         """∂L/∂y, shape (S,)."""
         return self.statistics.gradient(self._checked(y))
 
-    def correlations(self, y) -> np.ndarray:
+    def correlations(self, y: ArrayLike) -> np.ndarray:
         """ρ_k, shape (K,), in the order of the mixture's classes."""
         return self.statistics.correlations(self._checked(y))
 
@@ -154,7 +158,7 @@ class CorrelationObjective:
         """
         return sign_patterns.solve(self.statistics, order=self._order, certify=certify)
 
-    def train(self, method: str = "adam", data: str = "analytic", **options) -> Training:
+    def train(self, method: str = "adam", data: str = "analytic", **options: Any) -> Training:
         """Find knot values by gradient descent, as the paper does (Section 3.1).
 
         Args:
@@ -193,7 +197,7 @@ class TwoClassOptimum:
 
 
 def two_class_optimum(
-    mixture: GaussianMixture, knots, extrapolation: str = "linear"
+    mixture: GaussianMixture, knots: ArrayLike, extrapolation: str = "linear"
 ) -> TwoClassOptimum:
     """Maximise ρ_2 for two classes, where L itself is identically zero.
 
@@ -299,6 +303,6 @@ class UnrestrictedOptimum:
         weights = np.abs(self.correlations) / np.sqrt(priors * (1.0 - priors))
         return self.mixture.posterior(x) @ weights
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """f*(x) with mean zero and variance one under the mixture."""
         return (self._raw(x) - self._shift) / self._scale

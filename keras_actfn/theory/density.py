@@ -9,9 +9,12 @@ estimate whose default bandwidth is the normal-reference rule for *second* deriv
 since an entropy step uses p″; the usual rule for p itself, n^{-1/5}, undersmooths p″.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .gaussian_mixture import GaussianMixture
 
@@ -34,8 +37,8 @@ class Density:
         samples: The samples the density was made from that lie in the interval, or `None`.
     """
 
-    log: object
-    cdf: object
+    log: Callable[..., np.ndarray]
+    cdf: Callable[..., np.ndarray]
     low: float
     high: float
     reach: tuple[float, float]
@@ -43,7 +46,7 @@ class Density:
     finest: float | None
     samples: np.ndarray | None
 
-    def logpdf(self, x) -> np.ndarray:
+    def logpdf(self, x: ArrayLike) -> np.ndarray:
         """Log density given that X lies in the interval."""
         return np.asarray(self.log(x), dtype=np.float64) - np.log(self.mass)
 
@@ -57,7 +60,7 @@ def kernel_bandwidth(samples: np.ndarray) -> float:
     return spread * (4.0 / (7.0 * samples.size)) ** (1.0 / 9.0)
 
 
-def kernel_estimate(samples, bandwidth: float | None = None) -> GaussianMixture:
+def kernel_estimate(samples: ArrayLike, bandwidth: float | None = None) -> GaussianMixture:
     """A Gaussian kernel estimate as a mixture.
 
     Samples are first gathered in cells a tenth of the bandwidth wide, by linear
@@ -88,7 +91,7 @@ def kernel_estimate(samples, bandwidth: float | None = None) -> GaussianMixture:
     return GaussianMixture((first + kept) * cell, bandwidth, weights[kept] / weights.sum())
 
 
-def smooth_density(density, bandwidth: float) -> GaussianMixture:
+def smooth_density(density: Any, bandwidth: float) -> GaussianMixture:
     """The density of X + bandwidth · N(0, 1), as a mixture of narrow Gaussians.
 
     Args:
@@ -114,7 +117,9 @@ def _mixture_reach(mixture: GaussianMixture) -> tuple[float, float]:
     return float((mixture.means - reach).min()), float((mixture.means + reach).max())
 
 
-def as_density(density, region=None, bandwidth: float | None = None) -> Density:
+def as_density(
+    density: Any, region: tuple[float, float] | None = None, bandwidth: float | None = None
+) -> Density:
     """Read a density.
 
     Args:
@@ -144,10 +149,11 @@ def as_density(density, region=None, bandwidth: float | None = None) -> Density:
         reach, finest = _mixture_reach(mixture), float(mixture.std.min())
     else:
         log, cdf, finest = density.logpdf, density.cdf, None
-        support = tuple(float(end) for end in density.support())
-        reach = float(density.ppf(TAIL)), float(density.isf(TAIL))
-        reach = tuple(
-            end if np.isfinite(end) else tail for end, tail in zip(support, reach, strict=True)
+        first, last = (float(end) for end in density.support())
+        support = first, last
+        reach = (
+            first if np.isfinite(first) else float(density.ppf(TAIL)),
+            last if np.isfinite(last) else float(density.isf(TAIL)),
         )
     low, high = support if region is None else (float(region[0]), float(region[1]))
     low, high = max(low, support[0]), min(high, support[1])

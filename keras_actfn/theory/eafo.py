@@ -20,12 +20,15 @@ f ≈ x − ε x e^{−x²/2}. The paper drops the sign, and CRReLU with ε > 0 
 To first order the step on normal inputs is a rescaling: H − log std is reported beside H.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
-from .density import as_density, smooth_density
+from .density import Density, as_density, smooth_density
 from .grid import Grid, input_entropy, make_grid
 from .monotone import Monotone, raise_not_monotone, refuse_flat, smooth_activation
 
@@ -35,8 +38,8 @@ class _Field:
     """Everything about (activation, density) that does not depend on the step size."""
 
     f: Monotone
-    density: object
-    known: object
+    density: Any
+    known: Density
     grid: Grid
     log_slope: np.ndarray
     displacement: np.ndarray  # w R'
@@ -74,7 +77,7 @@ class EafoStep:
     sample_change: float | None
     _field: _Field
 
-    def inverse(self, x) -> np.ndarray:
+    def inverse(self, x: ArrayLike) -> np.ndarray:
         """T⁻¹(x): where the value of f_new at x comes from."""
         x = np.asarray(x, dtype=np.float64)
         grid = self._field.grid
@@ -91,16 +94,16 @@ class EafoStep:
             v = np.clip(v - np.where(inside & (rate > 0), error / rate, 0.0), grid.v[0], grid.v[-1])
         return np.where(inside, grid.position(v), x + (u - np.clip(x, moved[0], moved[-1])))
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """f_new(x)."""
         return self._field.f(self.inverse(x))
 
-    def table(self, knots) -> np.ndarray:
+    def table(self, knots: ArrayLike) -> np.ndarray:
         """Values at `knots`, ready for the `values` of a `PWL` layer."""
         return self(np.asarray(knots, dtype=np.float64))
 
 
-def _taper(u: np.ndarray, known, margin: float):
+def _taper(u: np.ndarray, known: Density, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """Return w and w′: quintic rise from zero at every finite end of the region."""
     weight, rate = np.ones_like(u), np.zeros_like(u)
     for end, sign in ((known.low, 1.0), (known.high, -1.0)):
@@ -143,7 +146,7 @@ def _kink(grid: Grid, ratio: np.ndarray) -> tuple[int, float] | None:
     return found + 1, float((second[found] + second[found + 1]) / (grid.v[1] - grid.v[0]))
 
 
-def _numeric_log_slope(f: Monotone, known, grid: Grid) -> np.ndarray:
+def _numeric_log_slope(f: Monotone, known: Density, grid: Grid) -> np.ndarray:
     values = f(grid.u)
     rise = np.diff(values)
     mass = np.diff(known.cdf(grid.u)) / known.mass
@@ -156,7 +159,15 @@ def _numeric_log_slope(f: Monotone, known, grid: Grid) -> np.ndarray:
     return np.log(np.maximum(slope, floor))
 
 
-def _field(activation, density, region, smooth, bandwidth, derivative, margin) -> _Field:
+def _field(
+    activation: Any,
+    density: Any,
+    region: tuple[float, float] | None,
+    smooth: float | None,
+    bandwidth: float | None,
+    derivative: Callable | None,
+    margin: float | None,
+) -> _Field:
     if smooth is not None:
         if derivative is not None:
             raise ValueError("Pass either `derivative` or `smooth`; smoothing changes f′.")
@@ -200,7 +211,9 @@ def _field(activation, density, region, smooth, bandwidth, derivative, margin) -
     return _Field(f, density, known, grid, log_slope, displacement, stretch, slope, limit, reason)
 
 
-def _refuse_noise(f, grid: Grid, log_slope, ratio, stretch):
+def _refuse_noise(
+    f: Monotone, grid: Grid, log_slope: np.ndarray, ratio: np.ndarray, stretch: np.ndarray
+) -> None:
     """Raise if the sharpest point of the field is rounding error of a numerical f′."""
     index = int(np.argmax(stretch))
     spacing = grid.du[index] * (grid.v[1] - grid.v[0])
@@ -214,11 +227,11 @@ def _refuse_noise(f, grid: Grid, log_slope, ratio, stretch):
         )
 
 
-def _samples(density) -> bool:
+def _samples(density: Any) -> bool:
     return not (hasattr(density, "logpdf"))
 
 
-def _why_not(known, grid: Grid, ratio: np.ndarray) -> str | None:
+def _why_not(known: Density, grid: Grid, ratio: np.ndarray) -> str | None:
     """Why no positive step is valid, or `None`."""
     for index, end, inner, name in (
         (0, known.low, slice(1, 40), "-infinity"),
@@ -247,14 +260,14 @@ def _why_not(known, grid: Grid, ratio: np.ndarray) -> str | None:
 
 
 def max_step(
-    activation,
-    density,
+    activation: Any,
+    density: Any,
     *,
-    region=None,
-    smooth=None,
-    bandwidth=None,
-    derivative=None,
-    margin=None,
+    region: tuple[float, float] | None = None,
+    smooth: float | None = None,
+    bandwidth: float | None = None,
+    derivative: Callable | None = None,
+    margin: float | None = None,
 ) -> float:
     """Largest step that keeps the activation monotone: 1 / max (w R′)′, zero if none does.
 
@@ -265,14 +278,14 @@ def max_step(
 
 
 def eafo_step(
-    activation,
-    density,
+    activation: Any,
+    density: Any,
     step: float,
     *,
-    region=None,
+    region: tuple[float, float] | None = None,
     smooth: float | None = None,
     bandwidth: float | None = None,
-    derivative=None,
+    derivative: Callable | None = None,
     margin: float | None = None,
     relative: bool = False,
 ) -> EafoStep:

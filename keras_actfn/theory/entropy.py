@@ -10,13 +10,16 @@ range the distribution function itself has the largest entropy (Section 4.2, "WA
     f = (high − low) F(x) + low,    H = log(high − low).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .density import Density, as_density
 from .eafo import EafoStep, eafo_step, max_step
-from .grid import input_entropy, make_grid
+from .grid import Grid, input_entropy, make_grid
 from .monotone import Monotone, monotone_regions, raise_not_monotone, refuse_flat
 
 __all__ = [
@@ -48,16 +51,16 @@ class Wafbc:
     entropy: float
     _density: Density
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value low + (high − low) F(x)."""
         return self.low + (self.high - self.low) * np.asarray(self._density.cdf(x))
 
-    def derivative(self, x) -> np.ndarray:
+    def derivative(self, x: ArrayLike) -> np.ndarray:
         """The slope (high − low) p(x)."""
         return (self.high - self.low) * np.exp(self._density.logpdf(x))
 
 
-def wafbc(density, low: float = 0.0, high: float = 1.0) -> Wafbc:
+def wafbc(density: Any, low: float = 0.0, high: float = 1.0) -> Wafbc:
     """The function of range (low, high) whose output has the largest entropy.
 
     Args:
@@ -76,7 +79,14 @@ def wafbc(density, low: float = 0.0, high: float = 1.0) -> Wafbc:
     return Wafbc(float(low), float(high), float(np.log(high - low)), as_density(density))
 
 
-def output_entropy(activation, density, *, region=None, derivative=None, bandwidth=None) -> float:
+def output_entropy(
+    activation: Any,
+    density: Any,
+    *,
+    region: tuple[float, float] | None = None,
+    derivative: Callable | None = None,
+    bandwidth: float | None = None,
+) -> float:
     """H(f(X)) for a monotone f; conditional on `region` where one is given.
 
     Kinks in f or p are allowed here; only an entropy step needs both smooth.
@@ -106,7 +116,7 @@ def output_entropy(activation, density, *, region=None, derivative=None, bandwid
     return input_entropy(density, known, grid) + mean_log_slope(f, known, grid)
 
 
-def mean_log_slope(f: Monotone, known: Density, grid) -> float:
+def mean_log_slope(f: Monotone, known: Density, grid: Grid) -> float:
     """E log |f′(X)|, from closed-form slopes or from differences over fine cells."""
     if f.exact:
         weight = grid.weights * np.exp(known.logpdf(grid.u))

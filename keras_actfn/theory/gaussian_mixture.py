@@ -7,8 +7,10 @@ arithmetic is NumPy in float64.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
 
@@ -32,11 +34,12 @@ class GaussianMixture:
         8
     """
 
-    means: np.ndarray
-    std: np.ndarray
-    priors: np.ndarray | None = None
+    # Anything like an array comes in, float64 arrays of shape (K,) are kept.
+    means: Any
+    std: Any
+    priors: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         means = np.atleast_1d(np.asarray(self.means, dtype=np.float64))
         if means.ndim != 1 or means.size == 0 or not np.isfinite(means).all():
             raise ValueError(
@@ -77,27 +80,27 @@ class GaussianMixture:
     def _standardised(self, x):
         return (np.asarray(x, dtype=np.float64)[..., None] - self.means) / self.std
 
-    def class_log_densities(self, x) -> np.ndarray:
+    def class_log_densities(self, x: ArrayLike) -> np.ndarray:
         """Log of p_k p(x | k), with a trailing class axis."""
         z = self._standardised(x)
         return np.log(self.priors / (self.std * np.sqrt(2 * np.pi))) - 0.5 * z * z
 
-    def logpdf(self, x) -> np.ndarray:
+    def logpdf(self, x: ArrayLike) -> np.ndarray:
         """Logarithm of the density of x."""
         logs = self.class_log_densities(x)
         top = logs.max(axis=-1)
         return top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
 
-    def pdf(self, x) -> np.ndarray:
+    def pdf(self, x: ArrayLike) -> np.ndarray:
         """Density of x."""
         return np.exp(self.logpdf(x))
 
-    def cdf(self, x) -> np.ndarray:
+    def cdf(self, x: ArrayLike) -> np.ndarray:
         """Distribution function of x."""
         special = require("scipy.special", extra="theory")
         return special.ndtr(self._standardised(x)) @ self.priors
 
-    def posterior(self, x) -> np.ndarray:
+    def posterior(self, x: ArrayLike) -> np.ndarray:
         """P(y = k | x), with a trailing class axis."""
         logs = self.class_log_densities(x)
         weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
@@ -115,13 +118,15 @@ class GaussianMixture:
         """Variance of x."""
         return float(self.priors @ (self.std**2 + (self.means - self.mean()) ** 2))
 
-    def sample(self, size: int, seed: int | np.random.Generator = 0):
+    def sample(
+        self, size: int, seed: int | np.random.Generator = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw `size` pairs (x, class index)."""
         generator = np.random.default_rng(seed)
         labels = generator.choice(self.classes, size=size, p=self.priors)
         return generator.normal(self.means[labels], self.std[labels]), labels
 
-    def partial_moments(self, low, high, origin) -> np.ndarray:
+    def partial_moments(self, low: ArrayLike, high: ArrayLike, origin: ArrayLike) -> np.ndarray:
         """Moments of x − origin on [low, high], per class.
 
             M_j = ∫_low^high (x − origin)^j p(x | k) dx,    j = 0, 1, 2

@@ -10,6 +10,7 @@ law given in advance; with fitted mean and variance the level is smaller, 0.89/â
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
 
@@ -35,7 +36,7 @@ class Gaussianity:
     distance: float
 
 
-def gaussianity(counts, edges) -> Gaussianity:
+def gaussianity(counts: ArrayLike, edges: ArrayLike) -> Gaussianity:
     """Measure one histogram.
 
     Moments take every datum at its bin's centre, so bins should be narrow against the

@@ -1,6 +1,7 @@
 """The grid on which densities and activations are tabulated, and quadrature on it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Grid:
         """du/dv."""
         return np.ones_like(v) if self.centre is None else self.centre[1] * np.cosh(v)
 
-    def derivatives(self, values: np.ndarray, order: int = 5):
+    def derivatives(self, values: np.ndarray, order: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivative in u of tabulated values, by a spline in v."""
         interpolate = require("scipy.interpolate", extra="theory")
         spline = interpolate.make_interp_spline(self.v, values, k=order)
@@ -70,7 +71,7 @@ def make_grid(known: Density, points: int | None = None) -> Grid:
         points += 1 - points % 2
         centre = middle, scale = _centre(known)
         ends = np.arcsinh((np.array([low, high]) - middle) / scale)
-        v = np.linspace(*ends, points)
+        v = np.linspace(ends[0], ends[1], points)
         u, du, ddu = middle + scale * np.sinh(v), scale * np.cosh(v), scale * np.sinh(v)
         u[0], u[-1] = low, high
     simpson = np.ones(points)
@@ -95,7 +96,7 @@ def _centre(known: Density) -> tuple[float, float]:
     return middle, max(0.75 * (upper - lower), 1e-13 * (high - low))
 
 
-def input_entropy(density, known: Density, grid: Grid) -> float:
+def input_entropy(density: Any, known: Density, grid: Grid) -> float:
     """h(X) given the region: SciPy's value where it has one, else quadrature."""
     whole = known.mass > 1 - 1e-13
     if whole and hasattr(density, "entropy") and hasattr(density, "ppf"):

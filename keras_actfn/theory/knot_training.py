@@ -7,6 +7,7 @@ of Adam's steps relative to f.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Adam:
         learning_rate: Step size.
     """
 
-    def __init__(self, shape, learning_rate: float = 1e-2):
+    def __init__(self, shape: tuple[int, ...], learning_rate: float = 1e-2):
         self.learning_rate = learning_rate
         self.first, self.second, self.time = np.zeros(shape), np.zeros(shape), 0
 
@@ -63,7 +64,7 @@ class Adam:
 class GradientDescent:
     """Plain gradient descent with the interface of `Adam`."""
 
-    def __init__(self, shape, learning_rate: float = 1e-2):
+    def __init__(self, shape: tuple[int, ...], learning_rate: float = 1e-2):
         del shape
         self.learning_rate = learning_rate
 
@@ -77,7 +78,7 @@ DATA = ("analytic", "samples")
 PROJECTIONS = {None: None, "anchored_unit_norm": anchored_unit_norm}
 
 
-def lookup(table: dict, name, argument: str):
+def lookup(table: dict, name: object, argument: str) -> Any:
     """`table[name]`, or a `ValueError` that lists the names."""
     if name not in table:
         names = ", ".join(repr(key) for key in table)
@@ -86,13 +87,13 @@ def lookup(table: dict, name, argument: str):
 
 
 def train_knots(
-    objective,
+    objective: Any,
     *,
     method: str = "adam",
     data: str = "analytic",
     steps: int = 500,
     learning_rate: float = 1e-2,
-    initial="relu",
+    initial: Any = "relu",
     batch_size: int = 10_000,
     seed: int = 0,
     projection: str | None = None,
@@ -142,7 +143,7 @@ def train_knots(
     return Training(y, objective.value(y), objective.correlations(y), np.array(history))
 
 
-def _drawn_statistics(objective, size: int, generator) -> ClassStatistics:
+def _drawn_statistics(objective: Any, size: int, generator: np.random.Generator) -> ClassStatistics:
     """Statistics of `size` fresh samples, split over the classes by their priors."""
     mixture = objective.mixture
     counts = np.maximum(np.round(size * mixture.priors).astype(int), 1)

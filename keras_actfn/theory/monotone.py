@@ -4,7 +4,11 @@ The entropy of f(X) needs log |f′|. It is taken in closed form for the names i
 `LOG_SLOPES`, from `derivative` when the caller gives it, and numerically otherwise.
 """
 
+from collections.abc import Callable
+from typing import Any, NoReturn
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
 from ..expressions import resolve
@@ -39,7 +43,7 @@ class Monotone:
         derivative: f′ as a function on NumPy arrays, when known.
     """
 
-    def __init__(self, activation, derivative=None):
+    def __init__(self, activation: Any, derivative: Callable | None = None):
         self.name = activation if isinstance(activation, str) else None
         if not (isinstance(activation, str) or callable(activation)):
             raise TypeError(
@@ -50,14 +54,15 @@ class Monotone:
             self._function = resolve(IN_FLOAT64.get(activation, activation))
         else:
             self._function = activation
+        self._log_slope: Callable[[np.ndarray], np.ndarray] | None
         if derivative is not None:
             self._log_slope = lambda u: np.log(np.abs(derivative(u)))
         elif hasattr(activation, "derivative"):
             self._log_slope = lambda u: np.log(np.abs(activation.derivative(u)))
         else:
-            self._log_slope = LOG_SLOPES.get(self.name)
+            self._log_slope = LOG_SLOPES.get(self.name or "")
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """f(x) in float64."""
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self._function(x), dtype=np.float64).reshape(x.shape)
@@ -69,11 +74,13 @@ class Monotone:
 
     def log_slope(self, u: np.ndarray) -> np.ndarray:
         """Return log |f′(u)| in closed form; −inf where the slope is zero."""
+        if self._log_slope is None:
+            raise ValueError(f"The slope of {self.name!r} is not known in closed form.")
         with np.errstate(divide="ignore"):
             return self._log_slope(np.asarray(u, dtype=np.float64))
 
 
-def monotone_regions(activation, low: float, high: float, points: int = 4001) -> list:
+def monotone_regions(activation: Any, low: float, high: float, points: int = 4001) -> list:
     """Maximal intervals of [low, high] on which f strictly rises or strictly falls.
 
     Args:
@@ -100,7 +107,7 @@ def monotone_regions(activation, low: float, high: float, points: int = 4001) ->
     ]
 
 
-def refuse_flat(f, u, flat, mass):
+def refuse_flat(f: Monotone, u: np.ndarray, flat: np.ndarray, mass: np.ndarray) -> None:
     """Raise if the activation is flat where inputs have probability."""
     if mass[flat].sum() > 1e-9:
         where = u[flat]
@@ -111,13 +118,13 @@ def refuse_flat(f, u, flat, mass):
         )
 
 
-def describe_regions(f, u) -> str:
+def describe_regions(f: Monotone, u: np.ndarray) -> str:
     """The monotone regions of f on the range of `u`, as text."""
     regions = monotone_regions(f, float(u.min()), float(u.max()))
     return ", ".join(f"({a:.4g}, {b:.4g})" for a, b, _ in regions[:6]) or "none"
 
 
-def raise_not_monotone(f, u):
+def raise_not_monotone(f: Monotone, u: np.ndarray) -> NoReturn:
     """Raise the error for a function that both rises and falls."""
     raise ValueError(
         "The activation must be strictly monotone where inputs fall. Pass region=(low, high), "
@@ -143,7 +150,9 @@ class SmoothedPWL:
         extrapolation: `"linear"` or `"clamp"`.
     """
 
-    def __init__(self, knots, values, bandwidth: float, extrapolation: str = "linear"):
+    def __init__(
+        self, knots: ArrayLike, values: ArrayLike, bandwidth: float, extrapolation: str = "linear"
+    ):
         self._knots = np.asarray(knots, dtype=np.float64)
         values = np.asarray(values, dtype=np.float64)
         slopes = np.diff(values) / np.diff(self._knots)
@@ -157,7 +166,7 @@ class SmoothedPWL:
     def _z(self, x):
         return (np.asarray(x, dtype=np.float64)[..., None] - self._knots) / self._bandwidth
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """f_b(x)."""
         z = self._z(x)
         hinge = z * self._ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
@@ -165,7 +174,7 @@ class SmoothedPWL:
         line = self._slopes[0] * (np.asarray(x, dtype=np.float64) - self._knots[0])
         return self._start + line + self._bandwidth * (hinge @ changes)
 
-    def derivative(self, x) -> np.ndarray:
+    def derivative(self, x: ArrayLike) -> np.ndarray:
         """f_b′(x)."""
         z = self._z(x)
         below, above = self._ndtr(z), self._ndtr(-z)
@@ -176,7 +185,7 @@ class SmoothedPWL:
         return np.maximum(weights, 0.0) @ self._slopes
 
 
-def smooth_activation(activation, bandwidth: float, low: float, high: float) -> SmoothedPWL:
+def smooth_activation(activation: Any, bandwidth: float, low: float, high: float) -> SmoothedPWL:
     """Average f over a Gaussian window, from a table eight times finer than the window.
 
     Args:

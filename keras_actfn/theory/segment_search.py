@@ -1,8 +1,10 @@
 """The search for the best continuous piecewise-linear function; see `segments`."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 #: A function is called optimal if no other costs less by more than this part of its cost.
 _TOLERANCE = 1e-4
@@ -23,7 +25,7 @@ class Points:
     w: np.ndarray
 
     @classmethod
-    def of(cls, x, y, weights) -> "Points":
+    def of(cls, x: ArrayLike, y: ArrayLike, weights: Any) -> "Points":
         """Check `fit_segments`' arguments of these names, sort and scale."""
         x = np.asarray(x, dtype=np.float64).reshape(-1)
         y = np.asarray(y, dtype=np.float64).reshape(-1)
@@ -164,7 +166,7 @@ class _Paths:
     def smallest(self):
         return self.c - self.b**2 / (4 * self.a)
 
-    def take(self, index) -> "_Paths":
+    def take(self, index: Any) -> "_Paths":
         return _Paths(*(getattr(self, f.name)[index] for f in dataclasses.fields(self)))
 
 
@@ -204,7 +206,8 @@ def _search(costs, rest, problem, limit, zero, beam=None):
     last = len(costs.alone) - 1
     slack = limit * (1 - _TOLERANCE)
     none = np.array([-1])
-    levels = [_Paths(np.array([0]), *np.zeros((3, 1)), none, np.zeros(1))]
+    a, b, c = np.zeros((3, 1))
+    levels = [_Paths(np.array([0]), a, b, c, none, np.zeros(1))]
     best = (np.inf, None, None)
     for level in range(1, problem.segments + 1):
         ended = _extended(levels[-1], costs, problem, level == 1, np.array([last]), True)
@@ -262,9 +265,9 @@ def _extended(paths, costs, problem, first, ends, final):
     ahead = np.broadcast_to(j > i, parts[0][0].shape)
     parents = np.broadcast_to(np.arange(len(paths.end))[:, None], ahead.shape)[ahead]
     ending = np.broadcast_to(j, ahead.shape)[ahead]
-    joined = [np.concatenate([part[k][ahead] for part in parts]) for k in range(4)]
+    a, b, c, slopes = (np.concatenate([part[k][ahead] for part in parts]) for k in range(4))
     count = len(parts)
-    return _Paths(np.tile(ending, count), *joined[:3], np.tile(parents, count), joined[3])
+    return _Paths(np.tile(ending, count), a, b, c, np.tile(parents, count), slopes)
 
 
 def _best_of_each_end(paths: _Paths, count: int) -> _Paths:

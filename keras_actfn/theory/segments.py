@@ -19,6 +19,7 @@ fixed number of segments.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ def powers_of_two(smallest: int = -6, largest: int = 1) -> list[float]:
     return sorted([0.0, *steps, *(-s for s in steps)])
 
 
-def _check_options(segments, left, right, symmetry, max_error) -> None:
+def _check_options(segments: Any, left: Any, right: Any, symmetry: Any, max_error: Any) -> None:
     if isinstance(segments, bool) or not isinstance(segments, int | np.integer) or segments < 1:
         raise ValueError(f"segments is a positive integer. Received: {segments!r}.")
     if segments > 1024:
@@ -169,7 +170,7 @@ def _check_options(segments, left, right, symmetry, max_error) -> None:
         raise ValueError(f"max_error is a positive number. Received: {max_error!r}.")
 
 
-def _grid(points: Points, candidates, start: float | None) -> np.ndarray:
+def _grid(points: Points, candidates: Any, start: float | None) -> np.ndarray:
     """Positions of possible breakpoints, both ends of the range included."""
     low = points.x[0] if start is None else start
     high = points.x[-1]
@@ -181,7 +182,7 @@ def _grid(points: Points, candidates, start: float | None) -> np.ndarray:
     if isinstance(candidates, int | np.integer) and not isinstance(candidates, bool):
         distinct = np.unique(points.x)
         cumulative = np.cumsum(points.w)
-        third = max(2, candidates // 3)
+        third = max(2, int(candidates) // 3)
         by_weight = np.interp(np.linspace(0, cumulative[-1], third), cumulative, points.x)
         even = np.linspace(low, high, third)
         inner = distinct
@@ -251,7 +252,7 @@ def _bounded(points, grid, problem, max_error):
     return found
 
 
-def _segments_of(positions, values, optimal) -> Segments:
+def _segments_of(positions: np.ndarray, values: np.ndarray, optimal: bool) -> Segments:
     slopes = np.diff(values) / np.diff(positions)
     intercepts = values[:-1] - slopes * positions[:-1]
     ends = float(positions[0]), float(positions[-1])

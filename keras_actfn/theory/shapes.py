@@ -16,9 +16,12 @@ reporting only beside its rivals, which `compare_shapes` does, with Akaike's cri
     AIC = n log(RSS / n) + 2 (parameters + 1).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._optional import require
 
@@ -47,7 +50,7 @@ def _softplus(z, beta):
 class Family:
     """One shape: its function of z = x − x0 and β, and which of the two it has."""
 
-    function: object
+    function: Callable[..., np.ndarray]
     formula: str
     has_steepness: bool = True
     has_centre: bool = True
@@ -92,14 +95,14 @@ class ShapeFit:
     aic: float
     mirrored: bool = False
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The fitted function."""
         x = np.asarray(x, dtype=np.float64)
         z = (-x if self.mirrored else x) - self.x0
         return self.scale * FAMILIES[self.family].function(z, self.beta) + self.offset
 
 
-def _project(shapes: np.ndarray, y: np.ndarray):
+def _project(shapes: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best scale and offset for each row of `shapes`, and the residual sum of squares."""
     centred = shapes - shapes.mean(axis=-1, keepdims=True)
     target = y - y.mean()
@@ -111,7 +114,7 @@ def _project(shapes: np.ndarray, y: np.ndarray):
     return scale, offset, np.sum(residual * residual, axis=-1)
 
 
-def fit_shape(family: str, x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_shape(family: str, x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit one family by least squares.
 
     Args:
@@ -199,7 +202,7 @@ def fit_shape(family: str, x, y, *, mirrored: bool = False) -> ShapeFit:
     )
 
 
-def fit_swish(x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_swish(x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit scale · z σ(βz) + offset, z = x − x0 (Eq. 6).
 
     Example:
@@ -211,22 +214,22 @@ def fit_swish(x, y, *, mirrored: bool = False) -> ShapeFit:
     return fit_shape("swish", x, y, mirrored=mirrored)
 
 
-def fit_gelu(x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_gelu(x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit scale · z Φ(βz) + offset, z = x − x0."""
     return fit_shape("gelu", x, y, mirrored=mirrored)
 
 
-def fit_softplus(x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_softplus(x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit scale · log(1 + e^{βz})/β + offset, z = x − x0."""
     return fit_shape("softplus", x, y, mirrored=mirrored)
 
 
-def fit_relu(x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_relu(x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit scale · max(x − x0, 0) + offset."""
     return fit_shape("relu", x, y, mirrored=mirrored)
 
 
-def fit_sigmoid(x, y, *, mirrored: bool = False) -> ShapeFit:
+def fit_sigmoid(x: ArrayLike, y: ArrayLike, *, mirrored: bool = False) -> ShapeFit:
     """Fit scale · σ(β(x − x0)) + offset."""
     return fit_shape("sigmoid", x, y, mirrored=mirrored)
 
@@ -259,7 +262,7 @@ class ShapeComparison:
         return "\n".join(lines)
 
 
-def compare_shapes(x, y, *, mirrored: bool | None = None) -> ShapeComparison:
+def compare_shapes(x: ArrayLike, y: ArrayLike, *, mirrored: bool | None = None) -> ShapeComparison:
     """Fit all families to one function.
 
     Args:
@@ -275,7 +278,9 @@ def compare_shapes(x, y, *, mirrored: bool | None = None) -> ShapeComparison:
     return ShapeComparison(tuple(sorted(fits, key=lambda fit: fit.aic)))
 
 
-def compare_layer_shapes(layer, low=-3.0, high=3.0, points=121) -> list[ShapeComparison]:
+def compare_layer_shapes(
+    layer: keras.Layer, low: float = -3.0, high: float = 3.0, points: int = 121
+) -> list[ShapeComparison]:
     """Fit all families to the present function of a learnable activation layer.
 
     Args:

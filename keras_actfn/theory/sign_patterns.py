@@ -15,6 +15,7 @@ keep the self-consistent ones. Trying all 2^K patterns proves the result for sma
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .class_statistics import ClassStatistics
 
@@ -120,7 +121,9 @@ def _fill(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.interp(index, index[seen], values[seen])
 
 
-def solve(statistics: ClassStatistics, order=None, certify: bool = False) -> Optimum:
+def solve(
+    statistics: ClassStatistics, order: ArrayLike | None = None, certify: bool = False
+) -> Optimum:
     """Minimise L over the knot values of one unit.
 
     Args:

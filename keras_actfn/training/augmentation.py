@@ -4,6 +4,9 @@
 compile on every backend, and see images with the channels last.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -31,14 +34,20 @@ class RandomPaddedCrop(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, padding=4, size=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        padding: int = 4,
+        size: Sequence[int] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.padding = padding
         self.size = None if size is None else tuple(size)
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """The parts."""
         p, images = self.padding, inputs.shape[1:3]
         size = self.size or images
@@ -64,11 +73,11 @@ class RandomPaddedCrop(keras.layers.Layer):
         )
         return ops.one_hot(first + ops.arange(part, dtype="int32"), padded, dtype=x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape, with the part's size."""
         return (input_shape[0], *(self.size or input_shape[1:3]), input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         names = ("padding", "size", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
@@ -94,12 +103,18 @@ class RandomResizedCrop(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, smallest=0.08, evaluation=0.95, seed=None, **kwargs):
+    def __init__(
+        self,
+        smallest: float = 0.08,
+        evaluation: float = 0.95,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.smallest, self.evaluation, self.seed = smallest, evaluation, seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """The crops."""
         batch = ops.shape(inputs)[0]
         if training:
@@ -125,11 +140,11 @@ class RandomResizedCrop(keras.layers.Layer):
             data_format="channels_last",
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         names = ("smallest", "evaluation", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

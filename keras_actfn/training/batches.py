@@ -1,5 +1,8 @@
 """Batches whose images and labels are changed together: mixup, cutmix and RandAugment."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -29,7 +32,17 @@ class AugmentedBatches(keras.utils.PyDataset):
     ```
     """
 
-    def __init__(self, x, y, classes, stages, *, batch_size, seed=0, **kwargs):
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        classes: int,
+        stages: Callable[[int], Iterable],
+        *,
+        batch_size: int,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self._x = x
         self._y = np.eye(classes, dtype="float32")[y]
@@ -37,11 +50,11 @@ class AugmentedBatches(keras.utils.PyDataset):
         self._seed = seed
         self._stages = stages
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Number of batches."""
         return -(-len(self._x) // self._batch_size)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
         """One batch as (images, labels)."""
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)
         images, labels = self._x[part], self._y[part]

@@ -1,5 +1,7 @@
 """Which models `compare` trains: uncompiled classifiers whose output is one softmax."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -81,7 +83,8 @@ def _shape(model, which):
 
 def _producer(model, position):
     """The node that a model's output comes from, and that output's place in the node."""
-    output = keras.tree.flatten(graph.functional_graph(model).outputs)[position]
+    functional: Any = graph.functional_graph(model)  # it has outputs: it has a graph
+    output = keras.tree.flatten(functional.outputs)[position]
     for node in graph.nodes(model):
         for place, tensor in enumerate(node.outputs):
             if tensor is output:

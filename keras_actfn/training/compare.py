@@ -12,8 +12,12 @@ activation use that step: model and optimiser are set back to their initial valu
 of built anew. Batches follow each other as they would in a single `fit`.
 """
 
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 from .._optional import require
@@ -29,17 +33,17 @@ from .trainer import Trainer
 
 
 def compare(
-    build_model,
-    data,
-    activations,
+    build_model: Callable[..., keras.Model],
+    data: Any,
+    activations: Any,
     *,
     epochs: int = 1,
-    seeds=3,
+    seeds: int | Sequence[int] = 3,
     batch_size: int = 128,
-    recipe=None,
+    recipe: Any = None,
     subset: int | None = None,
     validation: int | None = None,
-    output=None,
+    output: str | os.PathLike | None = None,
     plots: bool = True,
     progress: bool = False,
 ) -> Comparison:
@@ -179,7 +183,7 @@ def _labels(activations):
     return labels
 
 
-def _seeds(seeds):
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """Distinct non-negative seeds from their number or a list."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_positive("the number of seeds", seeds)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ def model_fingerprint(model: keras.Model) -> str:
     ).hexdigest()
 
 
-def recipe_settings(recipe):
+def recipe_settings(recipe: Any) -> dict[str, Any]:
     """What decides how a recipe trains, for JSON."""
     # Any length of training: it is among the run's settings.
     optimizers = []
@@ -78,7 +79,7 @@ def recipe_settings(recipe):
 
 def _without_names(config):
     """`config` with every layer's name replaced by the order of its first appearance."""
-    names = {}
+    names: dict[str, str] = {}
 
     def collect(part):
         if isinstance(part, dict):

@@ -5,6 +5,9 @@ change when a model is loaded: `outer/pwl/values` of a nested model becomes `pwl
 variable is known by itself, and in files by its place among the variables that are trained.
 """
 
+from collections.abc import Iterable
+from typing import Any, Self
+
 import keras
 
 #: What is recorded of a variable, in the order of the records.
@@ -24,17 +27,17 @@ class VariableGroups(keras.optimizers.OptimizerMap):
     #: Name of the group of `default_optimizer`.
     DEFAULT = "weights"
 
-    def __init__(self, default_optimizer, optimizer_map=None, records=None):
+    def __init__(self, default_optimizer: Any, optimizer_map: Any = None, records: Any = None):
         super().__init__(default_optimizer, optimizer_map)
-        self._records = None if records is None else [tuple(record) for record in records]
-        self._members = {}  # id of a variable: the variable, its group
+        self._records: Any = None if records is None else [tuple(record) for record in records]
+        self._members: dict[int, tuple] = {}  # id of a variable: the variable, its group
 
-    def add(self, variables, group: str = DEFAULT) -> None:
+    def add(self, variables: Iterable, group: str = DEFAULT) -> None:
         """Put variables into a group; the last group that a variable is put into counts."""
         for variable in variables:
             self._members[id(variable)] = variable, group
 
-    def bind(self, variables) -> None:
+    def bind(self, variables: Iterable) -> None:
         """Learn which variables are trained, in order.
 
         Raises:
@@ -58,7 +61,7 @@ class VariableGroups(keras.optimizers.OptimizerMap):
         if given == [(path.rpartition("/")[2], list(shape)) for path, shape, _ in self._records]:
             groups = [group for _, _, group in self._records]
         else:
-            by_path = {}
+            by_path: dict[str, set] = {}
             for path, _, group in self._records:
                 by_path.setdefault(path, set()).add(group)
             found = [by_path.get(v.path, ()) for v in variables]
@@ -71,11 +74,11 @@ class VariableGroups(keras.optimizers.OptimizerMap):
     def _record(variable, group):
         return variable.path, list(variable.shape), group
 
-    def __call__(self, variable):
+    def __call__(self, variable: Any) -> Any:
         """The optimiser of a variable."""
         return self[self._members[id(variable)][1]]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         records = self._records
         if records is None:
@@ -87,7 +90,9 @@ class VariableGroups(keras.optimizers.OptimizerMap):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """The groups of a configuration."""
         default, *others = (
             keras.optimizers.deserialize(each, custom_objects)
@@ -120,11 +125,13 @@ class GroupedOptimizer(keras.optimizers.MultiOptimizer):
         ValueError: In `build`, if the variables are not those that the groups were made for.
     """
 
-    def __init__(self, optimizer_map, loss_scale_factor=None, name=None):
+    def __init__(
+        self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None
+    ):
         super().__init__(optimizer_map, loss_scale_factor=loss_scale_factor, name=name)
         self._groups = optimizer_map
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         """Give every optimiser its variables."""
         if not self.built:
             self._groups.bind(variables)

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,17 +20,17 @@ class RunMonitor(keras.callbacks.Callback):
         on_step: Function that is called after each step with the epoch's mean loss so far.
     """
 
-    def __init__(self, on_step=None):
+    def __init__(self, on_step: Callable | None = None):
         super().__init__()
         self._on_step = on_step or (lambda loss: None)
-        self._epochs = []
+        self._epochs: list[list[tuple[float, float, float]]] = []
         self.diverged = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Begin a new list of steps."""
         self._epochs.append([])
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Record the step; stop training if the loss is NaN or infinite."""
         loss = float(logs["loss"])
         self._epochs[-1].append((time.perf_counter(), loss, float(logs["accuracy"])))
@@ -38,21 +40,21 @@ class RunMonitor(keras.callbacks.Callback):
         self._on_step(loss)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps taken so far."""
         return sum(map(len, self._epochs))
 
-    def step_seconds(self):
+    def step_seconds(self) -> float | None:
         """Median seconds of a step, or None if too few were taken.
 
         The first step of every epoch is left out (it has no step before it), and the two
         after the run's very first one, which may still compile.
         """
-        durations = [np.diff([step[0] for step in epoch]) for epoch in self._epochs]
-        durations = np.concatenate(durations)[2:] if durations else np.empty(0)
+        parts = [np.diff([step[0] for step in epoch]) for epoch in self._epochs]
+        durations = np.concatenate(parts)[2:] if parts else np.empty(0)
         return float(np.median(durations)) if len(durations) else None
 
-    def curves(self, points=200):
+    def curves(self, points: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean loss and accuracy of the steps in at most `points` blocks of equal length.
 
         Returns:

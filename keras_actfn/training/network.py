@@ -47,7 +47,7 @@ class Network:
         trained: The same with the recipe's augmentation in front; compiled.
     """
 
-    def __init__(self, setup: Setup, activation):
+    def __init__(self, setup: Setup, activation: Any):
         self._setup = setup
         self._activation = activation
         self._recipe = setup.recipe
@@ -86,7 +86,7 @@ class Network:
         self.trained.optimizer.build(self.trained.trainable_variables)
         self._optimizer_start = state_of(self.trained.optimizer)
 
-    def batches(self, x, y, seed: int) -> dict:
+    def batches(self, x: Any, y: Any, seed: int) -> dict:
         """What `fit` trains on: the arrays, or batches by the recipe's augmentation."""
         stages, batch_size = self._recipe.batch_augmentation, self._setup.batch_size
         if stages is None:
@@ -94,7 +94,7 @@ class Network:
         classes = self.model.output_shape[-1]
         return {"x": AugmentedBatches(x, y, classes, stages, batch_size=batch_size, seed=seed)}
 
-    def measure(self, x, y) -> dict[str, float]:
+    def measure(self, x: Any, y: Any) -> dict[str, float]:
         """Loss and accuracy on all of (x, y), in batches of one size where there is one."""
         sizes = [size for size in range(min(len(x), 1000), 249, -1) if len(x) % size == 0]
         if self._recipe.batch_augmentation is not None:

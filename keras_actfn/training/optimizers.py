@@ -1,5 +1,7 @@
 """Optimisers that Keras has no class for."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -30,18 +32,20 @@ class CoupledSGD(keras.optimizers.SGD):
     ```
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, l2=0.0, **kwargs):
+    def __init__(
+        self, learning_rate: Any = 0.01, momentum: float = 0.0, l2: float = 0.0, **kwargs: Any
+    ):
         super().__init__(learning_rate, momentum=momentum, **kwargs)
         if not l2 >= 0:
             raise ValueError(f"CoupledSGD: l2 is at least 0. Received: l2={l2!r}.")
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable."""
         if self.l2:
             gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "l2": self.l2}

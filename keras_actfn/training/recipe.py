@@ -7,6 +7,8 @@ for every model. Images come in [0, 1]; the last layer of the model gives probab
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import keras
+
 from .parameter_groups import parameter_groups
 
 
@@ -65,7 +67,9 @@ class Recipe:
         groups = (self.optimizer, self.activation_optimizer, self.bias_optimizer)
         return tuple(None if make is None else make(*arguments) for make in groups)
 
-    def optimizer_for(self, model, steps_per_epoch, epochs):
+    def optimizer_for(
+        self, model: keras.Model, steps_per_epoch: int, epochs: int
+    ) -> keras.Optimizer:
         """A new optimiser for a model, with `parameter_groups` where the recipe has several."""
         weights, activations, biases = self.optimizers(steps_per_epoch, epochs)
         return parameter_groups(model, weights, activations, bias_optimizer=biases)

@@ -10,7 +10,7 @@ from .recipe import Recipe
 from .schedules import LinearWarmUpAndDecay
 
 
-def flips_and_shifts():
+def flips_and_shifts() -> list:
     """Random horizontal flips, and shifts by up to a tenth of the image in each direction.
 
     The range and the filling of the border with its nearest pixel are those of the Keras
@@ -22,24 +22,26 @@ def flips_and_shifts():
     ]
 
 
-def adam():
+def adam() -> keras.Optimizer:
     """Adam with Keras's defaults (learning rate 1e-3)."""
     return keras.optimizers.Adam(1e-3)
 
 
-def hull_rmsprop():
+def hull_rmsprop() -> keras.Optimizer:
     """RMSprop at 1e-4 / (1 + 1e-6 · updates)."""
     return keras.optimizers.RMSprop(
         keras.optimizers.schedules.InverseTimeDecay(1e-4, decay_steps=1, decay_rate=1e-6)
     )
 
 
-def flips():
+def flips() -> list:
     """Random horizontal flips."""
     return [layers.RandomFlip("horizontal", data_format="channels_last")]
 
 
-def alexnet_sgd(steps_per_epoch, epochs, scale=1.0, l2=5e-4):
+def alexnet_sgd(
+    steps_per_epoch: int, epochs: int, scale: float = 1.0, l2: float = 5e-4
+) -> keras.Optimizer:
     """SGD at 0.01 · scale, momentum 0.9, decay in the gradient; a tenth of the rate each 2/9.
 
     The paper gives rate, momentum, decay 5e-4 and "step-wise" decay of the rate. The steps are
@@ -50,17 +52,17 @@ def alexnet_sgd(steps_per_epoch, epochs, scale=1.0, l2=5e-4):
     return CoupledSGD(schedule, momentum=0.9, l2=l2)
 
 
-def alexnet_bias_sgd(steps_per_epoch, epochs):
+def alexnet_bias_sgd(steps_per_epoch: int, epochs: int) -> keras.Optimizer:
     """The same at twice the rate and without decay, as Caffe's biases."""
     return alexnet_sgd(steps_per_epoch, epochs, scale=2.0, l2=0.0)
 
 
-def alexnet_activation_sgd(steps_per_epoch, epochs):
+def alexnet_activation_sgd(steps_per_epoch: int, epochs: int) -> keras.Optimizer:
     """The same at the weights' rate, without decay; the paper says nothing of them."""
     return alexnet_sgd(steps_per_epoch, epochs, l2=0.0)
 
 
-def flips_and_crops(padding=4):
+def flips_and_crops(padding: int = 4) -> list:
     """Random horizontal flips, and crops of the image padded with zeros."""
     return [
         layers.RandomFlip("horizontal", data_format="channels_last"),
@@ -68,12 +70,12 @@ def flips_and_crops(padding=4):
     ]
 
 
-def flips_and_wide_crops():
+def flips_and_wide_crops() -> list:
     """As `flips_and_crops`, with five pixels of padding."""
     return flips_and_crops(5)
 
 
-def resized_crops():
+def resized_crops() -> list:
     """Random resized crops of at least 8 %, flips; the middle 95 % outside training."""
     return [
         RandomResizedCrop(0.08, evaluation=0.95),
@@ -81,7 +83,7 @@ def resized_crops():
     ]
 
 
-def randaugment_and_mixing(seed):
+def randaugment_and_mixing(seed: int) -> list:
     """RandAugment of magnitude 6 applied twice, then mixup 0.1 or cutmix 1.0 for each batch."""
     # Keras's strength is from 0 to 1, the paper's magnitude from 0 to 10; what a strength means
     # for each operation (degrees, contrast, …) is Keras's.
@@ -95,12 +97,12 @@ def randaugment_and_mixing(seed):
     ]
 
 
-def activation_adam():
+def activation_adam() -> keras.Optimizer:
     """Adam at 1e-2, for the activations of the correlation paper."""
     return keras.optimizers.Adam(1e-2)
 
 
-def crrelu_adamw(steps_per_epoch, epochs, weight_decay=0.05):
+def crrelu_adamw(steps_per_epoch: int, epochs: int, weight_decay: float = 0.05) -> keras.Optimizer:
     """AdamW, 20 epochs from 1e-6 to 2.5e-4 (a fifth of fewer than 100), cosine to 1e-5."""
     return keras.optimizers.AdamW(
         _cosine(1e-6, 2.5e-4, 1e-5, min(20, epochs / 5), steps_per_epoch, epochs),
@@ -109,12 +111,12 @@ def crrelu_adamw(steps_per_epoch, epochs, weight_decay=0.05):
     )
 
 
-def crrelu_activation_adamw(steps_per_epoch, epochs):
+def crrelu_activation_adamw(steps_per_epoch: int, epochs: int) -> keras.Optimizer:
     """The same without weight decay."""
     return crrelu_adamw(steps_per_epoch, epochs, weight_decay=0.0)
 
 
-def aquasurf_sgd(steps_per_epoch, epochs, weight_decay=1e-4):
+def aquasurf_sgd(steps_per_epoch: int, epochs: int, weight_decay: float = 1e-4) -> keras.Optimizer:
     """SGD, momentum 0.9, five epochs (a fifth of fewer than 25) to 0.1, then linearly to 0.
 
     The weight decay is Keras's: each step takes rate · decay of the weights, besides the
@@ -126,7 +128,7 @@ def aquasurf_sgd(steps_per_epoch, epochs, weight_decay=1e-4):
     return keras.optimizers.SGD(schedule, momentum=0.9, weight_decay=weight_decay)
 
 
-def aquasurf_activation_sgd(steps_per_epoch, epochs):
+def aquasurf_activation_sgd(steps_per_epoch: int, epochs: int) -> keras.Optimizer:
     """The same without weight decay."""
     return aquasurf_sgd(steps_per_epoch, epochs, weight_decay=0.0)
 

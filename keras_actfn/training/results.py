@@ -13,6 +13,9 @@ import csv
 import dataclasses
 import io
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +143,7 @@ class Comparison:
         """The table in Markdown, columns aligned."""
         return in_columns(*self.cells())
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.markdown()
 
     def to_dict(self) -> dict:
@@ -154,7 +157,7 @@ class Comparison:
             "runs": [run.summary() for run in self.runs],
         }
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """Write `results.json`, `results.csv` (the table), `runs.csv` and `curves.npz`.
 
         In `curves.npz`, `activations` are the labels, and `activation0_seed1_loss` is the
@@ -168,7 +171,7 @@ class Comparison:
         columns = ("activation", "seed", "key", *RunResult.NUMBERS)
         summaries = [run.summary() for run in self.runs]
         write_file(folder / "runs.csv", _csv([{c: s[c] for c in columns} for s in summaries]))
-        arrays = {"activations": np.array(self.activations)}
+        arrays: dict[str, Any] = {"activations": np.array(self.activations)}
         for run in self.runs:
             prefix = f"activation{self.activations.index(run.activation)}_seed{run.seed}"
             arrays |= {f"{prefix}_{name}": array for name, array in run.arrays.items()}
@@ -176,7 +179,7 @@ class Comparison:
         np.savez_compressed(content, **arrays)
         write_file(folder / "curves.npz", content.getvalue())
 
-    def plot(self, folder):
+    def plot(self, folder: Path) -> list[Path]:
         """Draw `learned_curves.png` and `training_curves.png`; needs matplotlib.
 
         Args:
@@ -193,7 +196,9 @@ class Comparison:
         ]
 
 
-def paired_difference(values, base, level=LEVEL):
+def paired_difference(
+    values: Sequence[float], base: Sequence[float], level: float = LEVEL
+) -> tuple[float, float | None, float | None]:
     """Mean of values − base over pairs, with its Student-t interval.
 
     Args:
@@ -249,7 +254,7 @@ def _csv(rows):
     return text.getvalue()
 
 
-def in_columns(headings: list[str], body: list[list[str]]) -> str:
+def in_columns(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """A table in Markdown with aligned columns; all but the first to the right.
 
     Args:

@@ -1,5 +1,7 @@
 """Learning rates over the steps of training that Keras has no schedule for."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
@@ -26,7 +28,7 @@ class LinearWarmUpAndDecay(LearningRateSchedule):
     ```
     """
 
-    def __init__(self, peak, warmup_steps, total_steps):
+    def __init__(self, peak: float, warmup_steps: int, total_steps: int):
         super().__init__()
         if not 0 <= warmup_steps < total_steps:
             raise ValueError(
@@ -35,7 +37,7 @@ class LinearWarmUpAndDecay(LearningRateSchedule):
             )
         self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
         step = ops.cast(step, "float32")
         rise = (step + 1) / max(self.warmup_steps, 1)
@@ -43,7 +45,7 @@ class LinearWarmUpAndDecay(LearningRateSchedule):
         part = ops.where(step < self.warmup_steps, rise, fall)
         return self.peak * ops.clip(part, 0.0, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         names = ("peak", "warmup_steps", "total_steps")
         return {name: getattr(self, name) for name in names}
@@ -63,17 +65,17 @@ class FrozenUntil(LearningRateSchedule):
     ```
     """
 
-    def __init__(self, learning_rate, steps):
+    def __init__(self, learning_rate: Any, steps: int):
         super().__init__()
         self.learning_rate, self.steps = learning_rate, steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
         rate = self.learning_rate
         rate = rate(step) if callable(rate) else ops.convert_to_tensor(rate, "float32")
         return ops.where(ops.cast(step, "float32") < self.steps, ops.zeros_like(rate), rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         rate = self.learning_rate
         if isinstance(rate, LearningRateSchedule):
@@ -81,7 +83,7 @@ class FrozenUntil(LearningRateSchedule):
         return {"learning_rate": rate, "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """The schedule of a configuration."""
         if isinstance(config["learning_rate"], dict):
             rate = keras.saving.deserialize_keras_object(config["learning_rate"])

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,11 +37,11 @@ class Setup:
     def of(
         cls,
         build_model: Callable,
-        data,
+        data: Any,
         *,
         epochs: int = 1,
         batch_size: int = 128,
-        recipe=None,
+        recipe: Any = None,
         subset: int | None = None,
         validation: int | None = None,
     ) -> "Setup":
@@ -93,7 +94,7 @@ class Setup:
             return 0.0, float(255**2 * (self.std**2).mean())
         return float(self.mean.mean()), float((self.std**2).mean() + self.mean.var())
 
-    def input_layers(self, shape) -> list[keras.Layer]:
+    def input_layers(self, shape: tuple[int, ...]) -> list[keras.Layer]:
         """New layers that the recipe puts in front of a model for images of a shape."""
         augmentation = self.recipe.augmentation()
         if self.recipe.crop is not None:

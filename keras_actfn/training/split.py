@@ -1,6 +1,7 @@
 """Which images a comparison trains on, holds out and tests on."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,11 @@ class Split:
 
     @classmethod
     def of(
-        cls, data, subset: int | None = None, validation: int | None = None, batch_size: int = 1
+        cls,
+        data: Any,
+        subset: int | None = None,
+        validation: int | None = None,
+        batch_size: int = 1,
     ) -> "Split":
         """Check `compare`'s arguments of these names, hold out and thin.
 
@@ -93,7 +98,7 @@ def _check_part(part, x, y):
         raise ValueError(f"Labels of classes count from 0. Received: {y.min()} in the {part} data.")
 
 
-def check_positive(name, value):
+def check_positive(name: str, value: Any) -> None:
     """Raise a ValueError unless `value` is an integer of at least 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} is a positive integer. Received: {value!r}.")

@@ -42,7 +42,7 @@ class Trainer:
 
     def train_once(
         self,
-        activation,
+        activation: Any,
         seed: int,
         *,
         label: str | None = None,

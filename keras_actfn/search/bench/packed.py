@@ -96,7 +96,7 @@ def pack_bench(
         manifest=np.array(json.dumps(manifest)),
         functions=np.array(functions),
         equivalents=np.array(
-            json.dumps([[str(e) for e in unique.equivalents(positions[f])] for f in functions])
+            json.dumps([[str(e) for e in unique.equivalents(int(positions[f]))] for f in functions])
         ),
         counts=np.array([spectra[f]["cdf"] for f in functions], "uint16"),
         valid=np.array([spectra[f]["valid"] for f in functions]),
@@ -147,7 +147,9 @@ def _bench(manifest, arrays):
         [_natural(number, name) for number in manifest[name]]
         for name in ("layer_bins", "layer_parameters", "seeds")
     )
-    shapes = {name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")
+    }
     shapes |= {"counts": (len(functions), sum(bins)), "valid": (len(functions),)}
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind not in "fiub":

@@ -11,6 +11,7 @@ import functools
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,10 +71,10 @@ class ActBench:
     seeds: tuple[int, ...] = (0,)
     info: dict = dataclasses.field(default_factory=dict)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.functions)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name in MEASURES:
             return _median(self.runs[name])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

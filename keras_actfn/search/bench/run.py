@@ -15,6 +15,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -182,12 +183,13 @@ class _Store:
     def load(self):
         """The trials there are, by regressor, features and number."""
         found = {}
-        for entry in read_lines(self.folder / _TRIALS) if self.folder else ():
+        folder: Any = self.folder
+        for entry in read_lines(folder / _TRIALS) if folder else ():
             key = tuple(entry.get(name) for name in ("regressor", "features", "trial"))
             evaluated = entry.get("evaluated")
             if not isinstance(evaluated, list) or not set(evaluated) <= self._rows:
                 raise DamagedFile(
-                    self.folder / _TRIALS,
+                    folder / _TRIALS,
                     f"the trial {key} has functions that the benchmark has not",
                     "Delete the folder to search again.",
                 )

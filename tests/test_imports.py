@@ -1,6 +1,7 @@
 """The direction of imports, and what `import keras_actfn` brings with it."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,42 @@ def test_imports_flow_one_way():
             if not allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {own} imports {target}")
     assert not wrong, "\n".join(wrong)
+
+
+def statements(body):
+    """The statements that run when a module is imported."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.If | ast.Try | ast.With | ast.ClassDef):
+            yield from statements(node.body)
+            for handler in getattr(node, "handlers", ()):
+                yield from statements(handler.body)
+            yield from statements(getattr(node, "orelse", ()))
+
+
+def test_no_module_needs_itself():
+    """What modules import when they are imported makes no circle, within packages too."""
+    names = {path: path.relative_to(ROOT).with_suffix("").parts for path in modules()}
+    names = {p: n[:-1] if n[-1] == "__init__" else n for p, n in names.items()}
+    known = set(names.values())
+    needed = {}
+    for path, name in names.items():
+        package = name if path.stem == "__init__" else name[:-1]
+        needed[name] = set()
+        for node in statements(ast.parse(path.read_text()).body):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            module = (
+                *package[: len(package) - node.level + 1],
+                *(node.module.split(".") if node.module else ()),
+            )
+            for alias in node.names:
+                found = (*module, alias.name) if (*module, alias.name) in known else module
+                needed[name] |= {found} & known - {name}
+    assert sum(map(len, needed.values())) > 300  # the walk sees the imports
+    list(graphlib.TopologicalSorter(needed).static_order())  # raises CycleError
 
 
 def test_import_needs_keras_and_numpy_only():

@@ -229,8 +229,8 @@ def _number(value: float | None) -> str:
 
 
 def _open(path: Path | None) -> "ActBench":
-    from ..search.bench.packed import read_bench
-    from ..search.bench.published import fashion_mnist_bench, load_act_bench
+    from ..search.bench.packed import fashion_mnist_bench, read_bench
+    from ..search.bench.published import load_act_bench
 
     if path is None:
         return fashion_mnist_bench()

@@ -3,7 +3,8 @@
 `ActivationSearch` needs Optuna, scikit-learn, UMAP and SciPy: install `keras-actfn[search]`.
 """
 
-from .bench.published import ActBench, fashion_mnist_bench, load_act_bench
+from .bench.packed import fashion_mnist_bench
+from .bench.published import ActBench, load_act_bench
 from .embedding import EMBEDDINGS
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective

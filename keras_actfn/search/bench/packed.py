@@ -26,6 +26,7 @@ from ...fisher.spectrum import bin_weights
 from .build import read_results
 from .published import MEASURES, ActBench
 
+FASHION_MNIST = Path(__file__).parent / "data" / "fashion_mnist_bench.npz"
 FORMAT = 1
 _REMEDY = "Copy it again, or write it with `keras-actfn bench build`."
 
@@ -106,6 +107,15 @@ def pack_bench(
         **arrays,
     )
     return manifest
+
+
+def fashion_mnist_bench() -> ActBench:
+    """Read this package's own benchmark, committed with it: the three-node functions.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+    """
+    return read_bench(FASHION_MNIST)
 
 
 def read_bench(path: str | os.PathLike) -> ActBench:

@@ -31,7 +31,6 @@ MEASURES = (
     "test_loss",
     "seconds",
 )
-FASHION_MNIST = Path(__file__).parent / "data" / "fashion_mnist_bench.npz"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -206,17 +205,6 @@ def load_act_bench(path: str | os.PathLike) -> ActBench:
     weights = None if lengths is None else bin_weights([100 * n for n in lengths], lengths)
     name = re.sub(r"\.json(\.gz)?$", "", path.name)
     return ActBench(name, tuple(functions), tuple(equivalents), runs, cdfs, weights)
-
-
-def fashion_mnist_bench() -> ActBench:
-    """This package's own benchmark, committed with it: the three-node functions.
-
-    Raises:
-        ValueError: If the file is missing or damaged.
-    """
-    from .packed import read_bench
-
-    return read_bench(FASHION_MNIST)
 
 
 def _plain(name):

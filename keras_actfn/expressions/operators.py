@@ -112,7 +112,7 @@ UNARY = (
     _unary("square", "x^2", np.square, ops.square, template_latex("{0}^{{2}}", POWER, ATOM)),
     _unary("exp", "e^x", np.exp, ops.exp, template_latex("e^{{{0}}}", POWER)),
     _unary("sigmoid", "1/(1 + e^-x)", reference.sigmoid, ops.sigmoid, named_latex(r"\sigma")),
-    _unary("erf", "2/sqrt(pi) int_0^x e^(-t^2) dt", reference.erf, ops.erf),
+    _unary("erf", "2/sqrt(pi) int_0^x e^(-t^2) dt", reference.erf, tensor.erf),
     _unary("erfc", "1 - erf(x)", reference.erfc, ops.erfc),
     _unary("sinh", "(e^x - e^-x)/2", np.sinh, ops.sinh, named_latex(r"\sinh")),
     _unary("cosh", "(e^x + e^-x)/2", np.cosh, ops.cosh, named_latex(r"\cosh")),

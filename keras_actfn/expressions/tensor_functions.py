@@ -42,6 +42,13 @@ def hard_sigmoid(x: Any) -> Any:
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
+def erf(x: Any) -> Any:
+    """Return the error function; TensorFlow's is NaN for large float64, so these are ±30 to it."""
+    if keras.backend.standardize_dtype(x.dtype) == "float64":
+        x = ops.clip(x, -30.0, 30.0)
+    return ops.erf(x)
+
+
 def elish(x: Any) -> Any:
     """Return x sigmoid(x) for x > 0, else (exp(x) - 1) sigmoid(x)."""
     positive = x > 0

@@ -13,6 +13,7 @@ from .monitor import RunMonitor
 from .network import Network, Reference
 from .run_store import RunResult
 from .setup import Setup
+from .threads import threads_for
 
 #: What a diverged run measures: no finished run has a lower accuracy or a higher loss.
 DIVERGED = {"accuracy": 0.0, "loss": math.inf}
@@ -83,7 +84,7 @@ class Trainer:
         monitor = RunMonitor(on_step)
         used = setup.steps_per_epoch * setup.batch_size
         validations = []
-        with seeds_drawn_from(seed):
+        with seeds_drawn_from(seed), threads_for(network.trained, setup.batch_size):
             for epoch in range(setup.epochs):
                 order = batch_order(seed, epoch, len(split.x_train))[:used]
                 network.trained.fit(

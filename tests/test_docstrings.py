@@ -10,7 +10,9 @@ from documentation import ROOT, docstring_examples, doctests
 
 import keras_actfn
 from keras_actfn import datasets
+from keras_actfn._activation import LAYERS
 from keras_actfn.expressions import registry
+from keras_actfn.fisher import TREATMENTS
 
 pytestmark = pytest.mark.once
 
@@ -43,6 +45,17 @@ def module_of(path):
     folder = "" if path.is_relative_to(ROOT / "keras_actfn") else "keras_actfn."
     parts = path.relative_to(ROOT).with_suffix("").parts
     return importlib.import_module(folder + ".".join(part for part in parts if part != "__init__"))
+
+
+@pytest.fixture(autouse=True)
+def _tables_as_before():
+    """What an example registers is gone after it."""
+    tables = (LAYERS, datasets.DATASETS, TREATMENTS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch python benchmarks/workers.py >> benchmarks/workers.txt
 
-Each worker is a process that trains LeNet-5 for one epoch of 1,500 digits with one activation
+Each worker is a process that trains LeNet-5 for one epoch of 1,000 digits with one activation
 function after another, as a search does. Printed are trainings per minute of all workers together:
 of one worker with all cores, of two that take all cores each, and of two that take their share,
 as `keras-actfn search --workers 2` gives it to them; and the ratios to one worker. Each worker
@@ -27,7 +27,7 @@ def work():
     objective = search.TrainingObjective(
         lambda activation: applications.LeNet5(activation=activation),
         datasets.digits(image_size=28),
-        subset=1500,
+        subset=1000,
         validation=200,
     )
     for function in FUNCTIONS[:2]:

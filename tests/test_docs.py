@@ -44,12 +44,11 @@ def test_what_is_not_run_needs_what_a_test_has_not():
         if example.not_run
     ]
     assert set(reasons) == {
-        "changes the threads of the whole process",
         "needs a cluster of Dask",
         "needs a cluster of Ray",
         "downloads the weights",
     }
-    assert len(reasons) == 4
+    assert len(reasons) == 3
 
 
 def command_lines(program):

@@ -15,8 +15,8 @@ from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search.bench.build import FILE, read_results
-from keras_actfn.search.bench.packed import read_bench
-from keras_actfn.search.bench.published import FASHION_MNIST, MEASURES, ActBench
+from keras_actfn.search.bench.packed import FASHION_MNIST, read_bench
+from keras_actfn.search.bench.published import MEASURES, ActBench
 from keras_actfn.search.bench.run import run_bench
 from keras_actfn.search.chooser import Chooser
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult

@@ -12,8 +12,8 @@ class Draft:
     """A new folder that is filled, and then moved to where it belongs or removed.
 
     Its process holds a lock on it. Drafts whose process is gone are removed first: what a kill
-    left stays until the next draft beside it is made. Where the system has no such locks, none
-    is removed.
+    left stays until the next draft beside it is made, or `remove_dead` is called. Where the system
+    has no such locks, none is removed.
 
     Args:
         parent: Where to make it; None for the folder of temporary files.
@@ -26,8 +26,7 @@ class Draft:
     def __init__(self, parent: str | os.PathLike | None = None, prefix: str = ".draft-") -> None:
         parent = Path(tempfile.gettempdir() if parent is None else parent)
         parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(f"{prefix}*"):
-            _remove_if_dead(left)
+        remove_dead(parent, prefix)
         while True:
             self.name = tempfile.mkdtemp(prefix=prefix, dir=parent)
             try:
@@ -48,6 +47,12 @@ class Draft:
 
     def __exit__(self, *error: Any) -> None:
         self.cleanup()
+
+
+def remove_dead(parent: str | os.PathLike, prefix: str) -> None:
+    """Remove the drafts in a folder whose processes are gone."""
+    for left in Path(parent).glob(f"{prefix}*"):
+        _remove_if_dead(left)
 
 
 def _discard(name, lock, process):

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .._drafts import Draft
+from .._drafts import Draft, remove_dead
 from .._files import (
     DamagedFile,
     array_checksum,
@@ -34,6 +34,9 @@ from .._files import (
 from .._version import __version__
 from .expression import Expression
 from .spaces import SearchSpace
+
+#: What the names of folders that are being filled begin with.
+DRAFTS = ".unique-"
 
 FORMAT = 1
 _FILES = ("inputs.npy", "outputs.npy", "classes.npy", "first.npy", "valid.npy")
@@ -281,9 +284,13 @@ def open_or_none(
             "Choose another folder, or delete this one."
         )
     try:
-        return UniqueFunctions(path)
+        found = UniqueFunctions(path)
     except DamagedFile as error:
         warn_made_again(error, stacklevel=4)
+    else:
+        # A worker that was killed while another one published leaves its draft to whoever opens.
+        remove_dead(Path(path).absolute().parent, DRAFTS)
+        return found
     # Moved first, as other processes may have its files open; then it is a dead draft.
     with contextlib.suppress(FileNotFoundError), new_draft(path) as draft:
         os.rename(path, Path(draft.name) / "damaged")
@@ -292,7 +299,7 @@ def open_or_none(
 
 def new_draft(path: str | Path | None) -> Draft:
     """Return a new folder to fill and to move to `path`, or to use as it is if that is None."""
-    return Draft(None if path is None else Path(path).absolute().parent, prefix=".unique-")
+    return Draft(None if path is None else Path(path).absolute().parent, prefix=DRAFTS)
 
 
 def _refuse(path):

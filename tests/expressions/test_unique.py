@@ -259,6 +259,11 @@ def test_what_a_killed_build_leaves_is_removed_by_the_next(tmp_path):
         builder.kill()
     SMALL.unique(path=tmp_path / "third")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "third"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
+        assert builder.stdout.readline() == b"on\n"
+        builder.kill()
+    SMALL.unique(path=tmp_path / "third")  # opened, not built
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "third"]
 
 
 @once

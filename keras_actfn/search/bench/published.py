@@ -56,6 +56,8 @@ class ActBench:
 
     Example:
     ```python
+    from keras_actfn.search import fashion_mnist_bench
+
     bench = fashion_mnist_bench()
     best = bench.functions[np.argmax(bench.validation_accuracy)]
     ```

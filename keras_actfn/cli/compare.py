@@ -57,11 +57,11 @@ def compare(
     ] = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
-        int | None,
+        int,
         typer.Option(
-            min=1, max=1_000_000_000, help="Hold out this many training images and report on them."
+            min=0, max=1_000_000_000, help="Hold out this many training images and report on them."
         ),
-    ] = None,
+    ] = 0,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -74,22 +74,25 @@ def compare(
     order. Test accuracy is measured once, at the end. After an interruption the same command
     continues where it stopped.
     """
+    from ..training import Task, recipes
     from ..training import compare as train_and_compare
-    from ..training import recipes
 
     dataset = load_data(data, data_path, image_size)
     shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
-        result = train_and_compare(
+        task = Task(
             model_builder(model, dataset, shape),
             dataset,
-            activations,
+            validation,
             epochs=epochs,
-            seeds=parse_seeds(seeds),
             batch_size=batch_size,
             recipe=recipe,
             subset=subset,
-            validation=validation,
+        )
+        result = train_and_compare(
+            task,
+            activations,
+            seeds=parse_seeds(seeds),
             output=output,
             plots=plots,
             progress=True,
@@ -104,8 +107,8 @@ def compare(
         return
     settings = result.settings
     typer.echo(
-        f"{model} on {dataset.name} ({dataset.source}): {settings['training_images']} training and "
-        f"{settings['test_images']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
+        f"{model} on {dataset.name} ({dataset.source}): {settings['train_examples']} training and "
+        f"{settings['test_examples']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
         f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())

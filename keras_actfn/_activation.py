@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from . import expressions
+from ._names import nearest
 from .expressions import SpecError
 from .expressions.expression import MAX_LENGTH
 from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
@@ -184,7 +185,7 @@ def _from_text(spec, options):
         return _from_call(call.group(1), spec, call.end(), options)
     if word.isidentifier() and word not in names() and word != "x":
         raise SpecError(
-            f"Unknown activation '{word}'. {expressions.nearest(word, names())}".rstrip(),
+            f"Unknown activation '{word}'. {nearest(word, names())}".rstrip(),
             spec,
             spec.index(word),
         )
@@ -282,7 +283,7 @@ def _check_keyword(word, key, spec, position):
     if key not in known:
         raise SpecError(
             f"'{word}' has no argument '{key}'; it has {', '.join(known)}. "
-            f"{expressions.nearest(key, known)}".rstrip(),
+            f"{nearest(key, known)}".rstrip(),
             spec,
             position,
         )

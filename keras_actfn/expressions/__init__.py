@@ -4,7 +4,6 @@
 for NumPy arrays and tensors. One table holds all operators.
 """
 
-from .._names import nearest
 from .discovered import DISCOVERED, Discovered
 from .errors import SpecError
 from .expression import Expression
@@ -29,7 +28,6 @@ __all__ = [
     "find_operator",
     "four_node",
     "function_names",
-    "nearest",
     "operator_names",
     "operators",
     "parse",

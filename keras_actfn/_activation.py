@@ -93,9 +93,10 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     | an expression in x, an operator's or a discovered function's name | `ExpressionActivation` |
 
     Args:
-        spec: A text of the table; an `Expression`; a function of one tensor; a Layer class; a
-            Layer instance, which is copied by its configuration (its name and weights are
-            not); or a factory, a callable without arguments that returns a Layer.
+        spec: A text of the table; an `Expression` or a `NearestFormula`; a function of one
+            tensor; a Layer class; a Layer instance, which is copied by its configuration (its
+            name and weights are not); or a factory, a callable without arguments that returns a
+            Layer.
         name: Name of the layer; chosen by Keras if None.
         dtype: The layer's dtype or dtype policy; the global one if None. Not with a factory.
 
@@ -117,6 +118,8 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     options = {key: value for key, value in {"name": name, "dtype": dtype}.items() if value}
     if isinstance(spec, str):
         return _from_text(spec, options)
+    if isinstance(spec, expressions.NearestFormula):
+        spec = spec.whole
     if isinstance(spec, expressions.Expression):
         return ExpressionActivation(spec, **options)
     if isinstance(spec, keras.layers.Layer):

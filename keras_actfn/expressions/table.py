@@ -4,7 +4,7 @@ from .registry import operators
 
 
 def markdown_table() -> str:
-    """Return a table of all operators: name, arguments, formula, latency class, note on the derivative."""
+    """Return a table of all operators: name, arguments, formula, latency, derivative."""
     lines = ["| operator | arguments | formula | latency | derivative |", "|---|---|---|---|---|"]
     for operator in operators():
         count = "two or more" if operator.arity is None else operator.arity

@@ -105,7 +105,8 @@ def compare(
     typer.echo(
         f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
         f"{settings['training_images']} training and {settings['test_images']} test images, "
-        f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
+        f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
+        f"recipe {recipe}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

@@ -98,8 +98,8 @@ def read_images(
         if names and tuple(found) != names:
             differing = sorted(set(names) ^ set(found))
             raise ValueError(
-                f"{path}: the parts have the same classes as folders. Received in only one of "
-                f"them: {', '.join(differing[:5])}."
+                f"{path}: the parts have the same classes as folders. Received in one of them "
+                f"only: {', '.join(differing[:5])}."
             )
         names = tuple(found)
         if part == "all":
@@ -147,8 +147,8 @@ def _part_folders(path):
     if len(inside) > len(parts):
         other = next(f for f in inside if f not in parts.values())
         raise ValueError(
-            f"{path} has folders of classes, or train, test and validation. Received both: "
-            f"{', '.join(f.name for f in parts.values())} and {other.name}."
+            f"{path} has folders of classes, or train, test and validation. Received: "
+            f"{', '.join(f.name for f in parts.values())}, and {other.name} beside them."
         )
     _no_files(path)
     if "test" not in parts:

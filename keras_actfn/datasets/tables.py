@@ -198,7 +198,9 @@ def _csv(path: Path, delimiter: str | None, pandas: Any) -> "pandas.DataFrame":
         _check_header(header, path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame = pandas.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
+            frame = pandas.read_csv(
+                path, sep=separator, encoding="utf-8-sig", low_memory=False, index_col=False
+            )
     except UnicodeDecodeError as error:
         raise ValueError(
             f"A CSV file is UTF-8 text. Received: {path}, whose byte {error.start:,} is not. Save "
@@ -209,11 +211,6 @@ def _csv(path: Path, delimiter: str | None, pandas: Any) -> "pandas.DataFrame":
             f"A CSV file has as many cells in each row as its header. Received: {path} "
             f"({' '.join(str(error).split())})."
         ) from error
-    if not isinstance(frame.index, pandas.RangeIndex):
-        raise ValueError(
-            f"A CSV file has as many cells in each row as its header. Received: {path} with "
-            f"{len(header)} names and more cells in the rows."
-        )
     return frame
 
 

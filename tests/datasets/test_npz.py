@@ -132,7 +132,7 @@ def test_a_damaged_file(tmp_path, damage):
 def test_a_problem_that_does_not_exist(tmp_path):
     with pytest.raises(ValueError, match="problem is classification or regression"):
         read_npz(write(tmp_path / "a.npz"), problem="clustering")
-    with pytest.raises(ValueError, match="of a regression is numbers. Received: str"):
+    with pytest.raises(ValueError, match=r"of a regression is numbers. Received: str"):
         read_npz(
             write(tmp_path / "a.npz", y_train=list("ab" * 4), y_test=list("abab")),
             problem="regression",

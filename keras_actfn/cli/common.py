@@ -152,8 +152,13 @@ def model_builder(
     shape = input_shape or data.input_shape
     if name.lower() in TABLE_MODELS:
         build = TABLE_MODELS[name.lower()]
-        last = "outputs" if data.problem == "regression" else "classes"
-        return lambda activation: build(activation, shape, **{last: data.outputs})
+        regression = data.problem == "regression"
+        return lambda activation: build(
+            activation=activation,
+            input_shape=shape,
+            classes=None if regression else data.classes,
+            outputs=data.outputs if regression else None,
+        )
     if name.lower() not in MODELS:
         raise unknown_name("A model is module:function, or", name, [*MODELS, *TABLE_MODELS])
     if not data.has_images or data.problem == "regression":

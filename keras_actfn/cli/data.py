@@ -129,7 +129,7 @@ class DataChoice:
         return found
 
     @classmethod
-    def from_dict(cls, stored: object, data_path: Path | None = None) -> "DataChoice":
+    def from_dict(cls, stored: Any, data_path: Path | None = None) -> "DataChoice":
         """The choice that `to_dict` stored.
 
         Args:

@@ -92,7 +92,10 @@ def read_images(
             f"{nearest(str(colors), COLORS)}".rstrip()
         )
     folders = _part_folders(path)
-    files, labels, names, at = [], [], (), {}
+    files: list[Path] = []
+    labels: list[int] = []
+    names: tuple[str, ...] = ()
+    at: dict[str, np.ndarray] = {}
     for part, folder in folders.items():
         found = _class_files(folder)
         if names and tuple(found) != names:
@@ -223,27 +226,24 @@ def _read_all(files, image_size, colors):
     """All images, (N, height, width, channels), of one size and with one kind of colours."""
     if image_size is not None and image_size < 1:
         raise ValueError(f"An image size is a positive integer. Received: {image_size!r}.")
-    first = wanted = None
+    size = found = None  # of the first image, whose file is the first
     images = None
     for number, file in enumerate(files):
         image = _open(file)
-        if colors is None:
-            wanted = wanted or (_colors_of(image), file)
-            if _colors_of(image) != wanted[0]:
-                raise ValueError(
-                    f"All images have the same colours. Received: {wanted[1]} is {wanted[0]}, "
-                    f"{file} is {_colors_of(image)}. Convert all: colors='rgb' or 'grey' "
-                    "(--colors)."
-                )
-        if image_size is None:
-            first = first or (image.size, file)
-            if image.size != first[0]:
-                raise ValueError(
-                    "All images have the same size. Received: "
-                    f"{first[1]} of {first[0][0]}×{first[0][1]} pixels, {file} of "
-                    f"{image.size[0]}×{image.size[1]}. Resize all: image_size=… (--image-size)."
-                )
-        pixels = _pixels(image, colors or wanted[0], image_size)
+        found = found or _colors_of(image)
+        if colors is None and _colors_of(image) != found:
+            raise ValueError(
+                f"All images have the same colours. Received: {files[0]} is {found}, {file} is "
+                f"{_colors_of(image)}. Convert all: colors='rgb' or 'grey' (--colors)."
+            )
+        size = size or image.size
+        if image_size is None and image.size != size:
+            raise ValueError(
+                f"All images have the same size. Received: {files[0]} of {size[0]}×{size[1]} "
+                f"pixels, {file} of {image.size[0]}×{image.size[1]}. Resize all: image_size=… "
+                "(--image-size)."
+            )
+        pixels = _pixels(image, colors or found, image_size)
         if images is None:
             images = _array(len(files), pixels.shape)
         images[number] = pixels

@@ -1,0 +1,102 @@
+"""The benchmark of the hull paper on a few small images: its rule to stop, its file, its table."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_actfn._files import append_line
+from keras_actfn.datasets import Dataset
+from keras_actfn.training.network import Network
+
+pytestmark = pytest.mark.once
+
+HULL = "aff(tanh,relu)"
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The benchmark's module, which reads 90 random images of 16×16 pixels as Fashion-MNIST."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    sys.modules.pop("hull_paper", None)
+    import hull_paper
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(90, 16, 16, 1)).astype("float32")
+    y = np.arange(90) % 10
+    data = Dataset(x[:80], y[:80], x[80:], y[80:], name="small", classes=10, source="random")
+    monkeypatch.setattr(hull_paper.datasets, "load", lambda name, path: data)
+    return hull_paper
+
+
+def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
+    paper, tmp_path, monkeypatch, capsys
+):
+    accuracies = iter([0.5, 0.6, 0.6, 0.55, 0.4])  # the last is the test's
+    weights = []
+
+    def measure(network, x, y):
+        weights.append(np.concatenate([w.ravel() for w in network.trained.get_weights()]))
+        return {"loss": 1.0, "accuracy": next(accuracies)}
+
+    monkeypatch.setattr(Network, "measure", measure)
+    monkeypatch.setattr(paper, "PATIENCE", 2)
+    results = tmp_path / "results.jsonl"
+    words = ["--models", "LeNet5", "--activations", HULL, "--seeds", "0"]
+    words += ["--results", str(results)]
+    paper.main(words)
+    (found,) = paper.finished(paper.arguments(words)).values()
+    assert found["best_epoch"] == 2 and found["epochs"] == 4 and found["test_accuracy"] == 0.4
+    assert found["validation_accuracy"] == [0.5, 0.6, 0.6, 0.55]
+    np.testing.assert_array_equal(weights[4], weights[1])
+    assert np.abs(weights[4] - weights[3]).max() > 0
+    assert np.shape(found["coefficients"]) == (3, 2)
+    np.testing.assert_allclose(np.sum(found["coefficients"], axis=1), 1, atol=1e-5)
+
+    paper.main(words)  # trains nothing: there are no more accuracies
+    assert len(results.read_text().splitlines()) == 1
+    assert "Missing" not in capsys.readouterr().out
+    # Records that follow another rule do not count.
+    assert not paper.finished(paper.arguments([*words, "--longest", "2"]))
+
+
+def test_the_table_pairs_by_seed_and_names_what_is_missing(paper, tmp_path, capsys):
+    results, output, picture = (tmp_path / name for name in ("r.jsonl", "t.txt", "p.png"))
+    words = ["--table", "--models", "LeNet5", "--activations", "relu", HULL]
+    words += ["--results", str(results)]
+    rule = paper.rule(paper.arguments(words))
+    tested = {("relu", 0): 0.91, ("relu", 1): 0.905, (HULL, 0): 0.925, (HULL, 1): 0.93}
+    for (activation, seed), accuracy in tested.items():
+        record = {**rule, "model": "LeNet5", "activation": activation, "seed": seed}
+        learned = [[1.5, -0.5]] * 3 if activation == HULL else []
+        measured = {"backend": "jax", "test_accuracy": accuracy, "best_epoch": 7}
+        append_line(results, {**record, **measured, "coefficients": learned})
+    paper.main([*words, "--seeds", "0", "1", "--output", str(output), "--plot", str(picture)])
+    text = capsys.readouterr().out
+    assert output.read_text() + "\n" == text and "Missing" not in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # Differences of 1.5 and 2.5 points; Student's t with one degree of freedom is 12.706.
+    half = 12.7062047 * math.sqrt(0.5) / math.sqrt(2)
+    row = next(line for line in text.splitlines() if line.startswith(f"| {HULL}"))
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    spread = f"{92.75:.2f} ± {math.sqrt(0.125):.2f}"
+    interval = f"+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]"
+    assert cells == [HULL, "2", spread, interval, "7, 7", "93.02", "+1.96"]
+
+    paper.main([*words, "--seeds", "0", "1", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "Missing: 2 of 6 runs" in lines
+    assert [line for line in lines if "seed 2" in line] == [
+        "LeNet5, seed 2: relu",
+        f"LeNet5, seed 2: {HULL}",
+    ]
+
+
+def test_the_plan_gives_the_small_table_first(paper):
+    plan = paper.plan(paper.arguments([]))
+    assert len(plan) == len(set(plan)) == 2 * 12 * 3
+    assert plan[:5] == [("LeNet5", 0, activation) for activation in paper.FIRST]
+    assert {run[2] for run in plan[:15]} == set(paper.FIRST)
+    assert {run[0] for run in plan[:36]} == {"LeNet5"}

@@ -15,13 +15,13 @@ KerasNet comes from, and
     accuracy on them (the first of several) are tested, once.
 
 The runs of a seed share weights, the order of images and augmentation, so differences to ReLU
-are paired by seed. Each finished run is at once a line of `--results`, with a checksum; the
-command can be stopped at any time and started again, and the first seed comes first.
+are paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
+at any time and started again. The five functions of `FIRST` come first, seed by seed. One core
+is best used by TensorFlow.
 
 Needs: pip install "keras-actfn[cli]".
 """
 
-import argparse
 import math
 import sys
 import time
@@ -29,25 +29,22 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import paper_runs
 
-from keras_actfn import applications, datasets
-from keras_actfn._files import append_line, read_lines, write_file
+from keras_actfn._files import write_file
 from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.models import graph
 from keras_actfn.models.seeds import batch_order, seeds_drawn_from
 from keras_actfn.plotting import save_figure
-from keras_actfn.training import paired_difference
 from keras_actfn.training.monitor import RunMonitor
 from keras_actfn.training.network import Network, Reference
 from keras_actfn.training.results import in_columns
-from keras_actfn.training.setup import Setup
 from keras_actfn.training.threads import threads_for
 
-HERE = Path(__file__).parent
 BATCH_SIZE, LONGEST, PATIENCE = 32, 100, 10
 MODELS = ("LeNet5", "KerasNet")
 BASE = "relu"
-#: Table II: top-1 accuracy in per cent, in the order of `COLUMNS`.
+#: Columns of Table II, and its top-one accuracies in per cent.
 COLUMNS = (
     ("fashion_mnist", "LeNet5"),
     ("fashion_mnist", "KerasNet"),
@@ -75,28 +72,19 @@ FUNCTIONS = {"identity": lambda x: x, "relu": lambda x: np.maximum(x, 0), "tanh"
 
 def arguments(given=None):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", default="fashion_mnist", choices=["fashion_mnist", "cifar10"])
-    parser.add_argument("--data-path", help="the data's files, if not where they usually are")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--activations", nargs="+", default=list(PAPER), choices=list(PAPER))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--results", type=Path, default=HERE / "hull_paper.jsonl")
-    parser.add_argument("--table", action="store_true", help="train nothing")
-    parser.add_argument("--output", type=Path, help="file for the table")
+    data = ("fashion_mnist", "cifar10")
+    parser = paper_runs.parser(__doc__, __file__, data, MODELS, PAPER, LONGEST)
     parser.add_argument("--plot", type=Path, help="picture of the learned activations")
-    parser.add_argument("--subset", type=int, help="training images, for a trial")
-    parser.add_argument("--longest", type=int, default=LONGEST, help="epochs, for a trial")
     return parser.parse_args(given)
 
 
 def plan(args):
     """(model, seed, activation) of every run, in the order in which they are trained."""
-    order = [*FIRST, *(name for name in PAPER if name not in FIRST)]
+    rest = [name for name in PAPER if name not in FIRST]
     return [
         (model, seed, activation)
         for model in MODELS
-        for part in (order[: len(FIRST)], order[len(FIRST) :])
+        for part in (FIRST, rest)
         for seed in args.seeds
         for activation in part
         if model in args.models and activation in args.activations
@@ -115,53 +103,24 @@ def rule(args):
     }
 
 
-def finished(args):
-    """The records of the file that follow the rule, by (model, seed, activation)."""
-    wanted = rule(args)
-    return {
-        (record["model"], record["seed"], record["activation"]): record
-        for record in read_lines(args.results)
-        if {key: record.get(key) for key in wanted} == wanted
-    }
+def setup_of(args, model):
+    """The trainings of one model, with a tenth of the images held out."""
+    return paper_runs.setup_of(args, model, "hull", BATCH_SIZE, lambda images: images // 10)
 
 
 def train_missing(args):
     """Train every run of the plan that is not in the file."""
-    done = finished(args)
-    missing = [run for run in plan(args) if run not in done]
-    if not missing:
-        return
-    data = datasets.load(args.data, args.data_path)
     setups = {}
-    for model, seed, activation in missing:
+
+    def trained(run):
+        model, seed, activation = run
         if model not in setups:
-            setup = setup_of(args, data, model)
-            setups = {model: (setup, Reference(setup))}  # one model's starts at a time
-        measured = train(*setups[model], activation, seed)
-        record = {**rule(args), "model": model, "activation": activation, "seed": seed}
-        append_line(args.results, {**record, **measured})
-        print(
-            f"{model}, {activation}, seed {seed}: test accuracy "
-            f"{100 * measured['test_accuracy']:.2f} %, epoch {measured['best_epoch']} of "
-            f"{measured['epochs']}, {measured['seconds']:.0f} s",
-            flush=True,
-        )
+            setups.clear()
+            setup = setup_of(args, model)
+            setups[model] = setup, Reference(setup)
+        return train(*setups[model], activation, seed)
 
-
-def setup_of(args, data, model):
-    """The trainings' data, recipe and length for one model."""
-    images = len(data.x_train)
-    return Setup.of(
-        lambda activation: getattr(applications, model)(
-            activation, input_shape=data.x_train.shape[1:]
-        ),
-        data,
-        epochs=args.longest,
-        batch_size=BATCH_SIZE,
-        recipe="hull",
-        subset=args.subset,
-        validation=images // 10,
-    )
+    paper_runs.train_missing(args.results, rule(args), plan(args), trained)
 
 
 def train(setup, reference, activation, seed):
@@ -194,7 +153,6 @@ def train(setup, reference, activation, seed):
         network.trained.set_weights(weights)
         test = network.measure(*split.test)
     return {
-        "backend": keras.backend.backend(),
         "test_accuracy": test["accuracy"] if best else 0.0,
         "best_epoch": best,
         "epochs": len(accuracies),
@@ -216,23 +174,22 @@ def coefficients_of(model):
 def table(args, records):
     """The rows of one model beside the paper's, for each model, and what is missing."""
     parts = [describe(args, records)]
+    headings = [*paper_runs.HEADINGS, "epoch tested", "paper (%)", "paper's difference"]
     for model in args.models:
-        mine = {key[1:]: record for key, record in records.items() if key[0] == model}
-        column = COLUMNS.index((args.data, model))
-        body = [row(args, mine, activation, column) for activation in args.activations]
-        headings = [
-            *("activation", "seeds", "test accuracy (%)"),
-            f"difference to {BASE} (points, 95 % interval)",
-            *("epoch tested", "paper (%)", "paper's difference"),
-        ]
+        body = [row(args, records, model, activation) for activation in args.activations]
         parts.append(f"{model}\n\n{in_columns(headings, body)}")
-    for heading, cells in coefficients(args, records):
-        parts.append(f"{heading}\n\n{in_columns(*cells)}")
-    missing = [run for run in plan(args) if run not in records]
-    if missing:
-        lines = [f"{model}, seed {seed}: {name}" for model, seed, name in missing]
-        parts.append(f"Missing: {len(lines)} of {len(plan(args))} runs\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    for model in args.models:
+        body = [
+            [activation, str(layer), str(len(learned)), *map(_three_digits, means)]
+            for activation in args.activations
+            if len(learned := learned_by(args, records, model, activation))
+            for layer, means in enumerate(_by_function(activation, learned), start=1)
+        ]
+        if body:
+            columns = in_columns(["activation", "layer", "seeds", *FUNCTIONS], body)
+            parts.append(f"{model}: learned coefficients, means over seeds\n\n{columns}")
+    absent = paper_runs.missing(plan(args), records)
+    return "\n\n".join([*parts, absent] if absent else parts) + "\n"
 
 
 def describe(args, records):
@@ -249,53 +206,22 @@ def describe(args, records):
     )
 
 
-def row(args, records, activation, column):
-    """One activation's cells."""
-    runs = {seed: records[seed, activation] for seed in args.seeds if (seed, activation) in records}
+def row(args, records, model, activation):
+    """One activation's cells, with the epochs and the paper's numbers."""
+    mine = paper_runs.of_model(records, model)
+    column = COLUMNS.index((args.data, model))
     paper = PAPER[activation][column]
-    gap = "—" if activation == BASE else f"{paper - PAPER[BASE][column]:+.2f}"
-    accuracies = [100 * record["test_accuracy"] for record in runs.values()]
-    spread = f" ± {np.std(accuracies, ddof=1):.2f}" if len(accuracies) > 1 else ""
+    epochs = [
+        str(mine[seed, activation]["best_epoch"])
+        for seed in args.seeds
+        if (seed, activation) in mine
+    ]
     return [
-        activation,
-        str(len(runs)),
-        f"{np.mean(accuracies):.2f}{spread}" if runs else "missing",
-        difference(records, runs, activation),
-        ", ".join(str(record["best_epoch"]) for record in runs.values()) or "—",
+        *paper_runs.row(mine, args.seeds, activation, BASE),
+        ", ".join(epochs) or "—",
         f"{paper:.2f}",
-        gap,
+        "—" if activation == BASE else f"{paper - PAPER[BASE][column]:+.2f}",
     ]
-
-
-def difference(records, runs, activation):
-    """The paired difference over the seeds that both have."""
-    pairs = [
-        (record["test_accuracy"], records[seed, BASE]["test_accuracy"])
-        for seed, record in runs.items()
-        if (seed, BASE) in records
-    ]
-    if not pairs or activation == BASE:
-        return "—"
-    mean, low, high = paired_difference(*zip(*pairs, strict=True))
-    seeds = "" if len(pairs) == len(runs) else f" ({len(pairs)} seeds)"
-    interval = "" if low is None else f" [{100 * low:+.2f}, {100 * high:+.2f}]"
-    return f"{100 * mean:+.2f}{interval}{seeds}"
-
-
-def coefficients(args, records):
-    """(heading, (headings, body)) of the learned coefficients of each model, means over seeds."""
-    for model in args.models:
-        body = []
-        for activation in args.activations:
-            learned = learned_by(args, records, model, activation)
-            if len(learned):
-                body += [
-                    [activation, str(layer), str(len(learned)), *map(_three_digits, means)]
-                    for layer, means in enumerate(_by_function(activation, learned), start=1)
-                ]
-        if body:
-            headings = ["activation", "layer", "seeds", *FUNCTIONS]
-            yield f"{model}: learned coefficients, means over seeds", (headings, body)
 
 
 def learned_by(args, records, model, activation):
@@ -311,9 +237,8 @@ def functions_of(activation):
 
 def _by_function(activation, learned):
     """For each layer the mean coefficient of every function, None for one that is not there."""
-    names = functions_of(activation)
     for means in learned.mean(axis=0):
-        found = dict(zip(names, means, strict=True))
+        found = dict(zip(functions_of(activation), means, strict=True))
         yield [found.get(name) for name in FUNCTIONS]
 
 
@@ -322,7 +247,11 @@ def _three_digits(value):
 
 
 def draw(args, records):
-    """Learned activations as in Figure 3: a row for each model, a panel for each layer."""
+    """Learned activations as in Figure 3: a row for each model, a panel for each layer.
+
+    Affine hulls are solid lines, convex ones dashed, of one colour for the same functions; faint
+    lines are single seeds.
+    """
     from matplotlib.figure import Figure
 
     x = np.linspace(-4, 4, 201)
@@ -349,11 +278,10 @@ def draw(args, records):
                 axes.plot(x, one @ basis, linewidth=0.5, alpha=0.4, **line)
             axes.plot(x, learned[:, layer].mean(axis=0) @ basis, label=activation, **line)
             axes.set_title(f"{model}, layer {layer + 1}")
+    labels = {}
     for axes in panels.flat:
         axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    labels = {}
-    for axes in panels.flat:
         labels |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if labels:
         figure.legend(labels.values(), labels, loc="outside lower center", ncols=4, frameon=False)
@@ -365,7 +293,7 @@ def main(given=None):
     args = arguments(given)
     if not args.table:
         train_missing(args)
-    records = finished(args)
+    records = paper_runs.finished(args.results, rule(args))
     text = table(args, records)
     print(text)
     if args.output:

@@ -1,4 +1,4 @@
-"""The benchmark of the hull paper on a few small images: its rule to stop, its file, its table."""
+"""The benchmarks of the papers' tables on a few small images: runs, files and tables."""
 
 import math
 from pathlib import Path
@@ -15,16 +15,26 @@ pytestmark = pytest.mark.once
 HULL = "aff(tanh,relu)"
 
 
+def small_images(side):
+    """90 random images 80 of them for training."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(90, side, side, 1)).astype("float32")
+    y = np.arange(90) % 10
+    return Dataset(x[:80], y[:80], x[80:], y[80:], name="small", classes=10, source="random")
+
+
 @pytest.fixture
-def paper(monkeypatch):
-    """The benchmark's module, which reads 90 random images of 16×16 pixels as Fashion-MNIST."""
+def benchmarks(monkeypatch):
+    """The folder of the benchmarks is one to import from."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+
+
+@pytest.fixture
+def paper(benchmarks, monkeypatch):
+    """The hull paper's, which reads random images of 16×16 pixels as Fashion-MNIST."""
     import hull_paper
 
-    rng = np.random.default_rng(0)
-    x = rng.uniform(size=(90, 16, 16, 1)).astype("float32")
-    y = np.arange(90) % 10
-    data = Dataset(x[:80], y[:80], x[80:], y[80:], name="small", classes=10, source="random")
+    data = small_images(16)
     monkeypatch.setattr(hull_paper.paper_runs.datasets, "load", lambda name, path: data)
     return hull_paper
 
@@ -99,3 +109,37 @@ def test_the_plan_gives_the_small_table_first(paper):
     assert plan[:5] == [("LeNet5", 0, activation) for activation in paper.FIRST]
     assert {run[2] for run in plan[:15]} == set(paper.FIRST)
     assert {run[0] for run in plan[:36]} == {"LeNet5"}
+
+
+def test_found_functions_are_trained_by_the_recipe_and_kept(
+    benchmarks, tmp_path, monkeypatch, capsys
+):
+    import aquasurf_paper
+
+    data = small_images(9)
+    monkeypatch.setattr(aquasurf_paper.paper_runs.datasets, "load", lambda name, path: data)
+    monkeypatch.setattr(aquasurf_paper, "HELD_OUT", 16)
+    monkeypatch.setattr(aquasurf_paper, "BATCH_SIZE", 64)
+    words = ["--models", "AllCNNC", "--longest", "1", "--seeds", "0"]
+    words += ["--results", str(tmp_path / "results.jsonl"), "--activations", "x_erfc_elu"]
+    aquasurf_paper.main(words)
+    assert "Missing" not in capsys.readouterr().out
+    monkeypatch.setattr(aquasurf_paper, "Trainer", None)  # a training would fail
+    aquasurf_paper.main(words)
+    assert "| x_erfc_elu |     1 |" in capsys.readouterr().out
+
+
+def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):
+    import aquasurf_paper
+
+    plan = aquasurf_paper.plan(aquasurf_paper.arguments([]))
+    assert len(plan) == len(set(plan)) == 2 * 3 * (8 + 12 + 5)
+    found = [
+        name
+        for name in aquasurf_paper.ACTIVATIONS
+        if aquasurf_paper.paper("ResNet56V2", name) and name not in aquasurf_paper.BASELINES
+    ]
+    assert found == ["swish_minus_two_x", "selu_sinh_expm1_arctan", "x_erfc_elu"]
+    assert aquasurf_paper.paper("ResNet56V2", "x_erfc_elu") == pytest.approx(74.19)
+    assert aquasurf_paper.paper("AllCNNC", "x_erfc_elu") is None
+    assert aquasurf_paper.paper("AllCNNC", "relu(x)") == 68.97

@@ -17,7 +17,7 @@ author = "The keras-actfn maintainers"
 copyright = author
 version = release = keras_actfn.__version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "mathtext", "reference", "code_links"]
+extensions = ["myst_parser", "sphinx_copybutton", "mathtext", "reference", "gallery", "code_links"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_ext", "_static"]
 language = "en"
@@ -32,6 +32,7 @@ toc_object_entries = False
 html_theme = "pydata_sphinx_theme"
 html_title = f"keras-actfn {release}"
 html_static_path = ["_static"]
+html_js_files = ["tables.js"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -15,10 +15,10 @@ _ENTRY = re.compile(r"^(?P<name>[*\w.][^:`]*?): ?(?P<text>.*)$")
 
 
 def markdown(docstring: str | None) -> str:
-    """A docstring in Google's style as MyST Markdown.
+    r"""A docstring in Google's style as MyST Markdown.
 
     Example:
-        >>> print(markdown("The sum.\\n\\nArgs:\\n    x: A number."))
+        >>> print(markdown("The sum.\n\nArgs:\n    x: A number."))
         The sum.
         <BLANKLINE>
         **Arguments**

@@ -1,8 +1,9 @@
 """Sphinx extension: formulas drawn at build time, so that a page needs no script and no network."""
 
 from docutils import nodes
-from keras_actfn.search.formula import formula_svg
 from sphinx.util import logging
+
+from keras_actfn.search.formula import formula_svg
 
 logger = logging.getLogger(__name__)
 

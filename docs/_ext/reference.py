@@ -13,8 +13,8 @@ FOLDER = "reference"
 
 _INTRODUCTION = """# Reference
 
-Every public name of the package, with its arguments, what it returns and what it raises. A name that
-is not here is private and may change at any time. The command line has [its own page](commands.md).
+Every public name of the package, with its arguments, what it returns and what it raises. A name
+that is not here is private and may change at any time. The command line has [its own page](commands.md).
 """
 
 
@@ -142,8 +142,9 @@ def _cell(text):
 
 def _commands():
     """The help of every command, as the command line prints it."""
-    from keras_actfn.cli import build_app
     from typer.main import get_command
+
+    from keras_actfn.cli import build_app
 
     command = get_command(build_app())
     parts = ["# Command line\n", _help(command, "keras-actfn")]

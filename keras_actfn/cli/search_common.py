@@ -65,7 +65,8 @@ def open_search(
     """The `ActivationSearch` of the command's options."""
     optuna = require("optuna", extra="search")
 
-    from ..expressions import SPACES, SearchSpace, nearest
+    from .._names import nearest
+    from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it

@@ -102,9 +102,10 @@ def test_commands_are_understood(words, files, capsys):
     values = parse(words)
     if not values:  # a group's name, such as `keras-actfn search`
         assert main([*words, "--help"]) == 0
+    models = {**applications.MODELS, **applications.TABLE_MODELS}
     model, data = values.get("model"), values.get("data")
-    assert model is None or ":" in str(model) or model in applications.MODELS or model.suffix
-    assert data in (None, "auto", *datasets.DATASETS)
+    assert model is None or ":" in str(model) or model in models or model.suffix
+    assert data in (None, "auto", *datasets.DATASETS) or datasets.looks_like_a_path(data)
     assert values.get("recipe") in (None, *training.RECIPES)
     assert values.get("regressor") in (None, *search.REGRESSORS)
     assert values.get("space") in (None, *expressions.SPACES)

@@ -38,7 +38,7 @@ data:
 	touch $@
 
 .venv/test: .venv/pip
-	$(INSTALL) -e ".[jax,kfac,expressions,theory,search,plot,cli,dev]" -r requirements/test.txt
+	$(INSTALL) -e ".[jax,kfac,expressions,theory,search,plot,cli,tables,dev]" -r requirements/test.txt
 	$(INSTALL) --no-deps -r requirements/test-hub.txt
 	touch $@
 

@@ -8,20 +8,18 @@ import typer
 
 from .common import (
     BatchSizeOption,
-    DataOption,
-    DataPathOption,
     EpochsOption,
-    ImageSizeOption,
     Interrupted,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedsOption,
     SubsetOption,
-    load_data,
     model_builder,
+    model_name,
     parse_seeds,
 )
+from .data import DataChoice, with_data
 from .tables import RECIPES, listed
 
 DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
@@ -40,15 +38,14 @@ ActivationsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("compare", cls=ListCommand)(compare)
+    app.command("compare", cls=ListCommand)(with_data(compare))
 
 
 def compare(
+    *,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
@@ -59,7 +56,9 @@ def compare(
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1_000_000_000, help="Hold out this many training images and report on them."
+            min=1,
+            max=1_000_000_000,
+            help="Hold out this many training examples and report on them.",
         ),
     ] = None,
     output: Annotated[
@@ -77,7 +76,7 @@ def compare(
     from ..training import compare as train_and_compare
     from ..training import recipes
 
-    dataset = load_data(data, data_path, image_size)
+    dataset = data.load()
     shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
         result = train_and_compare(
@@ -104,9 +103,10 @@ def compare(
         return
     settings = result.settings
     typer.echo(
-        f"{model} on {dataset.name} ({dataset.source}): {settings['training_images']} training and "
-        f"{settings['test_images']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
-        f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
+        f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
+        f"{settings['training_images']} training and {settings['test_images']} test images, "
+        f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
+        f"recipe {recipe}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

@@ -177,7 +177,7 @@ def test_learned_curves_are_those_of_the_layers(data):
         ({"batch_size": 84}, "at most the 83 training images. Received: batch_size=84"),
         ({"batch_size": 0}, "batch_size is a positive integer"),
         ({"subset": 84}, "from 1 to the 83 there are. Received: 84"),
-        ({"validation": 83}, "validation images is from 1 to 82"),
+        ({"validation": 83}, "validation examples is from 1 to 82"),
         ({"recipe": "hulll"}, "Did you mean 'hull'"),
         ({"data": "digits"}, r"Dataset or \(\(x_train"),
         ({"data": ((np.ones((3, 8, 8, 1)), np.ones(3)),) * 2}, "integer labels"),

@@ -8,21 +8,24 @@ import typer
 
 from .common import (
     BatchSizeOption,
-    DataOption,
-    DataPathOption,
     EpochsOption,
-    ImageSizeOption,
     Interrupted,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedsOption,
     SubsetOption,
-    load_data,
-    model_builder,
     parse_seeds,
 )
-from .tables import RECIPES, listed
+from .data import DataChoice, with_data
+from .task import (
+    MetricOption,
+    ModeOption,
+    RecipeOption,
+    TaskOption,
+    check_task_alone,
+    task_of,
+)
 
 DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
 DEFAULT_SEEDS = ["3"]
@@ -40,28 +43,31 @@ ActivationsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("compare", cls=ListCommand)(compare)
+    app.command("compare", cls=ListCommand)(with_data(compare))
 
 
 def compare(
+    *,
+    context: typer.Context,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    task: TaskOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[
-        str, typer.Option(help=f"adam (rate 1e-3), or a paper's recipe: {listed(RECIPES[1:])}.")
-    ] = "adam",
+    recipe: RecipeOption = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
         int,
         typer.Option(
-            min=0, max=1_000_000_000, help="Hold out this many training images and report on them."
+            min=0,
+            max=1_000_000_000,
+            help="Hold out this many training examples and report on them.",
         ),
     ] = 0,
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -70,27 +76,28 @@ def compare(
 ) -> None:
     """Train a model with several activations and seeds, and compare them in pairs.
 
-    The runs of one seed start from the same weights and see the same images in the same
-    order. Test accuracy is measured once, at the end. After an interruption the same command
-    continues where it stopped.
+    The runs of one seed start from the same weights and see the same data in the same order. The
+    test metric is measured once, at the end. After an interruption the same command continues
+    where it stopped.
     """
-    from ..training import Task, recipes
     from ..training import compare as train_and_compare
 
-    dataset = load_data(data, data_path, image_size)
-    shape = recipes.get(recipe).model_shape(dataset.input_shape)
+    check_task_alone(context, task)
     try:
-        task = Task(
-            model_builder(model, dataset, shape),
-            dataset,
-            validation,
+        asked, title = task_of(
+            task,
+            model,
+            data,
+            metric=metric,
+            mode=mode,
             epochs=epochs,
             batch_size=batch_size,
             recipe=recipe,
             subset=subset,
+            validation=validation,
         )
         result = train_and_compare(
-            task,
+            asked,
             activations,
             seeds=parse_seeds(seeds),
             output=output,
@@ -106,10 +113,18 @@ def compare(
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
         return
     settings = result.settings
-    typer.echo(
-        f"{model} on {dataset.name} ({dataset.source}): {settings['train_examples']} training and "
-        f"{settings['test_examples']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
-        f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
-    )
+    sizes = [
+        f"{settings[f'{part}_examples']} {name}"
+        for part, name in (("train", "training"), ("test", "test"))
+        if settings[f"{part}_examples"]
+    ]
+    facts = [
+        *([f"{' and '.join(sizes)} examples"] if sizes else []),
+        f"{asked.epochs} epoch{'s' * (asked.epochs != 1)}",
+        f"seeds {', '.join(map(str, result.seeds))}",
+        *([f"recipe {recipe}"] if "recipe" in settings else []),
+        f"backend {settings['backend']}",
+    ]
+    typer.echo(f"{title}: {', '.join(facts)}")
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

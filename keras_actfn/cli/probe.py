@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import (
-    DataOption,
-    DataPathOption,
-    ImageSizeOption,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedOption,
-    load_data,
-    model_builder,
 )
+from .data import DataChoice, with_data
 from .tables import ENGINES, listed
+from .task import TaskOption, check_task_alone, task_of
 
 if TYPE_CHECKING:
     from ..fisher import FisherSpectrum
@@ -38,17 +35,18 @@ ActivationsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("probe", cls=ListCommand)(probe)
+    app.command("probe", cls=ListCommand)(with_data(probe))
 
 
 def probe(
+    *,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    context: typer.Context,
+    task: TaskOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Number of images to probe with.")
+        int, typer.Option(min=1, max=1_000_000, help="Number of examples to probe with.")
     ] = 128,
     mode: Annotated[
         str,
@@ -66,23 +64,28 @@ def probe(
 ) -> None:
     """Show the eigenvalues of a model's Fisher information at initialisation.
 
-    Every activation gets the same weights and the same images. The table has one row per layer.
+    Every activation gets the same weights and the same examples. The table has one row per layer.
     Spectra and a picture go into the output folder.
     """
     import time
 
-    from ..datasets import balanced_indices
-    from ..fisher import fisher_spectrum
-    from ..models.seeds import seeds_drawn_from
+    import keras
 
-    dataset = load_data(data, data_path, image_size)
-    build = model_builder(model, dataset)
-    chosen = balanced_indices(dataset.y_train, batch_size, seed)
-    x, y = dataset.x_train[chosen], dataset.y_train[chosen]
+    from ..fisher import fisher_spectrum
+    from ..models.seeds import all_seeds_from, seeds_drawn_from
+    from ..training.data import first_examples
+
+    check_task_alone(context, task, apart="batch_size")
+    asked, _ = task_of(task, model, data, validation=0)
+    with all_seeds_from(seed):
+        examples = first_examples(asked.data.train, batch_size, seed)
+    x, y = examples.x, examples.y if mode == "empirical" else None
     spectra, seconds = {}, {}
     for number, name in enumerate(activations):
         with seeds_drawn_from(seed):
-            network = build(name)
+            network = asked.build_model(name)
+            if not network.built:
+                network(keras.tree.map_structure(keras.ops.convert_to_tensor, x))
         start = time.perf_counter()
         spectra[name] = fisher_spectrum(network, x, y, mode=mode, engine=engine, seed=seed)
         seconds[name] = time.perf_counter() - start
@@ -147,7 +150,7 @@ def _print(name: str, spectrum: "FisherSpectrum", seconds: float) -> None:
 
     settings = spectrum.settings
     typer.echo(
-        f"{name}: {settings['mode']} Fisher, {settings['loss']}, {settings['examples']} images, "
+        f"{name}: {settings['mode']} Fisher, {settings['loss']}, {settings['examples']} examples, "
         f"{seconds:.2f} s, {'valid' if spectrum.valid else 'INVALID'}"
     )
     table = Table(box=MARKDOWN)

@@ -2,28 +2,28 @@
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._optional import require
 from .common import (
     BatchSizeOption,
-    DataOption,
-    DataPathOption,
     EpochsOption,
-    ImageSizeOption,
     JsonOption,
     ModelOption,
     SeedOption,
     SubsetOption,
 )
+from .data import DataChoice, with_data
 from .search_common import (
     COMMAND,
     STORAGE_VARIABLE,
@@ -34,7 +34,15 @@ from .search_common import (
     open_search,
 )
 from .search_join import status, worker
-from .tables import EMBEDDINGS, PRUNERS, RECIPES, REGRESSORS, SPACES, listed
+from .tables import EMBEDDINGS, PRUNERS, REGRESSORS, SPACES, listed
+from .task import (
+    MetricOption,
+    ModeOption,
+    RecipeOption,
+    TaskOption,
+    check_task_alone,
+    is_given,
+)
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -47,18 +55,18 @@ def register(app: typer.Typer) -> None:
         help="Find a better activation function for a model and its data.",
         rich_markup_mode=None,
     )
-    group.callback(invoke_without_command=True)(search)
+    group.callback(invoke_without_command=True)(with_data(search))
     group.command("worker")(worker)
     group.command("status")(status)
     app.add_typer(group, name="search")
 
 
 def search(
+    *,
     context: typer.Context,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    task: TaskOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     space: Annotated[
         str,
         typer.Option(help=f"{listed(SPACES)}, or a schema such as unary(unary(x))."),
@@ -69,17 +77,27 @@ def search(
     evaluations: Annotated[
         int, typer.Option(min=1, max=10**9, help="Trainings in all, the usual functions included.")
     ] = 20,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=10**6,
+            help="Begin no training after this time, spectra included. Alone, or beside "
+            "--evaluations: then whichever comes first. Default: no limit.",
+        ),
+    ] = None,
     epochs: EpochsOption = 1,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[str, typer.Option(help=f"How to train: {listed(RECIPES)}.")] = "adam",
+    recipe: RecipeOption = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, help="Hold out this many training images. Default: a tenth."
+            min=1, max=10**9, help="Hold out this many training examples. Default: a tenth."
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="What is best: accuracy or loss.")] = "accuracy",
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     regressor: Annotated[
         str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
     ] = "knr",
@@ -119,10 +137,12 @@ def search(
         return
     require("optuna", extra="search")
     require("matplotlib", extra="plot")  # now, not after the work that it draws
+    check_task_alone(context, task)
+    asked_for = None if minutes and not is_given(context, "evaluations") else evaluations
     options = {
+        "task": task,
         "model": model,
-        "data": data,
-        "image_size": image_size,
+        "data": data.to_dict(),
         "space": space,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -130,6 +150,7 @@ def search(
         "subset": subset,
         "validation": validation,
         "metric": metric,
+        "mode": mode,
         "regressor": regressor,
         "embedding": embedding,
         "pruner": pruner,
@@ -140,12 +161,17 @@ def search(
     with interruptible(), shared_among(workers) as threads:
         if workers > 1:
             typer.echo(f"{workers} workers, {threads} of {cores()} cores each", err=True)
-        found = open_search(options, storage, study, output, data_path)
-        asked = {"evaluations": evaluations, "output": str(found.output.absolute())}
+        found = open_search(options, data, storage, study, output)
+        asked = {"evaluations": asked_for, "output": str(found.output.absolute())}
         found.study.set_user_attr(COMMAND, {**options, **asked})
-        counts = found.probe(probe, workers)
-        with _workers(workers - 1, found, model, data_path):
-            found.run(evaluations)
+        begun = time.monotonic()
+        until = math.inf if minutes is None else begun + 30 * minutes
+        counts = found.probe(probe, workers, until)
+        left = minutes and max(0.001, minutes - (time.monotonic() - begun) / 60)
+        own: dict[str, Any] = {"--task": task, "--model": model if ":" in (model or "") else None}
+        own |= {"--data-path": data.data_path, "--minutes": left}
+        with _workers(workers - 1, found, own):
+            found.run(asked_for, left)
         comparison = found.retrain(seeds) if seeds and found.best else None
         found.plot(found.output)
         report = found.report(found.output / "report.html", comparison)
@@ -156,29 +182,41 @@ def search(
 
 
 @contextlib.contextmanager
-def _workers(
-    count: int, found: "ActivationSearch", model: str, data_path: Path | None
-) -> Iterator[None]:
+def _workers(count: int, found: "ActivationSearch", own: dict[str, Any]) -> Iterator[None]:
     """Worker processes on this machine for as long as the search runs."""
     # The storage may hold a password: it goes through the environment, which only this user reads.
     words = ["--study", found.study.study_name, "--output", str(found.output)]
-    if ":" in model:
-        words += ["--model", model]
-    if data_path is not None:
-        words += ["--data-path", str(data_path)]
+    for option, value in own.items():
+        words += [] if value is None else [option, str(value)]
     command = [sys.executable, "-m", "keras_actfn", "search", "worker", *words]
     environment = {**os.environ, STORAGE_VARIABLE: str(found.storage)}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    for process in processes:
-        # Waited for at once, so that a worker that was killed is known to be gone.
-        threading.Thread(target=process.wait, daemon=True).start()
+    processes: list[subprocess.Popen] = []
     try:
+        for _ in range(count):
+            processes.append(subprocess.Popen(command, env=environment))
+            # Waited for at once, so that a worker that was killed is known to be gone.
+            threading.Thread(target=processes[-1].wait, daemon=True).start()
         yield
         for process in processes:
             process.wait()
     finally:
+        _end(processes)
+
+
+def _end(processes: list[subprocess.Popen], seconds: float = 30.0) -> None:
+    """Ask processes to end and wait until they have; a second interrupt, or time, kills them."""
+    try:
         for process in processes:
             process.terminate()
+        end = time.monotonic() + seconds
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in processes:
+                process.wait(max(0.0, end - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
 
 
 def _as_json(
@@ -225,7 +263,7 @@ def _print(
     ]
     typer.echo(in_columns(("function", "LaTeX", "validation", ""), body))
     if comparison is not None:
-        typer.echo("\nTrained again; test images:")
+        typer.echo("\nTrained again; test data:")
         typer.echo(comparison.markdown())
     if found.best:
         typer.echo(f'\nOne line: keras_actfn.activation("{found.best.expression}")')

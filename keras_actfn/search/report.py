@@ -52,7 +52,7 @@ def write_report(
     title = f"Activation search: {about['model']} on {about['data']}"
     parts = [f"<h1>{html.escape(title)}</h1>", _best(rows, about["measure"])]
     if comparison is not None:
-        parts += ["<h2>Trained again, on the test images</h2>", _comparison(comparison)]
+        parts += ["<h2>Trained again, on the test data</h2>", _comparison(comparison)]
     parts += ["<h2>Evaluations</h2>", _evaluations(rows)]
     for name, figure in search.plot().items():
         parts += [f"<h2>{name.capitalize()}</h2>", _image(figure, name)]
@@ -137,17 +137,22 @@ def _facts(search, rows, about):
         "Space": f"{about['space']}, {_count(about['functions'], 'function')}: "
         + ", ".join(about["schemas"]),
         "Spectra": f"{_count(counts['probed'], 'function')} probed, {counts['valid']} of them with "
-        f"a valid Fisher spectrum ({about['spectra']})",
+        f"a valid Fisher spectrum ({about['spectra']})"
+        if about["spectra"] != "none"
+        else f"none; {_count(counts['valid'], 'function')} with finite outputs",
         "Evaluations": f"{len(rows)}, of which {sum(row.diverged for row in rows)} failed and "
         f"{sum(row.pruned for row in rows)} were stopped early",
         "Backend": about["backend"],
         "Study": search.study.study_name,
     }
     if "epochs" in about:
-        facts["Training"] = (
-            f"{_count(about['epochs'], 'epoch')} of {about['training_images']:,} images, recipe "
-            f"{about['recipe']}, {about['batch_size']} images per step; "
-            f"{about['validation_images']:,} images held out"
+        train, held_out = about["train_examples"], about["validation_examples"]
+        how = f"recipe {about['recipe']}" if about["recipe"] else "as the model is compiled"
+        facts["Training"] = f"{_count(about['epochs'], 'epoch')}, {how}" + "".join(
+            (
+                f"; {train:,} examples, {about['batch_size']} per step" if train else "",
+                f"; {held_out:,} examples held out" if held_out else "",
+            )
         )
     if ends:
         first, last = (f"{moment:%Y-%m-%d %H:%M}" for moment in (min(ends), max(ends)))

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .gaussian_mixture import GaussianMixture
+from ..densities import GaussianMixture
 
 EXTRAPOLATIONS = ("linear", "clamp")
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..densities import GaussianMixture
 from . import sign_patterns
 from .class_statistics import (
     ClassStatistics,
@@ -24,7 +25,6 @@ from .class_statistics import (
     mixture_moments,
     sample_moments,
 )
-from .gaussian_mixture import GaussianMixture
 from .knot_training import Training, train_knots
 from .shapes import (
     compare_layer_shapes,

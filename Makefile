@@ -15,11 +15,15 @@ run: .venv/run data
 		--activations relu "aff(identity,relu,tanh)" pwl crrelu \
 		--epochs 1 --subset 40000 --seeds 3 --output runs/lenet5
 
-test: .venv/test build/wheel lint
-	@failed=""; for backend in $(BACKENDS); do \
+# The linters run on one core, beside the first tests.
+test: .venv/test build/wheel
+	@$(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; failed=""; \
+	for backend in $(BACKENDS); do \
 		scripts/test.sh $$backend $(WORKERS) || failed="$$failed $$backend"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "Tests failed on:$$failed" >&2; exit 1; fi
+	wait $$lint || failed="$$failed lint"; \
+	echo "== lint"; cat build/lint.log; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed" >&2; exit 1; fi
 
 lint: .venv/test build/wheel
 	$(BIN)/ruff check .
@@ -61,6 +65,7 @@ build/wheel: .venv/test $(shell git ls-files keras_actfn applications) README.md
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > build.log 2>&1 || (cat build.log; exit 1)
 	rm -f build.log
 	$(BIN)/python -m zipfile -e dist/*.whl build/wheel
+	$(BIN)/python -m compileall -q build/wheel
 
 clean:
 	rm -rf .venv build dist runs *.egg-info

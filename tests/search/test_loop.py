@@ -104,7 +104,7 @@ def test_going_on_adds_only_what_is_missing(finished):
 
 def test_a_study_of_another_model_is_refused(finished):
     other = points(300, 3), DATA[1]
-    with pytest.raises(ValueError, match=r"The study 's' differs: .*data is"):
+    with pytest.raises(ValueError, match=r"The study 's' in .*search.db differs: .*data is"):
         open_search(finished[1], other, output=finished[1] / "other")
     with pytest.raises(ValueError, match=r"differs: .*seed is 0 there and 1 here"):
         open_search(finished[1], seed=1, output=finished[1] / "another")

@@ -130,8 +130,9 @@ def _cdfs(count):
 
 def _run():
     curves = {"step": np.arange(50), "loss": np.exp(-np.linspace(0, 3, 50))}
-    values = zip(RunResult.NUMBERS, (0.91, 0.25, None, 1200, 50, 0.01, 1.5, False), strict=True)
-    return RunResult("relu", 1, "0123", **dict(values), arrays=curves)
+    values = zip(RunResult.NUMBERS, (1200, 50, 0.01, 1.5, False), strict=True)
+    test = {"accuracy": 0.91, "loss": 0.25}
+    return RunResult("relu", 1, "0123", None, test, **dict(values), arrays=curves)
 
 
 def _read_run(folder):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._optional import require
-from .common import Interrupted, load_data, model_builder
+from .common import Interrupted, model_builder
+from .data import DataChoice
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -53,27 +54,28 @@ OutputOption = Annotated[
 
 def open_search(
     options: dict,
+    data: DataChoice,
     storage: str | None,
     study: str | None,
     output: str | Path | None,
-    data_path: Path | None,
     progress: bool = True,
 ) -> "ActivationSearch":
     """The `ActivationSearch` of the command's options."""
     optuna = require("optuna", extra="search")
 
-    from ..expressions import SPACES, SearchSpace, nearest
+    from .._names import nearest
+    from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
-    options = dict(options)
+    options = {name: value for name, value in options.items() if name != "data"}
     name = options.pop("space")
     if name not in SPACES and "(" not in name:
         raise ValueError(
             f"A space is one of {', '.join(SPACES)}, or a schema such as 'unary(unary(x))'. "
             f"Received: '{name}'. {nearest(name, SPACES)}".rstrip()
         )
-    dataset = load_data(options.pop("data"), data_path, options.pop("image_size"))
+    dataset = data.load()
     return ActivationSearch(
         model_builder(options.pop("model"), dataset),
         dataset,

@@ -1,12 +1,14 @@
 """`keras-actfn search worker` and `status`: what joins a search that another process began."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .._optional import require
-from .common import DataPathOption, JsonOption
+from .common import JsonOption
+from .data import DataChoice
 from .search_common import (
     COMMAND,
     JoinedStorageOption,
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
 #: What a worker takes from the study, with the types that it may have. Whoever can write to the
 #: storage decides on these; none of them names code.
 _OPTIONS = {
-    "model": str,
-    "data": str,
-    "image_size": int | None,
+    "model": str | None,
+    "data": dict,
     "space": str,
     "epochs": int,
     "batch_size": int,
@@ -53,7 +54,13 @@ def worker(
         int | None,
         typer.Option(min=1, max=10**9, help="Trainings in all. Default: as the search asks for."),
     ] = None,
-    data_path: DataPathOption = None,
+    data_path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the data is on this machine: a named dataset's files, or what is read "
+            "instead of the search's path."
+        ),
+    ] = None,
     output: OutputOption = None,
 ) -> None:
     """Work on a search that another process began, here or on another machine.
@@ -72,13 +79,14 @@ def worker(
         options, asked, folder = _options_of(found, place_of(storage))
         if model is not None:
             options["model"] = model
-        if ":" in options["model"] and model is None:
+        if ":" in (options["model"] or "") and model is None:
             raise ValueError(
                 "A worker runs code that its own command line names. The study names "
                 f"{options['model']!r}: pass --model {options['model']} to run that function."
             )
+        data = DataChoice.from_dict(options["data"], data_path)
         joined = open_search(
-            options, storage, found.study_name, output or folder, data_path, progress=False
+            options, data, storage, found.study_name, output or folder, progress=False
         )
         missing = joined.unprobed()
         if missing:

@@ -7,7 +7,7 @@ side or between them, and a NaN input gives NaN.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
@@ -41,6 +41,7 @@ class Operator:
         function: Function of tensors.
         latex: How a term is typeset.
         note: The derivative at singularities, where it needs saying.
+        latency: What it costs: one of `LATENCIES`.
         tame: Whether the slopes are bounded over all finite arguments. Where it is False, slopes
             are formed from the inside out, and hulls look for infinite ones.
         step: The function of two tensors that an operator of many arguments folds.
@@ -54,6 +55,7 @@ class Operator:
     latex: Latex
     note: str = ""
     tame: bool = False
+    latency: str = "special"
     step: Callable | None = None
 
     def accepts(self, count: int) -> bool:
@@ -74,6 +76,22 @@ class Operator:
         return ops.convert_to_numpy(self.function(*tensors)).astype(np.result_type(*arrays))
 
 
+#: What an operator costs a processor without tables: sums, products, quotients and
+#: comparisons; one exponential or logarithm with these; a function of its own.
+LATENCIES = ("arithmetic", "exponential", "special")
+
+_LATENCY = {
+    **dict.fromkeys(("zero", "one", "identity", "negative", "abs", "square"), "arithmetic"),
+    **dict.fromkeys(("reciprocal", "relu", "leakyrelu", "hard_sigmoid"), "arithmetic"),
+    **dict.fromkeys(("softsign", "add", "sub", "mul", "div", "max", "min"), "arithmetic"),
+    **dict.fromkeys(("sum_n", "prod_n", "max_n", "min_n"), "arithmetic"),
+    **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid"), "exponential"),
+    **dict.fromkeys(("log_sigmoid", "softplus", "swish", "elu", "selu"), "exponential"),
+    **dict.fromkeys(("elish", "mish"), "exponential"),
+    **dict.fromkeys(("erf", "erfc", "gelu", "arcsinh", "arctan", "pow"), "special"),
+    **dict.fromkeys(("bessel_i0e", "bessel_i1e"), "special"),
+}
+
 #: The unary operators that have a pole or grow faster than any multiple of x.
 _WILD = ("reciprocal", "square", "exp", "sinh", "cosh", "expm1")
 
@@ -82,6 +100,10 @@ def _unary(name, formula, on_arrays, on_tensors, latex=None, note=""):
     latex = latex or named_latex(rf"\mathrm{{{name}}}")
     tame = name not in _WILD
     return Operator(name, 1, formula, on_arrays, on_tensors, latex, note, tame)
+
+
+def _with_latency(operator):
+    return replace(operator, latency=_LATENCY[operator.name])
 
 
 def _fold(function, *arguments):
@@ -263,4 +285,6 @@ N_ARY = tuple(
     )
 )
 
-BUILT_IN = {operator.name: operator for operator in (*UNARY, *EXTRA_UNARY, *BINARY, *N_ARY)}
+BUILT_IN = {
+    operator.name: _with_latency(operator) for operator in (*UNARY, *EXTRA_UNARY, *BINARY, *N_ARY)
+}

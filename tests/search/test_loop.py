@@ -108,7 +108,7 @@ def test_going_on_adds_only_what_is_missing(finished):
 
 def test_a_study_of_another_model_is_refused(finished):
     other = Task(build, points(300, 3))
-    with pytest.raises(ValueError, match=r"The study 's' differs: .*data is"):
+    with pytest.raises(ValueError, match=r"The study 's' in .*search.db differs: .*data is"):
         open_search(finished[1], other, output=finished[1] / "other")
     with pytest.raises(ValueError, match=r"mode='min' makes it minimize it.*directions: maximize"):
         open_search(finished[1], mode="min", output=finished[1] / "other")

@@ -11,13 +11,22 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import keras_actfn
+import tutorials
 
 project = "keras-actfn"
 author = "The keras-actfn maintainers"
 copyright = author
 version = release = keras_actfn.__version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "mathtext", "reference", "gallery", "code_links"]
+extensions = [
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "mathtext",
+    "reference",
+    "gallery",
+    "code_links",
+]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_ext", "_static"]
 language = "en"
@@ -28,6 +37,23 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
 add_module_names = False
 toc_object_entries = False
+
+# In the tutorials' comments, `name` is code as everywhere.
+default_role = "code"
+sphinx_gallery_conf = {
+    "examples_dirs": str(tutorials.copied()),
+    "gallery_dirs": "tutorials",
+    "filename_pattern": r"\d\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("tutorials.pictures",),
+    "reset_modules": ("tutorials.forget_pictures",),
+    "capture_repr": (),
+    "download_all_examples": False,
+    "show_signature": False,
+    "copyfile_regex": "",
+    "min_reported_time": 1e9,  # times differ from build to build
+    "write_computation_times": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"keras-actfn {release}"

@@ -133,15 +133,18 @@ def _localised(function, low, high):
             return float(points[~np.isfinite(values)][0]), "jump"
         most = int(np.argmax(np.abs(np.diff(values, 2))))
         low, high = points[most], points[most + 2]
-    middle, reach = (low + high) / 2, 1e-4
-    values = _values(function, middle + reach * np.array([-2, -1, -1e-3, 1e-3, 1, 2]))
-    if not np.isfinite(values).all() or abs(values[3] - values[2]) > max(
-        0.5 * abs(values[4] - values[1]), 1e-3
-    ):
+    middle = (low + high) / 2
+    wide, narrow = (_differences(function, middle, reach) for reach in (1e-4, 1e-5))
+    if not np.isfinite([*wide, *narrow]).all() or narrow[0] > max(0.5 * wide[0], 1e-3):
         return middle, "jump"
-    values = np.delete(values, [2, 3])
+    return middle, "kink" if narrow[1] > max(0.5 * wide[1], 2e-3 * (1 + narrow[2])) else ""
+
+
+def _differences(function, middle, reach):
+    """Of the values on both sides, of the slopes, and the slope on the left, all as sizes."""
+    values = _values(function, middle + reach * np.array([-2, -1, 1, 2]))
     left, right = (values[1] - values[0]) / reach, (values[3] - values[2]) / reach
-    return middle, "kink" if abs(right - left) > 2e-3 * (1 + abs(left)) else ""
+    return abs(values[2] - values[1]), abs(right - left), abs(left)
 
 
 @dataclasses.dataclass(frozen=True)

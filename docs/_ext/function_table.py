@@ -26,9 +26,7 @@ class Entry:
 
 
 _BLOCK = "A building block of expressions. By itself "
-_E = r"e^{x}"
 _POSITIVE, _ELSE = "x > 0", r"x \leq 0"
-_SELU = r"s = 1.0507, \; a = 1.6733"
 
 OPERATORS = {
     "zero": Entry("0", _BLOCK + "it cuts the network off."),
@@ -88,7 +86,11 @@ OPERATORS = {
         "near 0.",
     ),
     "selu": Entry(
-        ((r"s \, x", _POSITIVE), (r"s \, a \, (e^{x} - 1), \;\; " + _SELU, _ELSE)),
+        (
+            (r"s \, x", _POSITIVE),
+            (r"s \, a \, (e^{x} - 1)", _ELSE),
+            (r"s = 1.0507, \; a = 1.6733", ""),
+        ),
         "For plain dense networks with LeCun's initialisation and without normalisation.",
     ),
     "swish": Entry(

@@ -13,8 +13,9 @@ from function_table import DISCOVERED_ADVICE, KERAS, LEARNED, OPERATORS, Definit
 from pages import write_pages
 
 from keras_actfn._keras_activations import KERAS_ACTIVATIONS
-from keras_actfn.expressions import DISCOVERED, Operator, operators, parse
+from keras_actfn.expressions import DISCOVERED, Operator, parse
 from keras_actfn.expressions.names import AMBIGUOUS
+from keras_actfn.expressions.operators import BUILT_IN
 from keras_actfn.search.formula import Formulas
 
 FOLDER = "functions"
@@ -22,7 +23,7 @@ FOLDER = "functions"
 
 def setup(app):
     """Write the pages before Sphinx looks for sources."""
-    app.connect("builder-inited", lambda app: write_gallery(Path(app.srcdir)))
+    app.connect("builder-inited", lambda app: write_gallery(Path(app.srcdir)), priority=100)
     app.add_js_file("gallery.js")
     return {"parallel_read_safe": True}
 
@@ -54,7 +55,7 @@ def functions() -> list[GalleryFunction]:
     """Every operator, activation of Keras, learned layer and discovered function."""
     found = []
     equal = keras_equals()
-    for operator in operators():
+    for operator in BUILT_IN.values():
         unary = operator.arity == 1
         found.append(
             GalleryFunction(
@@ -111,7 +112,7 @@ def keras_equals() -> dict[str, str]:
         if not row.elementwise or row.needs_arguments:
             continue
         values = on_arrays(row.function)(x)
-        for operator in operators():
+        for operator in BUILT_IN.values():
             if operator.arity == 1 and np.allclose(operator.on_arrays(x), values, 1e-6, 1e-6):
                 found |= dict.fromkeys((row.name, *row.aliases), operator.name)
     return found
@@ -290,7 +291,7 @@ def defined(definition: Definition, formulas: Formulas) -> str:
     if isinstance(definition, str):
         return f'<div class="definition">{drawn(f"f(x) = {definition}")}</div>'
     rows = "".join(
-        f"<span>{drawn(value)}</span><span>{drawn(condition)}</span>"
+        f"<span>{drawn(value)}</span><span>{condition and drawn(condition)}</span>"
         for value, condition in definition
     )
     return (

@@ -14,13 +14,14 @@ FOLDER = "reference"
 _INTRODUCTION = """# Reference
 
 Every public name of the package, with its arguments, what it returns and what it raises. A name
-that is not here is private and may change at any time. The command line has [its own page](commands.md).
+that is not here is private and may change at any time. The command line has
+[its own page](commands.md).
 """
 
 
 def setup(app):
     """Write the pages before Sphinx looks for sources."""
-    app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir)))
+    app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir)), priority=100)
     return {"parallel_read_safe": True}
 
 

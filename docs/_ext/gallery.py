@@ -16,7 +16,7 @@ from keras_actfn._keras_activations import KERAS_ACTIVATIONS
 from keras_actfn.expressions import DISCOVERED, Operator, parse
 from keras_actfn.expressions.names import AMBIGUOUS
 from keras_actfn.expressions.operators import BUILT_IN
-from keras_actfn.search.formula import Formulas
+from keras_actfn.plotting.formula import Formulas
 
 FOLDER = "functions"
 

@@ -16,8 +16,9 @@ KerasNet comes from, and
 
 The runs of a seed share weights, the order of images and augmentation, so differences to ReLU
 are paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
-at any time and started again. The five functions of `FIRST` come first, seed by seed. One core
-is best used by TensorFlow.
+at any time and started again, and goes on after the last epoch, which is kept in `--checkpoints`
+until the run is finished. The five functions of `FIRST` come first, seed by seed. One core is best
+used by TensorFlow.
 
 Needs: pip install "keras-actfn[cli]".
 """
@@ -30,6 +31,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import paper_runs
+from paper_checkpoint import Checkpoint
 
 from keras_actfn._files import write_file
 from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
@@ -75,6 +77,7 @@ def arguments(given=None):
     data = ("fashion_mnist", "cifar10")
     parser = paper_runs.parser(__doc__, __file__, data, MODELS, PAPER, LONGEST)
     parser.add_argument("--plot", type=Path, help="picture of the learned activations")
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/hull_paper"))
     return parser.parse_args(given)
 
 
@@ -118,20 +121,26 @@ def train_missing(args):
             setups.clear()
             setup = setup_of(args, model)
             setups[model] = setup, Reference(setup)
-        return train(*setups[model], activation, seed)
+        name = f"{args.data}-{model}-{list(PAPER).index(activation)}-{seed}.npz"
+        checkpoint = Checkpoint(args.checkpoints / name, {**rule(args), "run": list(run)})
+        measured = train(*setups[model], activation, seed, checkpoint)
+        checkpoint.path.unlink(missing_ok=True)
+        return measured
 
     paper_runs.train_missing(args.results, rule(args), plan(args), trained)
 
 
-def train(setup, reference, activation, seed):
+def train(setup, reference, activation, seed, checkpoint):
     """One run by the rule above: what it measured, and the coefficients it learned."""
     split, network = setup.split, Network(setup, activation)
     network.start_from(seed, reference)
     used = setup.steps_per_epoch * setup.batch_size
-    started, monitor = time.perf_counter(), RunMonitor()
-    accuracies, best, weights = [], 0, network.trained.get_weights()
+    accuracies, best, weights, before = checkpoint.load(network)
+    started, monitor = time.perf_counter() - before, RunMonitor()
     with seeds_drawn_from(seed), threads_for(network.trained, setup.batch_size):
-        for epoch in range(setup.epochs):
+        for epoch in range(len(accuracies), setup.epochs):
+            if accuracies and epoch - best >= PATIENCE:
+                break
             order = batch_order(seed, epoch, len(split.x_train))[:used]
             network.trained.fit(
                 **network.batches(split.x_train[order], split.y_train[order], seed),
@@ -148,8 +157,8 @@ def train(setup, reference, activation, seed):
             print(f"  epoch {epoch + 1}: {measured['accuracy']:.4f}", file=sys.stderr, flush=True)
             if accuracies[-1] > max(accuracies[:-1], default=-1.0):
                 best, weights = epoch + 1, network.trained.get_weights()
-            elif epoch + 1 - best >= PATIENCE:
-                break
+            seconds = time.perf_counter() - started
+            checkpoint.save(network, accuracies, best, weights, seconds)
         network.trained.set_weights(weights)
         test = network.measure(*split.test)
     return {

@@ -33,7 +33,8 @@ _RATIO, _FREE = 50, 1 << 28
 _LARGEST_JSON, _LARGEST_LINE = 1 << 26, 1 << 26
 _CHUNK = 1 << 22
 _AGAIN = "Copy or download the file again."
-_NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+#: Errors that say that a file cannot be opened, not that it is damaged.
+NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -216,7 +217,7 @@ def read_npz(path: str | os.PathLike, remedy: str) -> dict[str, np.ndarray]:
         if wrong:
             raise ValueError(f"the checksum of {', '.join(wrong)} differs")
         return arrays
-    except _NO_ACCESS:
+    except NO_ACCESS:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged bytes
         problem = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

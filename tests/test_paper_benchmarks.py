@@ -58,8 +58,9 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
     monkeypatch.setattr(paper, "PATIENCE", 2)
     results = tmp_path / "results.jsonl"
     words = ["--models", "LeNet5", "--activations", HULL, "--seeds", "0"]
-    words += ["--results", str(results)]
+    words += ["--results", str(results), "--checkpoints", str(tmp_path / "checkpoints")]
     paper.main(words)
+    assert not list((tmp_path / "checkpoints").iterdir())
     (found,) = finished(paper, words).values()
     assert found["best_epoch"] == 2 and found["epochs"] == 4 and found["test_accuracy"] == 0.4
     assert found["validation_accuracy"] == [0.5, 0.6, 0.6, 0.55]
@@ -73,6 +74,34 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
     assert "Missing" not in capsys.readouterr().out
     # Records that follow another rule do not count.
     assert not finished(paper, [*words, "--longest", "2"])
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(paper, tmp_path, monkeypatch):
+    setup = paper.setup_of(paper.arguments(["--longest", "3"]), "LeNet5")
+    network = Network(setup, "conv(identity,relu)")  # compiled once; each run sets it back
+    monkeypatch.setattr(paper, "Network", lambda *_: network)
+    reference, measure, calls = paper.Reference(setup), Network.measure, []
+
+    def stop_at_the_third(network, x, y):
+        calls.append(len(x))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return measure(network, x, y)
+
+    def train(name):
+        checkpoint = paper.Checkpoint(tmp_path / name, {"run": 1})
+        found = paper.train(setup, reference, "conv(identity,relu)", 0, checkpoint)
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    whole = train("whole.npz")
+    monkeypatch.setattr(Network, "measure", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        train("stopped.npz")
+    assert train("stopped.npz") == whole
+    assert calls == [8, 8, 8, 8, 10]  # the third epoch again, and the test
+    (tmp_path / "stopped.npz").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=r"stopped.npz cannot be read.*is made again"):
+        assert train("stopped.npz") == whole
 
 
 def test_the_table_pairs_by_seed_and_names_what_is_missing(paper, tmp_path, capsys):

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import keras_actfn
 from keras_actfn import datasets
 from keras_actfn.initialization import autoinit
-from keras_actfn.training import RECIPES, activation_variables, compare, parameter_groups
+from keras_actfn.training import RECIPES, Task, activation_variables, compare, parameter_groups
 
 folder = Path("runs/tutorials/07")
 folder.mkdir(parents=True, exist_ok=True)
@@ -65,16 +65,8 @@ assert not report.unknown
 # AutoInit, no weight decay on the activations. Two activations from the same start.
 recipe = RECIPES["aquasurf_cifar"]
 print(f"{recipe.name}: {recipe.source}")
-result = compare(
-    small_all_cnn,
-    data,
-    ["relu", "aff(identity,relu)"],
-    recipe=recipe,
-    epochs=2,
-    seeds=1,
-    batch_size=64,
-)
-print(result)
+task = Task(small_all_cnn, data, validation=0, recipe=recipe, epochs=2, batch_size=64)
+print(compare(task, ["relu", "aff(identity,relu)"], seeds=1))
 
 # %%
 # 3. The same by hand: activations with a rate ten times the weights', frozen for an epoch.

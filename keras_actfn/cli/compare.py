@@ -54,13 +54,13 @@ def compare(
     ] = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
-        int | None,
+        int,
         typer.Option(
-            min=1,
+            min=0,
             max=1_000_000_000,
             help="Hold out this many training examples and report on them.",
         ),
-    ] = None,
+    ] = 0,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -73,22 +73,25 @@ def compare(
     order. Test accuracy is measured once, at the end. After an interruption the same command
     continues where it stopped.
     """
+    from ..training import Task, recipes
     from ..training import compare as train_and_compare
-    from ..training import recipes
 
     dataset = data.load()
     shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
-        result = train_and_compare(
+        task = Task(
             model_builder(model, dataset, shape),
             dataset,
-            activations,
+            validation,
             epochs=epochs,
-            seeds=parse_seeds(seeds),
             batch_size=batch_size,
             recipe=recipe,
             subset=subset,
-            validation=validation,
+        )
+        result = train_and_compare(
+            task,
+            activations,
+            seeds=parse_seeds(seeds),
             output=output,
             plots=plots,
             progress=True,
@@ -104,7 +107,7 @@ def compare(
     settings = result.settings
     typer.echo(
         f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
-        f"{settings['training_images']} training and {settings['test_images']} test images, "
+        f"{settings['train_examples']} training and {settings['test_examples']} test images, "
         f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
         f"recipe {recipe}, backend {settings['backend']}"
     )

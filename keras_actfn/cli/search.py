@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -164,17 +165,33 @@ def _workers(
         words += ["--data-path", str(data_path)]
     command = [sys.executable, "-m", "keras_actfn", "search", "worker", *words]
     environment = {**os.environ, STORAGE_VARIABLE: str(found.storage)}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    for process in processes:
-        # Waited for at once, so that a worker that was killed is known to be gone.
-        threading.Thread(target=process.wait, daemon=True).start()
+    processes: list[subprocess.Popen] = []
     try:
+        for _ in range(count):
+            processes.append(subprocess.Popen(command, env=environment))
+            # Waited for at once, so that a worker that was killed is known to be gone.
+            threading.Thread(target=processes[-1].wait, daemon=True).start()
         yield
         for process in processes:
             process.wait()
     finally:
+        _end(processes)
+
+
+def _end(processes: list[subprocess.Popen], seconds: float = 30.0) -> None:
+    """Ask processes to end and wait until they have; a second interrupt, or time, kills them."""
+    try:
         for process in processes:
             process.terminate()
+        end = time.monotonic() + seconds
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in processes:
+                process.wait(max(0.0, end - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
 
 
 def _as_json(

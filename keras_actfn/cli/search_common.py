@@ -1,8 +1,6 @@
 """What the commands of `keras-actfn search` share."""
 
 import contextlib
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,20 +90,10 @@ def open_search(
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """End at an interrupt, and at a request to terminate, with what is finished kept."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # Python lets only the main thread set handlers.
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, interrupt) if main else None
+    """Say at an interrupt that what is finished is kept."""
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted; what is finished is kept, and the same command goes on from there."
         ) from None
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)

@@ -71,9 +71,11 @@ def worker(
     require("optuna", extra="search")
 
     from ..search.storage import open_storage, place_of, study_named
+    from ..search.trials import readable
 
     with interruptible():
-        found = study_named(open_storage(storage), study, place_of(storage))
+        with readable(storage):
+            found = study_named(open_storage(storage), study, place_of(storage))
         options, asked, folder = _options_of(found, place_of(storage))
         if model is not None:
             options["model"] = model
@@ -124,9 +126,12 @@ def status(
 
     from ..search.claims import has_failed, is_alive, is_evaluated
     from ..search.storage import open_storage, place_of, study_named
+    from ..search.trials import check_trials, readable
 
-    found = study_named(open_storage(storage), study, place_of(storage))
-    trials = found.get_trials(deepcopy=False)
+    with readable(storage):
+        found = study_named(open_storage(storage), study, place_of(storage))
+        check_trials(found, storage)
+        trials = found.get_trials(deepcopy=False)
     states = optuna.trial.TrialState
     finished = [t for t in trials if is_evaluated(t)]
     complete = [t for t in finished if t.state == states.COMPLETE]

@@ -95,7 +95,8 @@ def load(name: str | os.PathLike, path: str | os.PathLike | None = None, **optio
     if not sources.looks_like_a_path(name):
         raise ValueError(
             f"A dataset's name is one of: {', '.join(DATASETS)}; or it is the path of "
-            f"{sources.KINDS}. Received: {name!r}. {nearest(str(name), DATASETS)}".rstrip()
+            f"{sources.KINDS}. Received: {name!r}. "
+            f"{nearest(str(name), [*DATASETS, *sources.names_in('.')])}".rstrip()
         )
     if path is not None:
         raise ValueError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import npz_arrays
+from .._files import NO_ACCESS, npz_arrays
 from .._names import nearest
 from .base import Dataset
 from .targets import targets_of
@@ -80,10 +80,8 @@ def _arrays(path):
     """The file's arrays, all that are needed among them and no pickle."""
     try:
         arrays = npz_arrays(path)
-    except OSError as error:
-        if error.errno is not None:  # of the disk; zipfile's own have none
-            raise
-        raise _unreadable(path, error) from error
+    except NO_ACCESS:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged bytes
         raise _unreadable(path, error) from error
     missing = [name for name in _NEEDED if name not in arrays]

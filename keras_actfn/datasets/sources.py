@@ -43,11 +43,9 @@ def read(path: str | os.PathLike, **options: Any) -> Dataset:
     """
     found = Path(path).expanduser()
     if not found.exists():
-        beside = found.parent
-        names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
         raise FileNotFoundError(
             f"A path leads to {KINDS}. Received: {path}, where nothing is. "
-            f"{nearest(found.name, names)}".rstrip()
+            f"{nearest(found.name, names_in(found.parent))}".rstrip()
         )
     function, kind = _reader(found)
     check_options(f"{path}, {kind},", function, options)
@@ -57,6 +55,14 @@ def read(path: str | os.PathLike, **options: Any) -> Dataset:
             f"{path} without it."
         )
     return function(found, **options)
+
+
+def names_in(folder: str | os.PathLike) -> list[str]:
+    """The names of what is in a folder; none where it cannot be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _reader(path: Path) -> tuple[Callable[..., Dataset], str]:

@@ -17,6 +17,7 @@ Which columns are refused is in `keras_actfn.datasets.columns`.
 
 import csv
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._files import NO_ACCESS
 from .._names import nearest
 from .._optional import require
 from .base import Dataset, split_positions
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 #: Endings of files that are read.
 ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 MISSING = ("refuse", "impute")
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 #: Separators that a header is looked through for, if it has one column.
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
@@ -176,15 +179,18 @@ def _parquet(path: Path, pandas: Any) -> "pandas.DataFrame":
     parquet = require("pyarrow.parquet", extra="tables")
     try:
         table = parquet.read_table(path)
-    except Exception as error:  # pyarrow raises OSError and kinds of its own for damaged bytes
+        frame = table.to_pandas(ignore_metadata=True)
+    except NO_ACCESS:
+        raise
+    except Exception as error:  # pyarrow and pandas raise a dozen kinds for damaged bytes
         raise ValueError(
-            f"{path} is a Parquet file. Received: a file that cannot be read so ({error}).".replace(
-                "\n", " "
-            )
+            f"{path} is a Parquet file. Received: a file that cannot be read so "
+            f"({' '.join(str(error).split())})."
         ) from error
     _check_header(table.column_names, path)
-    # An index that pandas stored beside the columns is not one of them.
-    return table.to_pandas().reset_index(drop=True)
+    # An index with a name is a column; one without is how pandas stores the rows' numbers.
+    unnamed = [name for name in table.column_names if _UNNAMED_INDEX.fullmatch(name)]
+    return frame.drop(columns=unnamed)
 
 
 def _csv(path: Path, delimiter: str | None, pandas: Any) -> "pandas.DataFrame":

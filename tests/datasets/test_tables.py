@@ -259,6 +259,14 @@ def test_a_damaged_parquet_file(tmp_path):
         read_table(write(path), "price", delimiter=";")
 
 
+def test_an_index_of_pandas(tmp_path):
+    shuffled = FRAME.drop(columns="sold").sample(frac=1, random_state=0)
+    shuffled.to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet", "price").feature_names[0] == "size"
+    shuffled.set_index("rooms").to_parquet(tmp_path / "a.parquet")
+    assert "rooms" in read_table(tmp_path / "a.parquet", "price").feature_names
+
+
 def test_columns_that_are_left_out(tmp_path):
     path = write(tmp_path / "houses.csv")
     with pytest.raises(ValueError, match="Did you mean 'town'"):

@@ -27,6 +27,7 @@ extensions = [
     "reference",
     "gallery",
     "atlas",
+    "llms",
     "code_links",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -60,7 +61,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"keras-actfn {release}"
 html_static_path = ["_static", str(resources.files("keras_actfn.plotting") / "assets")]
-html_js_files = ["tables.js"]
+html_js_files = ["offline.js", "tables.js"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -9,7 +9,7 @@ _HEAD = """# keras-actfn
 
 > Activation functions that are learned, derived or searched for, in any Keras 3 model, on
 > TensorFlow, JAX and PyTorch. `keras_actfn.activation(spec)` makes an activation layer,
-> `training.compare` compares activations in pairs, `search.ActivationSearch` looks for a better one.
+> `training.compare` compares activations in pairs, `search.ActivationSearch` looks for better ones.
 """
 
 

@@ -1,8 +1,9 @@
 """Paired differences that are looked at several times, with a level that holds for all looks.
 
-Seeds are dear, so one adds them until the answer is clear. An ordinary 95 % interval that is looked
-at after 3, 6 and 12 seeds, and believed as soon as it excludes zero, is wrong more often than 1 in 20
-times. Here the level is split over the L looks (Bonferroni): each has an interval of level
+Seeds are dear, so one adds them until the answer is clear. An ordinary 95 % interval that is
+looked at after 3, 6 and 12 seeds, and believed as soon as it excludes zero, is wrong more often
+than 1 in 20 times. Here the level is split over the L looks (Bonferroni): each has an interval of
+level
 
     1 − (1 − 0.95) / L
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 PACKAGING := pyproject.toml requirements/constraints.txt requirements/test.txt requirements/test-hub.txt
 
-.PHONY: run test lint data clean
+.PHONY: run test lint docs docs-test data clean
 
 run: .venv/run data
 	KERAS_BACKEND=jax $(BIN)/keras-actfn compare --model lenet5 --data auto \
@@ -26,6 +26,14 @@ lint: .venv/test build/wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in build/site. Its pages are written from docs/, the docstrings and the tutorials, which run.
+docs: .venv/docs
+	$(BIN)/sphinx-build -W --keep-going --quiet -d build/doctrees docs build/site
+
+# Opens the built site in a browser: Debian's chromium, or one that `playwright install` fetched.
+docs-test: docs
+	$(BIN)/pytest tests/site
+
 data:
 	@scripts/fashion_mnist.sh
 
@@ -38,8 +46,12 @@ data:
 	touch $@
 
 .venv/test: .venv/pip
-	$(INSTALL) -e ".[jax,kfac,expressions,theory,search,plot,cli,dev]" -r requirements/test.txt
+	$(INSTALL) -e ".[jax,kfac,expressions,theory,search,plot,cli,tables,dev]" -r requirements/test.txt
 	$(INSTALL) --no-deps -r requirements/test-hub.txt
+	touch $@
+
+.venv/docs: .venv/pip
+	$(INSTALL) -e ".[torch,expressions,theory,search,plot,cli,docs]" pytest playwright
 	touch $@
 
 # The tests import the built wheel, not the checkout, so that a file missing from the package

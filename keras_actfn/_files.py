@@ -33,7 +33,8 @@ _RATIO, _FREE = 50, 1 << 28
 _LARGEST_JSON, _LARGEST_LINE = 1 << 26, 1 << 26
 _CHUNK = 1 << 22
 _AGAIN = "Copy or download the file again."
-_NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+#: Errors that say that a file cannot be opened, not that it is damaged.
+NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -206,7 +207,7 @@ def read_npz(path: str | os.PathLike, remedy: str) -> dict[str, np.ndarray]:
         OSError: If it cannot be opened.
     """
     try:
-        arrays = _npz_arrays(path)
+        arrays = npz_arrays(path)
         if CHECKSUMS not in arrays:
             raise ValueError("it has no checksums, so another program or version wrote it")
         sums = parse_json(arrays.pop(CHECKSUMS).tobytes())
@@ -216,7 +217,7 @@ def read_npz(path: str | os.PathLike, remedy: str) -> dict[str, np.ndarray]:
         if wrong:
             raise ValueError(f"the checksum of {', '.join(wrong)} differs")
         return arrays
-    except _NO_ACCESS:
+    except NO_ACCESS:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged bytes
         problem = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -363,8 +364,16 @@ def _verified(content):
     return value
 
 
-def _npz_arrays(path):
-    """The arrays of an npz file, none of which is larger than it says or than it can be."""
+def npz_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of any npz file, none of which is larger than it says or than it can be.
+
+    Args:
+        path: The file, whoever wrote it. Objects are not read.
+
+    Raises:
+        ValueError: If it has arrays of objects, is damaged, or holds far more than its size allows.
+        Exception: What zipfile, zlib and NumPy raise for damaged bytes.
+    """
     with zipfile.ZipFile(path) as file:
         parts = file.infolist()
         check_inflated(sum(part.file_size for part in parts), os.path.getsize(path))
@@ -399,7 +408,9 @@ def _array(content):
     if version not in headers:
         raise ValueError(f"it has an array of the format {version}")
     shape, _, dtype = headers[version](stream)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+    if dtype.hasobject:
+        raise ValueError("it has an array of Python objects")
+    if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
         raise ValueError("it has an array that is not as large as it says")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)

@@ -21,6 +21,7 @@ ORDER = (
     ),
     ("_progress",),
     ("backend",),
+    ("densities",),
     ("expressions", "constraints", "datasets"),
     ("layers", "theory"),
     ("_activation",),

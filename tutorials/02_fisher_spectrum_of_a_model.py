@@ -1,4 +1,5 @@
-"""The Fisher spectrum of KerasNet for four activation functions.
+"""The Fisher spectrum of KerasNet for four activation functions
+=============================================================
 
 A Fisher information matrix says how much a network's predictions change when its weights
 do. Its eigenvalues, at initialisation, tell good activation functions from bad ones before any
@@ -18,6 +19,7 @@ from keras_actfn import datasets
 from keras_actfn.fisher import fisher_spectrum
 from keras_actfn.plotting import spectrum_figure
 
+# %%
 # Real images: Fashion-MNIST if it is on this machine, scikit-learn's digits otherwise.
 name = "fashion_mnist" if datasets.find_fashion_mnist() else "digits"
 data = datasets.load(name, image_size=None if name == "fashion_mnist" else 28)
@@ -31,6 +33,7 @@ activations = {
     "sigmoid": "sigmoid",
 }
 
+# %%
 # Every network starts from the same weights, so that only the activation differs.
 spectra = {}
 for label, activation in activations.items():
@@ -38,6 +41,7 @@ for label, activation in activations.items():
     model = KerasNet(activation=activation, input_shape=data.input_shape, classes=data.classes)
     spectra[label] = fisher_spectrum(model, x)
 
+# %%
 # A spectrum has one block for each weighted layer. Its figures, and the eigenvalues themselves:
 relu = spectra["relu"]
 print(relu)
@@ -49,9 +53,11 @@ for layer in relu.layers:
     )
 print("largest log-eigenvalues of the first layer:", np.round(relu.log_eigenvalues(0)[-3:], 2))
 
+# %%
 # The search uses the cumulative distributions of all layers as one vector of features.
 print("features:", relu.features().shape)
 
+# %%
 # The paper's distance (Eq. 2): Wasserstein distances of the layers' eigenvalues.
 for label, spectrum in spectra.items():
     print(f"distance from relu to {label:<8} {relu.distance(spectrum):.6f}")

@@ -1,4 +1,5 @@
-"""One step down the entropy of an activation's output (EAFO).
+"""One step down the entropy of an activation's output (EAFO)
+==========================================================
 
 A density p of inputs and a monotone f give outputs of a certain entropy. EAFO changes f in
 the direction in which that entropy falls fastest. Here is the step itself, its limits, and
@@ -25,28 +26,33 @@ folder = Path("runs/tutorials")
 folder.mkdir(parents=True, exist_ok=True)
 normal = stats.norm(0, 1)
 
+# %%
 # 1. Entropy of the output. At a given range the distribution function of the input has the
 #    largest entropy of all; the paper calls it the worst activation function.
 print(f"H of tanh:  {output_entropy('tanh', normal):.6f}")
 print(f"H of the worst function with the range of tanh: {wafbc(normal, -1, 1).entropy:.6f}")
 
+# %%
 # 2. A step. Too large a one would fold the function, so there is a limit.
 limit = max_step("tanh", normal)
 step = eafo_step("tanh", normal, step=1.0)
 print(f"\nlargest step {limit:.6f}")
 print(f"H before {step.entropy_before:.6f}, after {step.entropy_after:.6f}")
 
+# %%
 # 3. Entropy also falls when a function is merely scaled down. H - log std does not.
 print(f"H - log std before {step.normalised_before:.6f}, after {step.normalised_after:.6f}")
 knots = np.linspace(-3, 3, 33)
 figure = draw_derived(derived_entropy_step(step, np.tanh, normal.pdf, knots, "tanh"))
 print("figure:", save_figure(figure, folder / "04_tanh.png"))
 
+# %%
 # 4. The result is a function, and a table for a PWL layer.
 layer = PWL(knots=33, initial=step.table(knots).tolist())
 layer.build((None, 1))
 print("as a layer, f(1) =", float(layer.evaluate(1.0)), " exactly", float(step(1.0)))
 
+# %%
 # 5. ReLU has an inverse on the right only: say so with `region`. The direction found is
 #    x - e x exp(-x²/2) with e > 0. (CRReLU is printed with the opposite sign; its e is learned,
 #    so a network may choose.)
@@ -57,6 +63,7 @@ figure = draw_derived(
 )
 print("figure:", save_figure(figure, folder / "04_relu.png"))
 
+# %%
 # 6. Some pairs admit no step at all, and the error tells why.
 for activation, density in (("tanh", stats.laplace()), ("identity", stats.laplace())):
     try:
@@ -66,6 +73,7 @@ for activation, density in (("tanh", stats.laplace()), ("identity", stats.laplac
 step = eafo_step("identity", stats.laplace(), step=0.5, smooth=0.3)
 print(f"smoothed: H {step.entropy_before:.4f} -> {step.entropy_after:.4f}")
 
+# %%
 # 7. In training. The callback estimates each PWL layer's input density, takes a share of the
 #    largest step at the end of an epoch, and keeps it only if the entropy fell on inputs
 #    that the estimate has not seen.

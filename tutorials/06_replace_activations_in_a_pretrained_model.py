@@ -1,4 +1,5 @@
-"""Put learned activations into a trained network, train them alone, and export the result.
+"""Put learned activations into a trained network, train them alone, and export the result
+=======================================================================================
 
     python tutorials/06_replace_activations_in_a_pretrained_model.py
 
@@ -30,6 +31,7 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 data = datasets.load("digits")
 
+# %%
 # A trained model with ReLUs in every form: an activation layer, a fused argument, a bare op.
 inputs = keras.Input(data.input_shape)
 x = keras.layers.Conv2D(16, 3, padding="same", name="conv_1")(inputs)
@@ -43,6 +45,7 @@ model = keras.Model(inputs, outputs, name="digits")
 model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(data.x_train, data.y_train, batch_size=64, epochs=4, verbose=0)
 
+# %%
 # What is there? The softmax has the role "output" and stays.
 for site in find_activations(model):
     print(f"{site.path:12} {site.kind:6} {site.activation:8} {site.role}")
@@ -53,6 +56,7 @@ def accuracy(network):
     return 100 * network.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)["accuracy"]
 
 
+# %%
 # ReLU by ReLU changes nothing: the new model computes the same bits.
 same = replace_activations(model, "relu")
 first = data.x_test[:64]
@@ -60,10 +64,12 @@ assert np.array_equal(
     keras.ops.convert_to_numpy(model(first)), keras.ops.convert_to_numpy(same(first))
 )
 
+# %%
 # One line: piecewise-linear activations that start as ReLU. The accuracy is the same at first.
 learned = replace_activations(model, "pwl(initial=relu)")
 print(f"with ReLU {accuracy(model):.2f} %, with PWL before training {accuracy(learned):.2f} %")
 
+# %%
 # Train the curves alone: 33 numbers for each site, all other weights frozen.
 learned.trainable = False
 set_activation_trainable(learned, True)
@@ -71,12 +77,14 @@ learned.compile(keras.optimizers.Adam(1e-2), model.loss, metrics=["accuracy"])
 learned.fit(data.x_train, data.y_train, batch_size=64, epochs=3, verbose=0)
 print(f"curves trained alone: {accuracy(learned):.2f} %")
 
+# %%
 # Then everything together.
 learned.trainable = True
 learned.compile(keras.optimizers.Adam(5e-4), model.loss, metrics=["accuracy"])
 learned.fit(data.x_train, data.y_train, batch_size=64, epochs=3, verbose=0)
 print(f"everything trained: {accuracy(learned):.2f} %")
 
+# %%
 # The curves that were learned.
 figure = Figure(figsize=(6, 4))
 axes = figure.subplots()
@@ -89,6 +97,7 @@ axes.set(xlabel="input", ylabel="output", title="Learned activations")
 axes.legend()
 figure.savefig(folder / "curves.png", dpi=120)
 
+# %%
 # For serving: the activations are fixed; export with model.export as usual (see docs/surgery.md).
 serving = freeze_activations(learned)
 print(f"frozen: {accuracy(serving):.2f} %, {len(serving.trainable_variables)} trainable variables")

@@ -1,4 +1,5 @@
-"""Start a network by AutoInit, train it by a paper's recipe, give activations their own rate.
+"""Start a network by AutoInit, train it by a paper's recipe, give activations their own rate
+==========================================================================================
 
     python tutorials/07_train_like_the_paper.py
 
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 import keras_actfn
 from keras_actfn import datasets
 from keras_actfn.initialization import autoinit
-from keras_actfn.training import RECIPES, activation_variables, compare, parameter_groups
+from keras_actfn.training import RECIPES, Task, activation_variables, compare, parameter_groups
 
 folder = Path("runs/tutorials/07")
 folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +38,7 @@ def small_all_cnn(activation):
     return keras.Model(inputs, outputs)
 
 
+# %%
 # 1. AutoInit. The variance behind every convolution, before and after, for a function that
 # Glorot's start was not made for: erfc(softplus(x))², the best of the AQuaSurF paper's CoAtNet.
 keras.utils.set_random_seed(0)
@@ -58,21 +60,15 @@ print(report)
 print("variance before:", np.round(before, 3), " after:", np.round(after, 3))
 assert not report.unknown
 
+# %%
 # 2. A recipe by name: SGD with warm-up and linear decay, crops and flips, standardised images,
 # AutoInit, no weight decay on the activations. Two activations from the same start.
 recipe = RECIPES["aquasurf_cifar"]
 print(f"{recipe.name}: {recipe.source}")
-result = compare(
-    small_all_cnn,
-    data,
-    ["relu", "aff(identity,relu)"],
-    recipe=recipe,
-    epochs=2,
-    seeds=1,
-    batch_size=64,
-)
-print(result)
+task = Task(small_all_cnn, data, validation=0, recipe=recipe, epochs=2, batch_size=64)
+print(compare(task, ["relu", "aff(identity,relu)"], seeds=1))
 
+# %%
 # 3. The same by hand: activations with a rate ten times the weights', frozen for an epoch.
 keras.utils.set_random_seed(0)
 model = small_all_cnn("aff(identity,relu)")

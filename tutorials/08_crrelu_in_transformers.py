@@ -1,4 +1,5 @@
-"""CRReLU, and any other activation, in vision transformers and GPT-2.
+"""CRReLU, and any other activation, in vision transformers and GPT-2
+==================================================================
 
 Run from anywhere:  python tutorials/08_crrelu_in_transformers.py
 It takes under a minute on two cores.
@@ -15,11 +16,13 @@ from keras_actfn.finetuning.preference_data import Preference, WordTokenizer, en
 
 keras.utils.set_random_seed(0)
 
+# %%
 # 1. Every MLP of the models has a site of its own. CRReLU, max(0, x) + ε x exp(-x²/2), has one
 #    number ε to learn, so ViT-Tiny with its 12 blocks gets exactly 12 parameters more.
 for activation in ("gelu", "crrelu"):
     print(f"ViT-Tiny with {activation}: {ViTTiny(activation).count_params():,} parameters")
 
+# %%
 # 2. Width, depth, image and patch size are arguments. A small ViT learns the 8×8 digits that
 #    come with scikit-learn; afterwards each site has an ε of its own.
 data = datasets.digits(image_size=8)
@@ -38,6 +41,7 @@ sites = [layer for layer in vit.layers if layer.name.startswith("activation_")]
 epsilons = [float(keras.ops.convert_to_numpy(site.epsilon)) for site in sites]
 print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e in epsilons)}")
 
+# %%
 # 3. DeiT learns from a teacher too, any Keras model of the same classes, through a token of its
 #    own. The teacher stays as it is.
 student = DeiTTiny("crrelu", **small)
@@ -46,6 +50,7 @@ training.compile(keras.optimizers.AdamW(3e-3), "sparse_categorical_crossentropy"
 training.fit(data.x_train, data.y_train, batch_size=64, epochs=8, verbose=0)
 print(f"DeiT taught by the ViT: accuracy {accuracy(student):.3f}")
 
+# %%
 # 4. GPT-2 from scratch on six sentences: supervised fine-tuning on the chosen answers, then
 #    direct preference optimisation, which widens the margin of the chosen over the rejected.
 #    Real preferences come from read_hh and read_shp, pretrained weights from gpt2_from_preset.
@@ -77,6 +82,7 @@ history = preference.fit(arrays, batch_size=6, epochs=10, verbose=0).history
 for metric, values in history.items():
     print(f"DPO {metric}: {values[0]:.3f} at first, {values[-1]:.3f} at the end")
 
+# %%
 # 5. Generation keeps the keys and values of the tokens before.
 prompt = tokenizer.encode("what says the duck?")
 text = generate(gpt2, [prompt], 6, greedy=True, end_token=tokenizer.end)[0]

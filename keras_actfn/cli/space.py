@@ -149,7 +149,8 @@ def _open(
     space: str, output: Path | None, seed: int, method: str, up_to_sign: bool
 ) -> "UniqueFunctions":
     """The unique functions in the folder, built with a progress bar if they are not there."""
-    from ..expressions import SPACES, SearchSpace, nearest
+    from .._names import nearest
+    from ..expressions import SPACES, SearchSpace
 
     if space in SPACES:
         name, made = space, SPACES[space]()

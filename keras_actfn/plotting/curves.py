@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._files import replacing
 from .._optional import require
-from .data import QUANTITIES, learned_curves, training_curves
+from .data import learned_curves, quantities, training_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +60,8 @@ def draw_training_curves(comparison: "Comparison") -> "Figure":
         A `matplotlib.figure.Figure`.
     """
     curves = training_curves(comparison)
-    shown = [
-        quantity for quantity in QUANTITIES.values() if quantity in {c.quantity for c in curves}
-    ]
+    found = {curve.quantity for curve in curves}
+    shown = [quantity for quantity in quantities(comparison).values() if quantity in found]
     figure, panels = _panels(len(shown))
     for curve in curves:
         axes = panels[shown.index(curve.quantity)]

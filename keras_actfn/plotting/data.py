@@ -34,8 +34,9 @@ class TrainingCurve:
 
     Attributes:
         activation: Label of the activation.
-        quantity: `"training loss"`, `"training accuracy"` or `"validation accuracy"`.
-        step: Training steps, `(points,)`; epochs for the validation accuracy.
+        quantity: `"training loss"`, or the leading metric in training or validation, as
+            `"validation accuracy"`.
+        step: Training steps, `(points,)`; epochs for the validation.
         mean: Mean over the seeds, `(points,)`.
         low: Least of the seeds.
         high: Greatest of the seeds.
@@ -49,12 +50,15 @@ class TrainingCurve:
     high: np.ndarray
 
 
-#: Quantities of training curves by the array of a run that has them.
-QUANTITIES = {
-    "loss": "training loss",
-    "accuracy": "training accuracy",
-    "validation_accuracy": "validation accuracy",
-}
+def quantities(comparison: "Comparison") -> dict[str, str]:
+    """Quantities of training curves by the array of a run that has them."""
+    metric = comparison.criterion.metric
+    shown = metric.replace("_", " ")
+    return {
+        "loss": "training loss",
+        metric: f"training {shown}",
+        f"validation_{metric}": f"validation {shown}",
+    }
 
 
 def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
@@ -84,7 +88,7 @@ def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
         comparison: A `keras_actfn.training.Comparison`.
     """
     curves = []
-    for name, quantity in QUANTITIES.items():
+    for name, quantity in quantities(comparison).items():
         for label in comparison.activations:
             runs = [run.arrays for run in comparison.runs_of(label) if name in run.arrays]
             if not runs:
@@ -111,6 +115,6 @@ def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
 def _longest(runs, name):
     """The horizontal axis of the longest run."""
     longest = max(runs, key=lambda run: len(run[name]))
-    if name == "validation_accuracy":
-        return np.arange(1, len(longest[name]) + 1)
+    if name.startswith("validation_"):
+        return longest.get("validation_epoch", np.arange(1, len(longest[name]) + 1))
     return longest["step"]

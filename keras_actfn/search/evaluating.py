@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._secrets import masked
 from . import claims
+from .trials import CHECKSUM, checksum
 
 if TYPE_CHECKING:
     import optuna
@@ -43,6 +44,9 @@ def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluat
                 details = {**evaluation.details, claims.DIVERGED: evaluation.diverged}
                 for name, value in details.items():
                     trial.set_user_attr(name, value)
+                value = None if evaluation.diverged else float(evaluation.value)
+                content = {"expression": expression, **details}
+                trial.set_user_attr(CHECKSUM, checksum(number, value, content))
         if evaluation is None:
             _record(study, trial, state=states.PRUNED)
         elif evaluation.diverged:

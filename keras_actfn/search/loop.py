@@ -37,6 +37,7 @@ from .record import about, default_mode, study_name
 from .results import BestActivation, SearchRow, search_rows
 from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
+from .trials import check_trials, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -175,9 +176,14 @@ class ActivationSearch:
         #: The storage as it was given, or the file that was chosen.
         self.storage = Path("runs/search") / f"{study}.db" if storage is None else storage
         self.output = Path(output) if output is not None else folder_of(self.storage, study)
-        with disk.named(self._place()):
+        with disk.named(self._place()), readable(self.storage):
             self.study = open_study(
-                open_storage(self.storage), study, record, pruner=stops, about=self.about
+                open_storage(self.storage),
+                study,
+                record,
+                pruner=stops,
+                about=self.about,
+                place=self.storage,
             )
         with disk.named(self.output):
             self.output.mkdir(parents=True, exist_ok=True)
@@ -189,6 +195,8 @@ class ActivationSearch:
                 self.pool = TandemPool(self.pool, groups)
             self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
             self.store = FeatureStore(self.output / "features", key)
+        with readable(self.storage):
+            check_trials(self.study, self.storage, self.pool)
         self.chooser = Chooser(
             self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
         )

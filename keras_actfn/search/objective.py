@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from ..datasets import balanced_indices
-from ..training import compare
-from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
+from ..datasets import Dataset, balanced_indices
+from ..training import Task, compare
+from ..training.fingerprints import key_of, part_fingerprint, recipe_settings
 from ..training.setup import Setup
-from ..training.split import Split
 from ..training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -86,27 +85,21 @@ class TrainingObjective:
             raise ValueError(f"A metric is one of {', '.join(METRICS)}. Received: {metric!r}.")
         self.metric = metric
         self.seed = seed
-        if validation is None:
-            validation = max(1, len(Split.of(data).x_train) // 10)
-        setup = Setup.of(
+        train, test = (data, None) if isinstance(data, Dataset) else data
+        #: What is compared at the end.
+        self.task = Task(
             build_model,
-            data,
+            train,
+            validation,
+            test,
             epochs=epochs,
             batch_size=batch_size,
             recipe=recipe,
             subset=subset,
-            validation=validation,
         )
         #: What is trained, without the test images.
-        self.setup = dataclasses.replace(setup, split=setup.split.without_test())
-        self.classes = setup.classes
-        self._compare: dict[str, Any] = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "recipe": setup.recipe,
-            "subset": subset,
-            "validation": validation,
-        }
+        self.setup = Setup.of(self.task.without_test())
+        self.classes = Setup.of(self.task).classes
         self.build_model = build_model
         self.data = data
 
@@ -118,12 +111,12 @@ class TrainingObjective:
     @property
     def images(self) -> np.ndarray:
         """The training images, (N, …)."""
-        return self.setup.split.x_train
+        return self.setup.train.x
 
     @property
     def labels(self) -> np.ndarray:
         """Their labels, (N,)."""
-        return self.setup.split.y_train
+        return self.setup.train.y
 
     def as_the_model_sees(self, images: np.ndarray) -> np.ndarray:
         """Images after what the recipe puts in front of the model, outside training."""
@@ -142,7 +135,7 @@ class TrainingObjective:
             if report is not None and epoch < self.setup.epochs:
                 report(epoch, self._value(measured))
 
-        run = Trainer(self.setup).train_once(
+        run = Trainer(self.task.without_test()).train_once(
             activation,
             self.seed,
             after_epoch=report and report_value,
@@ -151,9 +144,7 @@ class TrainingObjective:
         details = {"seconds": round(run.seconds, 3)}
         if run.diverged:
             return Evaluation(None, details)
-        measured = {
-            name: float(run.arrays[f"validation_{name}"][-1]) for name in ("accuracy", "loss")
-        }
+        measured = dict(run.validation or {})
         return Evaluation(self._value(measured), details | measured)
 
     def _value(self, measured):
@@ -179,28 +170,21 @@ class TrainingObjective:
             A `Comparison`.
         """
         return compare(
-            self.build_model,
-            self.data,
-            activations,
-            seeds=seeds,
-            output=output,
-            plots=False,
-            progress=progress,
-            **self._compare,
+            self.task, activations, seeds=seeds, output=output, plots=False, progress=progress
         )
 
     def settings(self) -> dict:
         """What decides a value, for JSON."""
-        split = self.setup.split
-        held_out: Any = split.x_validation  # there always are some
+        sizes = self.task.data.sizes()
+        data = self.task.without_test().data.parts()
         return {
             "epochs": self.setup.epochs,
             "batch_size": self.setup.batch_size,
             "recipe": key_of(recipe_settings(self.setup.recipe)),
-            "training_images": len(split.x_train),
-            "validation_images": len(held_out),
+            "training_images": sizes["train"],
+            "validation_images": sizes["validation"],
             "metric": self.metric,
-            "data": data_fingerprint(*split.arrays())[:20],
+            "data": key_of({name: part_fingerprint(part) for name, part in data.items()}),
         }
 
 

@@ -168,6 +168,7 @@ def open_study(
     sampler: "optuna.samplers.BaseSampler | None" = None,
     pruner: "optuna.pruners.BasePruner | None" = None,
     about: dict | None = None,
+    place: object = None,
 ) -> "optuna.Study":
     """The study of this name, made if it is not there; it must search what `record` says.
 
@@ -178,6 +179,7 @@ def open_study(
         sampler: An Optuna sampler.
         pruner: An Optuna pruner; None for none.
         about: What people want to know of it, for JSON; it is kept where the study begins.
+        place: The storage as it was given, for messages.
 
     Returns:
         An `optuna.Study` that maximises.
@@ -186,7 +188,16 @@ def open_study(
         ValueError: If a study of this name searches something else, minimises, or was made by an
             incompatible version or another program.
     """
-    record = json.loads(json.dumps({"format": FORMAT, **record}))
+    record = json.loads(json.dumps({"format": FORMAT, "study": name, **record}))
+    title = f"the study '{name}'" + (f" in {place_of(place)}" if place else "")
+    for other in storage.get_all_studies():
+        began = other.user_attrs.get(RECORD)
+        if isinstance(began, dict) and began.get("study") == name != other.study_name:
+            raise ValueError(
+                f"A study keeps its name. Received: {title}, which is called "
+                f"'{other.study_name}' now: the storage was damaged. Restore it from a copy. "
+                f"{_ANOTHER}"
+            )
     study = optuna.create_study(
         storage=storage,
         study_name=name,
@@ -198,18 +209,26 @@ def open_study(
     if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
         directions = ", ".join(direction.name.lower() for direction in study.directions)
         raise ValueError(
-            f"A search maximises one value. Received: the study '{name}', made by another program "
+            f"A search maximises one value. Received: {title}, made by another program "
             f"with the directions: {directions}. {_ANOTHER}"
         )
     found = study.user_attrs.get(RECORD)
     if found is None and study.get_trials(deepcopy=False):
         found = study.user_attrs.get(RECORD)  # another worker has just begun the study
         if found is None:
-            raise ValueError(f"The study '{name}' has trials of another program. {_ANOTHER}")
+            raise ValueError(
+                f"A search goes on with its own trials. Received: {title}, which has trials of "
+                f"another program. {_ANOTHER}"
+            )
     if found is None:
         about = {"about": about} if about else {}
         study.set_user_attr(RECORD, {**record, **about, "version": __version__})
         return study
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"A study keeps what it searches. Received: {title}, where this is {_short(found)}: "
+            f"the storage was damaged. Restore it from a copy. {_ANOTHER}"
+        )
     differing = [key for key in record if found.get(key) != record[key]]
     if differing:
         shown = "; ".join(
@@ -217,8 +236,8 @@ def open_study(
             for key in differing
         )
         raise ValueError(
-            f"A study goes on with what it began with. The study '{name}' differs: {shown}. Use "
-            f"the same settings. {_ANOTHER}"
+            f"A study goes on with what it began with. Received: {title}, where {shown}. Use the "
+            f"same settings. {_ANOTHER}"
         )
     return study
 

@@ -9,7 +9,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
-from differentiation.cases import LAYERS, SOME_LAYERS, Case
+from differentiation.cases import LAYERS, SINGULAR, SOME_LAYERS, Case
 from keras import ops
 
 BACKEND = keras.backend.backend()
@@ -22,6 +22,9 @@ EAGER_LAYERS = [spec for spec in LAYERS if "axis" not in spec or "clamp" in spec
 #: TensorFlow raises for accumulators of accumulators in a graph, whatever the function.
 NOT_IN_GRAPHS = ("accumulator of accumulator",)
 
+#: What TensorFlow compiles for each function.
+SLOW = ("vectorized_map of tape", "jacobian", "hessian", "accumulator of accumulator")
+
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("spec", LAYERS if BACKEND == "torch" else EAGER_LAYERS)
@@ -29,6 +32,11 @@ def test_derivatives(spec, mode):
     case = Case(spec)
     expected, compute = MODES[mode]
     check(compute(case), getattr(case, expected))
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in SLOW])
+def test_a_zero_coefficient_takes_its_term_away(mode):
+    test_derivatives(SINGULAR, mode)
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles plain operations")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.once
 
 TABLES = {
     "MODELS": applications.MODELS,
+    "TABLE_MODELS": applications.TABLE_MODELS,
     "DATASETS": datasets.DATASETS,
     "RECIPES": training.RECIPES,
     "SPACES": expressions.SPACES,
@@ -52,12 +53,18 @@ def test_there_is_no_other_table_of_names():
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ("compare", [*tables.MODELS, *tables.DATASETS, *tables.RECIPES]),
-        ("probe", [*tables.MODELS, *tables.DATASETS, *tables.ENGINES]),
+        ("compare", [*tables.MODELS, *tables.TABLE_MODELS, *tables.DATASETS, *tables.RECIPES]),
+        ("probe", [*tables.MODELS, *tables.TABLE_MODELS, *tables.DATASETS, *tables.ENGINES]),
         (
             "search",
             [
-                *(*tables.MODELS, *tables.DATASETS, *tables.RECIPES, *tables.SPACES),
+                *(
+                    *tables.MODELS,
+                    *tables.TABLE_MODELS,
+                    *tables.DATASETS,
+                    *tables.RECIPES,
+                    *tables.SPACES,
+                ),
                 *(*tables.REGRESSORS, *tables.EMBEDDINGS, *tables.PRUNERS),
             ],
         ),

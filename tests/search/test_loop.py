@@ -130,7 +130,9 @@ def test_pictures_and_report(finished):
 
 def test_a_comparison_is_a_table_in_the_report(finished, tmp_path):
     runs = [
-        RunResult(name, seed, "", 0.5 + 0.01 * seed, 1.0, None, 100, 3, 0.1, 1.0, False, {})
+        RunResult(
+            name, seed, "", None, {"accuracy": 0.5 + 0.01 * seed}, 100, 3, 0.1, 1.0, False, {}
+        )
         for name in ("relu(x)", "tanh(x)")
         for seed in (0, 1)
     ]

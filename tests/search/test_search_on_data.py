@@ -40,7 +40,7 @@ def test_training_on_data(tmp_path):
     assert comparison.activations[0] == baseline.expression
     assert len(comparison.activations) == 2  # also where the best function is the baseline
     assert len(comparison.runs) == 4
-    assert comparison.settings["test_images"] == 90
+    assert comparison.settings["test_examples"] == 90
 
 
 def test_a_diverged_training_has_no_value():

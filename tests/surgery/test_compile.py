@@ -101,7 +101,7 @@ def test_a_function_for_each_channel_stays_and_is_told():
     assert [(site.path, reason) for site, reason in compiled.kept] == [
         ("own", "it has a function for each channel")
     ]
-    with pytest.raises(ValueError, match="'own' can't become segments"):
+    with pytest.raises(ValueError, match="Received: 'own', where it has a function for each"):
         compile_activations(model, numbers(32, 4), sites="own")
 
 

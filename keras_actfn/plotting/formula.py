@@ -113,13 +113,9 @@ def formula_svg(latex: str, label: str) -> str | None:
     if drawn is None:
         return None
     for name, path in formulas._letters.items():
-        drawn = re.sub(
-            rf'<use href="#{name}" x="(\S+?)"(?: y="(\S+?)")?/>',
-            lambda place, path=path: (
-                f'<path transform="translate({place[1]} {place[2] or 0})" d="{path}"/>'
-            ),
-            drawn,
-        )
+        in_place = rf'<path transform="translate(\1 \2)" d="{path}"/>'
+        drawn = re.sub(rf'<use href="#{name}" x="(\S+?)" y="(\S+?)"/>', in_place, drawn)
+        drawn = re.sub(rf'<use href="#{name}" x="(\S+?)"/>', in_place.replace(r"\2", "0"), drawn)
     return drawn
 
 

@@ -4,7 +4,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -145,7 +145,7 @@ def _evaluated(placed, measure, low):
 
 def _colours(values, measure, low):
     bar = {"title": {"text": measure, "side": "right"}, "thickness": 12, "outlinewidth": 0}
-    marker = {
+    marker: dict[str, Any] = {
         "size": 9 if len(values) < 200 else 6,
         "color": [float(value) for value in values],
         "colorscale": "Viridis",

@@ -211,8 +211,8 @@ def open_study(
     if study.directions != [optuna.study.StudyDirection[f"{mode}imize".upper()]]:
         directions = ", ".join(direction.name.lower() for direction in study.directions)
         raise ValueError(
-            f"A search has one value, and mode='{mode}' makes it {mode}imize it. Received: {title}, "
-            f"made with the directions: {directions}. {_ANOTHER}"
+            f"A search has one value, and mode='{mode}' makes it {mode}imize it. Received: "
+            f"{title}, made with the directions: {directions}. {_ANOTHER}"
         )
     found = study.user_attrs.get(RECORD)
     if found is None and study.get_trials(deepcopy=False):

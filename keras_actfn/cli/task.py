@@ -1,6 +1,5 @@
 """The task of a command: the user's own, or a built-in model on data by name."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -120,7 +119,7 @@ def task_of(
 def built_in_task(
     model: str | None, dataset: "Dataset", recipe: str = "adam", **training: Any
 ) -> "Task":
-    """A built-in model on a dataset; a regression is compiled with Adam and the squared error.
+    """A built-in model on a dataset; a regression is compiled by `compile_regressor`.
 
     Args:
         model: `--model`.
@@ -128,7 +127,7 @@ def built_in_task(
         recipe: Name of the recipe for a classification.
         **training: Further arguments of `Task`.
     """
-    from ..training import Task, recipes
+    from ..training import Task, compile_regressor, recipes
 
     if dataset.problem == "classification":
         shape = recipes.get(recipe).model_shape(dataset.input_shape)
@@ -138,16 +137,10 @@ def built_in_task(
             f"A recipe of a paper trains a classification. Received: --recipe {recipe} for "
             f"{dataset.name}, a regression. Leave it out."
         )
-    return Task(_compiled(model_builder(model, dataset)), dataset, **training)
-
-
-def _compiled(build: Callable[[Any], "keras.Model"]) -> Callable[[Any], "keras.Model"]:
-    """The builder with its models compiled for a regression, unless they are."""
+    build = model_builder(model, dataset)
 
     def build_compiled(activation: Any) -> "keras.Model":
-        model = build(activation)
-        if not getattr(model, "compiled", False):
-            model.compile("adam", "mean_squared_error", metrics=["mae"])
-        return model
+        built = build(activation)
+        return built if getattr(built, "compiled", False) else compile_regressor(built, dataset)
 
-    return build_compiled
+    return Task(build_compiled, dataset, **training)

@@ -406,6 +406,6 @@ class ActivationSearch:
         Returns:
             The path.
         """
-        from .report import write_report
+        from ..plotting.search_report import write_report
 
         return write_report(self, Path(path), comparison)

@@ -238,7 +238,7 @@ def open_study(
             for key in differing
         )
         raise ValueError(
-            f"A study goes on with what it began with. Received: {title}, where {shown}. Use the "
+            f"A study goes on with what it began with. T{title[1:]} differs: {shown}. Use the "
             f"same settings. {_ANOTHER}"
         )
     return study

@@ -58,7 +58,7 @@ def test_compare_and_search_a_regression(folder, capsys):
     compared = ["--activations", "relu", "tanh", "--seeds", "1", "--no-plots"]
     result = run(capsys, "compare", *words, *compared)
     assert (result["metric"], result["mode"]) == ("mae", "min")
-    assert all(0 < row["test"]["mae"] < 2 for row in result["runs"])
+    assert all(30 < row["test"]["mae"] < 200 for row in result["runs"])  # of 25 to 346
     values = [row["value"] for row in run(capsys, "search", *words, *SEARCH)["evaluations"]]
     assert values == sorted(values)
     assert main(["compare", *words, "--recipe", "hull"]) == 1

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import optuna
 import pytest
+from plotly.offline import get_plotlyjs
 from small_search import build, distance_to_softplus, points, task_of
 
 from keras_actfn import search
@@ -108,7 +109,7 @@ def test_going_on_adds_only_what_is_missing(finished):
 
 def test_a_study_of_another_model_is_refused(finished):
     other = Task(build, points(300, 3))
-    with pytest.raises(ValueError, match=r"The study 's' differs: .*data is"):
+    with pytest.raises(ValueError, match=r"The study 's' in .*search.db differs: .*data is"):
         open_search(finished[1], other, output=finished[1] / "other")
     with pytest.raises(ValueError, match=r"mode='min' makes it minimize it.*directions: maximize"):
         open_search(finished[1], mode="min", output=finished[1] / "other")
@@ -118,20 +119,27 @@ def test_a_study_of_another_model_is_refused(finished):
 
 def test_pictures_and_report(finished):
     found, folder = finished
+    plotly = get_plotlyjs()
     figures = found.plot(folder / "pictures")
     assert sorted(figures) == ["functions", "map", "progress"]
     assert sorted(p.stem for p in (folder / "pictures").glob("*.png")) == sorted(figures)
     page = found.report(folder / "report.html").read_text(encoding="utf-8")
-    assert found.best.expression in page and "http" not in page
-    assert page.count("data:image/png;base64,") == 3
+    assert found.best.expression in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|@import|url\(""", page.replace(plotly, ""))
+    assert page.replace(plotly, "").count("data:image/png;base64,") == 2
     assert '<meta name="viewport" content="width=device-width' in page
     # A formula for each evaluation and the two best ones; no source of one.
-    assert page.count("<svg ") in (13, 14) and "\\left" not in page and "\\mathrm" not in page
+    assert page.count('<svg role="img" ') in (13, 14)
+    assert "\\left" not in page.replace(plotly, "") and "\\mathrm" not in page.replace(plotly, "")
     for fact in ("sequential", "distance_to_softplus", keras.backend.backend(), f"{YEAR}-"):
         assert fact in page
     assert "25 functions" not in page and "28 functions probed" in page
     orders = re.findall(r'<td class="number">(\d+)</td></tr>', page)
     assert sorted(map(int, orders)) == list(range(1, 13))
+    # Each evaluated function has a card of the map, with its formula and its figures.
+    cards = json.loads(re.search(r'id="map-cards">(.*?)</script>', page)[1])
+    assert len(cards) == 12 and all("<svg" in card and "<dd>" in card for card in cards)
+    assert any(f"<code>{found.best.expression}</code>" in card for card in cards)
 
 
 def test_a_comparison_is_a_table_in_the_report(finished, tmp_path):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import optuna
 import pytest
+from processes import ANY_BACKEND
 from small_search import build, distance_to_softplus, points, task_of
 
 from keras_actfn import applications, datasets, search
@@ -97,5 +98,5 @@ def test_outputs_with_positions_have_sampled_spectra_by_default(tmp_path):
 def test_without_optuna_the_extra_is_named(tmp_path):
     program = "import sys; sys.modules['optuna'] = None; import keras_actfn.search"
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ANY_BACKEND)
     assert "ImportError" in ended.stderr and "keras-actfn[search]" in ended.stderr

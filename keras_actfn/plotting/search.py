@@ -142,7 +142,7 @@ def draw_search_progress(progress: SearchProgress, measure: str = "validation me
 def draw_search_map(
     placed: SearchMap, measure: str = "validation metric", labelled: int = 3
 ) -> "Figure":
-    """Draw the candidates where the embedding puts them, the evaluated ones by value (bright: good).
+    """Draw the candidates where the embedding puts them, the evaluated ones bright if good.
 
     Args:
         placed: From `search_map`.

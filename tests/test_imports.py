@@ -38,7 +38,7 @@ ROOT = Path(keras_actfn.__file__).parent
 
 
 def imports_of(path):
-    """(line, package of keras_actfn, whether inside a method called plot) for each import."""
+    """(line, package of keras_actfn, whether inside `plot` or `report`) for each import."""
     tree = ast.parse(path.read_text())
     parts = path.relative_to(ROOT).with_suffix("").parts
     package = parts if path.stem == "__init__" else parts[:-1]
@@ -46,7 +46,7 @@ def imports_of(path):
     plot_lines = {
         line
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "plot"
+        if isinstance(node, ast.FunctionDef) and node.name in ("plot", "report")
         for line in range(node.lineno, node.end_lineno + 1)
     }
     for node in ast.walk(tree):

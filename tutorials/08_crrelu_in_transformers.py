@@ -8,6 +8,8 @@ Run it from any folder:
 It takes less than a minute on two cores.
 """
 
+from pathlib import Path
+
 import keras
 import numpy as np
 from keras_actfn.applications import GPT2, DeiTTiny, ViTTiny, generate
@@ -16,6 +18,7 @@ from keras_actfn import datasets
 from keras_actfn.finetuning.distillation import Distillation
 from keras_actfn.finetuning.preference import DirectPreferenceOptimization, SupervisedFineTuning
 from keras_actfn.finetuning.preference_data import Preference, WordTokenizer, encode
+from keras_actfn.plotting import draw_function, function_curve, save_figure
 
 keras.utils.set_random_seed(0)
 
@@ -43,6 +46,10 @@ vit.fit(data.x_train, data.y_train, batch_size=64, epochs=8, verbose=0)
 sites = [layer for layer in vit.layers if layer.name.startswith("activation_")]
 epsilons = [float(keras.ops.convert_to_numpy(site.epsilon)) for site in sites]
 print(f"\nViT: accuracy {accuracy(vit):.3f}, ε = {', '.join(f'{e:+.3f}' for e in epsilons)}")
+curve = function_curve(sites[0].evaluate, f"CRReLU after training, ε = {epsilons[0]:+.3f}")
+folder = Path("runs/tutorials")
+folder.mkdir(parents=True, exist_ok=True)
+print("figure:", save_figure(draw_function(curve), folder / "08_crrelu.png"))
 
 # %%
 # 3. DeiT also learns from a teacher, through a token of its own. The teacher is any Keras model of

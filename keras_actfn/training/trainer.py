@@ -88,8 +88,7 @@ class Trainer:
         """
         if self._criterion is None:
             network = self._network_for(activation)
-            network.start_from(self._seed, self._reference)
-            names = network.reported()
+            names = network.reported(self._seed, self._reference)
             metric = self.task.metric or network.default_metric()
             if metric not in names:
                 raise unknown_metric(metric, names)

@@ -8,6 +8,7 @@ import time
 
 import optuna
 import pytest
+from processes import ANY_BACKEND
 
 from keras_actfn.search import claims
 from keras_actfn.search.sampler import CandidateSampler
@@ -158,7 +159,8 @@ def test_a_kill_after_asking_delays_nobody(name, enqueued, tmp_path):
     study = optuna.create_study(storage=open_storage(path), study_name="s", direction="maximize")
     if enqueued:
         study.enqueue_trial({claims.CANDIDATE: 42})
-    killed = subprocess.run([sys.executable, "-c", ASKER, str(path)], capture_output=True)
+    command = [sys.executable, "-c", ASKER, str(path)]
+    killed = subprocess.run(command, capture_output=True, env=ANY_BACKEND)
     assert killed.returncode == -9, killed.stderr
     assert [t.state.name for t in study.get_trials()] == ["RUNNING"]
     assert claims.release_expired(study) == 1
@@ -235,6 +237,7 @@ def test_two_processes_on_one_journal(tmp_path):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=ANY_BACKEND,
         )
         for _ in range(2)
     ]

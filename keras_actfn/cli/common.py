@@ -11,12 +11,13 @@ import typer
 import typer.core
 
 from .._names import unknown_name
-from .tables import MODELS, TABLE_MODELS, listed
+from .tables import MODELS, RECIPES, TABLE_MODELS, listed
 
 if TYPE_CHECKING:
     import keras
 
     from ..datasets import Dataset
+    from ..training import Task
 
 
 class Interrupted(Exception):
@@ -58,6 +59,28 @@ SeedOption = Annotated[
 ]
 EpochsOption = Annotated[
     int, typer.Option("--epochs", min=1, max=1_000_000, help="Epochs of each training.")
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="How an uncompiled classifier is trained: adam (rate 1e-3, the default), or a paper's "
+        f"recipe: {listed(RECIPES[1:])}. A regression has Adam at 1e-3 on the mean squared error.",
+    ),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="What is best: accuracy or loss for a classifier; mae, rmse (in the target's unit) or "
+        "loss for a regression; or what your compiled model reports. Default: the first of these.",
+    ),
+]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode", help="Whether min or max of the metric is best. Default: what the metric says."
+    ),
 ]
 BatchSizeOption = Annotated[
     int, typer.Option("--batch-size", min=1, max=1_000_000, help="Examples per training step.")
@@ -146,19 +169,18 @@ def model_builder(
     """
     name = model_name(name, data)
     if ":" in name:
-        return _own_builder(name)
+        own = _own_builder(name)
+        return own if data.problem == "classification" else _regressor(own, data)
     from ..applications import MODELS, TABLE_MODELS
 
     shape = input_shape or data.input_shape
     if name.lower() in TABLE_MODELS:
         build = TABLE_MODELS[name.lower()]
-        regression = data.problem == "regression"
-        return lambda activation: build(
-            activation=activation,
-            input_shape=shape,
-            classes=None if regression else data.classes,
-            outputs=data.outputs if regression else None,
-        )
+        if data.problem == "regression":
+            return _regressor(
+                lambda activation: build(activation, shape, outputs=data.outputs), data
+            )
+        return lambda activation: build(activation, shape, data.classes)
     if name.lower() not in MODELS:
         raise unknown_name("A model is module:function, or", name, [*MODELS, *TABLE_MODELS])
     if not data.has_images or data.problem == "regression":
@@ -174,6 +196,38 @@ def model_builder(
         classes=data.classes,
         data_format="channels_last",
     )
+
+
+def _regressor(
+    build: Callable[[Any], "keras.Model"], data: "Dataset"
+) -> Callable[[Any], "keras.Model"]:
+    """The same function with its models compiled for a regression, where they are not yet."""
+    from ..training import compile_regressor
+
+    def compiled(activation: Any) -> "keras.Model":
+        model = build(activation)
+        return model if model.compiled else compile_regressor(model, data)
+
+    return compiled
+
+
+def task_of(model: str | None, data: "Dataset", recipe: str | None, **training: Any) -> "Task":
+    """The task of `--model`, `--data` and `--recipe`.
+
+    Args:
+        model: `--model`.
+        data: The data. A regression is trained by `training.compile_regressor`, unless the model
+            is compiled.
+        recipe: `--recipe`; None for `adam`, or for a compiled model.
+        **training: Further arguments of `Task`.
+
+    Raises:
+        ValueError: If an argument is not what it should be.
+    """
+    from ..training import Task, recipes
+
+    shape = recipes.get(recipe).model_shape(data.input_shape) if data.has_images else None
+    return Task(model_builder(model, data, shape), data, recipe=recipe, **training)
 
 
 def parse_seeds(words: Sequence[str]) -> list[int]:

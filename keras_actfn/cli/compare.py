@@ -12,15 +12,17 @@ from .common import (
     Interrupted,
     JsonOption,
     ListCommand,
+    MetricOption,
     ModelOption,
+    ModeOption,
+    RecipeOption,
     SeedsOption,
     SubsetOption,
-    model_builder,
     model_name,
     parse_seeds,
+    task_of,
 )
 from .data import DataChoice, with_data
-from .tables import RECIPES, listed
 
 DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
 DEFAULT_SEEDS = ["3"]
@@ -49,18 +51,19 @@ def compare(
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[
-        str, typer.Option(help=f"adam (rate 1e-3), or a paper's recipe: {listed(RECIPES[1:])}.")
-    ] = "adam",
+    recipe: RecipeOption = None,
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=1_000_000_000,
-            help="Hold out this many training examples and report on them.",
+            help="Hold out this many training examples and report on them. Default: none, or the "
+            "data's own validation part.",
         ),
-    ] = 0,
+    ] = None,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -73,19 +76,19 @@ def compare(
     order. Test accuracy is measured once, at the end. After an interruption the same command
     continues where it stopped.
     """
-    from ..training import Task, recipes
     from ..training import compare as train_and_compare
 
     dataset = data.load()
-    shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
-        task = Task(
-            model_builder(model, dataset, shape),
+        task = task_of(
+            model,
             dataset,
-            validation,
+            recipe,
+            validation=0 if validation is None and dataset.x_validation is None else validation,
+            metric=metric,
+            mode=mode,
             epochs=epochs,
             batch_size=batch_size,
-            recipe=recipe,
             subset=subset,
         )
         result = train_and_compare(
@@ -105,11 +108,13 @@ def compare(
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
         return
     settings = result.settings
+    what = "images" if dataset.has_images else "examples"
+    how = "as compiled" if "compiled" in settings else f"recipe {recipe or 'adam'}"
     typer.echo(
         f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
-        f"{settings['train_examples']} training and {settings['test_examples']} test images, "
+        f"{settings['train_examples']} training and {settings['test_examples']} test {what}, "
         f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
-        f"recipe {recipe}, backend {settings['backend']}"
+        f"{how}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

@@ -16,6 +16,7 @@ from keras_actfn.cli.data import DataChoice
 pytestmark = pytest.mark.once
 
 SEARCH = ["--space", "unary(x)", "--probe", "3", "--evaluations", "9", "--embedding", "pca"]
+SEARCH += ["--storage", "search.log"]
 
 
 @pytest.fixture

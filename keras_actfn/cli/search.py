@@ -18,7 +18,10 @@ from .common import (
     BatchSizeOption,
     EpochsOption,
     JsonOption,
+    MetricOption,
     ModelOption,
+    ModeOption,
+    RecipeOption,
     SeedOption,
     SubsetOption,
 )
@@ -33,7 +36,7 @@ from .search_common import (
     open_search,
 )
 from .search_join import status, worker
-from .tables import EMBEDDINGS, PRUNERS, RECIPES, REGRESSORS, SPACES, listed
+from .tables import EMBEDDINGS, PRUNERS, REGRESSORS, SPACES, listed
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -69,15 +72,19 @@ def search(
     ] = 20,
     epochs: EpochsOption = 1,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[str, typer.Option(help=f"How to train: {listed(RECIPES)}.")] = "adam",
+    recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, help="Hold out this many training images. Default: a tenth."
+            min=1,
+            max=10**9,
+            help="Hold out this many training examples. Default: a tenth, or "
+            "the data's own validation part.",
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="What is best: accuracy or loss.")] = "accuracy",
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     regressor: Annotated[
         str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
     ] = "knr",
@@ -127,6 +134,7 @@ def search(
         "subset": subset,
         "validation": validation,
         "metric": metric,
+        "mode": mode,
         "regressor": regressor,
         "embedding": embedding,
         "pruner": pruner,
@@ -236,9 +244,9 @@ def _print(
         )
         for row in rows[:top]
     ]
-    typer.echo(in_columns(("function", "LaTeX", "validation", ""), body))
+    typer.echo(in_columns(("function", "LaTeX", found.objective.measure, ""), body))
     if comparison is not None:
-        typer.echo("\nTrained again; test images:")
+        typer.echo("\nTrained again; test examples:")
         typer.echo(comparison.markdown())
     if found.best:
         typer.echo(f'\nOne line: keras_actfn.activation("{found.best.expression}")')

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._optional import require
-from .common import Interrupted, model_builder
+from .common import Interrupted, task_of
 from .data import DataChoice
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ COMMAND = "command"
 
 #: Environment variable with the storage, where a password in it must not be seen by others.
 STORAGE_VARIABLE = "KERAS_ACTFN_STORAGE"
+
+#: Options that are arguments of `Task`.
+_TRAINING = ("recipe", "metric", "mode", "epochs", "batch_size", "subset", "validation")
 
 StorageOption = Annotated[
     str | None,
@@ -66,7 +69,6 @@ def open_search(
     from .._names import nearest
     from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
-    from ..training import Task
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
     options = {name: value for name, value in options.items() if name != "data"}
@@ -77,12 +79,7 @@ def open_search(
             f"Received: '{name}'. {nearest(name, SPACES)}".rstrip()
         )
     dataset = data.load()
-    training = ("epochs", "batch_size", "recipe", "subset", "validation", "metric")
-    task = Task(
-        model_builder(options.pop("model"), dataset),
-        dataset,
-        **{key: options.pop(key) for key in training},
-    )
+    task = task_of(options.pop("model"), dataset, **{key: options.pop(key) for key in _TRAINING})
     return ActivationSearch(
         task,
         SPACES[name]() if name in SPACES else SearchSpace([name]),

@@ -29,10 +29,11 @@ _OPTIONS = {
     "space": str,
     "epochs": int,
     "batch_size": int,
-    "recipe": str,
+    "recipe": str | None,
     "subset": int | None,
     "validation": int | None,
-    "metric": str,
+    "metric": str | None,
+    "mode": str | None,
     "regressor": str,
     "embedding": str,
     "pruner": str | None,
@@ -136,7 +137,8 @@ def status(
     finished = [t for t in trials if is_evaluated(t)]
     complete = [t for t in finished if t.state == states.COMPLETE]
     running = [t for t in trials if t.state == states.RUNNING]
-    best = max(complete, key=lambda t: (t.value, -t.number), default=None)
+    sign = -1 if found.direction == optuna.study.StudyDirection.MINIMIZE else 1
+    best = max(complete, key=lambda t: (sign * t.value, -t.number), default=None)
     result = {
         "study": found.study_name,
         "evaluations": len(finished),

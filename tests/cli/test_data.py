@@ -78,6 +78,26 @@ def test_compare_a_regression_on_a_table(folder, capsys):
     assert "compiled" in capsys.readouterr().err
 
 
+def test_search_a_regression_on_a_table(folder, capsys):
+    words = ["search", "--data", "diabetes.csv", "--target", "target", "--batch-size", "32"]
+    result = run(capsys, *words, *SEARCH, "--metric", "rmse", "--seeds", "1")
+    values = [row["value"] for row in result["evaluations"]]
+    # In the unit of the targets, whose standard deviation is 77: less is better.
+    assert len(values) == 9 and 38 < min(values) == result["best"]["value"] < max(values)
+    assert values == sorted(values)
+    assert result["study"].startswith("mlp-diabetes-") and result["probe"]["valid"] >= 3
+    retrained = result["retrained"]
+    assert (retrained["metric"], retrained["mode"], retrained["part"]) == ("rmse", "min", "test")
+    assert main(["search", "status", "--storage", "search.log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"] == result["best"]
+
+    # A worker reads the same file by what the study stores.
+    words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
+    assert main(words) == 0, capsys.readouterr().err
+    assert main(["search", "status", "--storage", "search.log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["evaluations"] == 10
+
+
 def test_a_validation_part_of_its_own(folder, capsys):
     arrays = dict(np.load("arrays.npz"))
     np.savez("own.npz", **arrays, x_validation=arrays["x_test"], y_validation=arrays["y_test"])

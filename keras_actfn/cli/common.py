@@ -148,19 +148,18 @@ def model_builder(
     """
     name = model_name(name, data)
     if ":" in name:
-        return own_function(name, "--model", "a function of an activation")
+        own = own_function(name, "--model", "a function of an activation")
+        return own if data.problem == "classification" else _regressor(own, data)
     from ..applications import MODELS, TABLE_MODELS
 
     shape = input_shape or data.input_shape
     if name.lower() in TABLE_MODELS:
         build = TABLE_MODELS[name.lower()]
-        regression = data.problem == "regression"
-        return lambda activation: build(
-            activation=activation,
-            input_shape=shape,
-            classes=None if regression else data.classes,
-            outputs=data.outputs if regression else None,
-        )
+        if data.problem == "regression":
+            return _regressor(
+                lambda activation: build(activation, shape, outputs=data.outputs), data
+            )
+        return lambda activation: build(activation, shape, data.classes)
     if name.lower() not in MODELS:
         raise unknown_name("A model is module:function, or", name, [*MODELS, *TABLE_MODELS])
     if not data.has_images or data.problem == "regression":
@@ -176,6 +175,19 @@ def model_builder(
         classes=data.classes,
         data_format="channels_last",
     )
+
+
+def _regressor(
+    build: Callable[[Any], "keras.Model"], data: "Dataset"
+) -> Callable[[Any], "keras.Model"]:
+    """The same function with its models compiled for a regression, where they are not yet."""
+    from ..training import compile_regressor
+
+    def compiled(activation: Any) -> "keras.Model":
+        model = build(activation)
+        return model if model.compiled else compile_regressor(model, data)
+
+    return compiled
 
 
 def model_samples(

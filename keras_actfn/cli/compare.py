@@ -56,16 +56,17 @@ def compare(
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
-    recipe: RecipeOption = "adam",
+    recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=1_000_000_000,
-            help="Hold out this many training examples and report on them.",
+            help="Hold out this many training examples and report on them. Default: none, or the "
+            "data's own validation part.",
         ),
-    ] = 0,
+    ] = None,
     metric: MetricOption = None,
     mode: ModeOption = None,
     output: Annotated[
@@ -92,9 +93,10 @@ def compare(
             mode=mode,
             epochs=epochs,
             batch_size=batch_size,
-            recipe=recipe,
             subset=subset,
             validation=validation,
+            default_validation=0,
+            recipe=recipe,
         )
         result = train_and_compare(
             asked,
@@ -122,7 +124,7 @@ def compare(
         *([f"{' and '.join(sizes)} examples"] if sizes else []),
         f"{asked.epochs} epoch{'s' * (asked.epochs != 1)}",
         f"seeds {', '.join(map(str, result.seeds))}",
-        *([f"recipe {recipe}"] if "recipe" in settings else []),
+        *([f"recipe {recipe or 'adam'}"] if "recipe" in settings else []),
         f"backend {settings['backend']}",
     ]
     typer.echo(f"{title}: {', '.join(facts)}")

@@ -88,12 +88,15 @@ def search(
     ] = None,
     epochs: EpochsOption = 1,
     batch_size: BatchSizeOption = 128,
-    recipe: RecipeOption = "adam",
+    recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, help="Hold out this many training examples. Default: a tenth."
+            min=1,
+            max=10**9,
+            help="Hold out this many training examples. Default: a tenth, or "
+            "the data's own validation part.",
         ),
     ] = None,
     metric: MetricOption = None,
@@ -261,7 +264,7 @@ def _print(
         )
         for row in rows[:top]
     ]
-    typer.echo(in_columns(("function", "LaTeX", "validation", ""), body))
+    typer.echo(in_columns(("function", "LaTeX", found.objective.measure, ""), body))
     if comparison is not None:
         typer.echo("\nTrained again; test data:")
         typer.echo(comparison.markdown())

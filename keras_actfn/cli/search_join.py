@@ -30,7 +30,7 @@ _OPTIONS = {
     "space": str,
     "epochs": int,
     "batch_size": int,
-    "recipe": str,
+    "recipe": str | None,
     "subset": int | None,
     "validation": int | None,
     "metric": str | None,

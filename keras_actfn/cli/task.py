@@ -9,8 +9,6 @@ from .data import DataChoice
 from .tables import RECIPES, listed
 
 if TYPE_CHECKING:
-    import keras
-
     from ..datasets import Dataset
     from ..training import Task
 
@@ -23,18 +21,20 @@ TaskOption = Annotated[
     ),
 ]
 RecipeOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--recipe",
-        help=f"How to train: adam (rate 1e-3), or a paper's recipe: {listed(RECIPES[1:])}.",
+        help="How an uncompiled classifier is trained: adam (rate 1e-3, the default), or a paper's "
+        f"recipe: {listed(RECIPES[1:])}. A regression has Adam at 1e-3 on the mean squared error.",
     ),
 ]
 MetricOption = Annotated[
     str | None,
     typer.Option(
         "--metric",
-        help="What is best, a name that the model's evaluate() reports. Default: the task's, else "
-        "accuracy, or mae for a regression.",
+        help="What is best: accuracy or loss for a classifier; mae, rmse (in the target's unit) or "
+        "loss for a regression; or what your compiled model reports. Default: the first of these, "
+        "or the task's.",
     ),
 ]
 ModeOption = Annotated[
@@ -84,6 +84,9 @@ def task_of(
     *,
     metric: str | None = None,
     mode: str | None = None,
+    recipe: str | None = None,
+    validation: int | None = None,
+    default_validation: int | None = None,
     **training: Any,
 ) -> "tuple[Task, str]":
     """The task of a command's options, and what people call it.
@@ -94,7 +97,10 @@ def task_of(
         data: The options of the data.
         metric: `--metric`.
         mode: `--mode`.
-        **training: Arguments of `Task` for a built-in one.
+        recipe: `--recipe`.
+        validation: `--validation`.
+        default_validation: The same where neither it nor the data says any.
+        **training: Further arguments of `Task` for a built-in one.
 
     Raises:
         ValueError: If an option is not what it should be, or the function returns no task.
@@ -103,7 +109,9 @@ def task_of(
 
     if name is None:
         dataset = data.load()
-        task = built_in_task(model, dataset, **training)
+        if validation is None and dataset.x_validation is None:
+            validation = default_validation
+        task = built_in_task(model, dataset, recipe, validation=validation, **training)
         return task.judged_by(metric, mode), (
             f"{model_name(model, dataset)} on {dataset.name} ({dataset.source})"
         )
@@ -117,30 +125,22 @@ def task_of(
 
 
 def built_in_task(
-    model: str | None, dataset: "Dataset", recipe: str = "adam", **training: Any
+    model: str | None, dataset: "Dataset", recipe: str | None = None, **training: Any
 ) -> "Task":
-    """A built-in model on a dataset; a regression is compiled by `compile_regressor`.
+    """A built-in model on a dataset; one of a regression is compiled.
 
     Args:
         model: `--model`.
         dataset: The data.
-        recipe: Name of the recipe for a classification.
+        recipe: `--recipe`; None for `adam`, or for a compiled model.
         **training: Further arguments of `Task`.
     """
-    from ..training import Task, compile_regressor, recipes
+    from ..training import Task, recipes
 
-    if dataset.problem == "classification":
-        shape = recipes.get(recipe).model_shape(dataset.input_shape)
-        return Task(model_builder(model, dataset, shape), dataset, recipe=recipe, **training)
-    if recipe != "adam":
+    if recipe is not None and dataset.problem == "regression":
         raise ValueError(
             f"A recipe of a paper trains a classification. Received: --recipe {recipe} for "
             f"{dataset.name}, a regression. Leave it out."
         )
-    build = model_builder(model, dataset)
-
-    def build_compiled(activation: Any) -> "keras.Model":
-        built = build(activation)
-        return built if getattr(built, "compiled", False) else compile_regressor(built, dataset)
-
-    return Task(build_compiled, dataset, **training)
+    shape = recipes.get(recipe).model_shape(dataset.input_shape) if dataset.has_images else None
+    return Task(model_builder(model, dataset, shape), dataset, recipe=recipe, **training)

@@ -43,7 +43,8 @@ class Task:
             each run with the run's seeds set. Or a `keras_actfn.datasets.Dataset`, whose other
             parts are then `test`, and `validation` where it has such a part.
         validation: The same; or how many examples of `train` to hold out, or which share of them,
-            where it is arrays, classes in balance; 0 for none. None: a tenth of arrays, else none.
+            where it is arrays, classes in balance; 0 for none. None: the `Dataset`'s own part where
+            it has one; else a tenth of arrays; else none.
         test: The same as `train`; None for none.
         metric: What runs are ordered by, a name that `evaluate` reports. None: the first metric
             that the model is compiled with, else the loss; the accuracy for a recipe. With an

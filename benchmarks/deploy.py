@@ -32,6 +32,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--functions", type=int, default=100, help="that are found again")
     parser.add_argument("--space", default="runs/spaces/four_node", help="folder of the space")
     arguments = parser.parse_args()
     if arguments.one:
@@ -42,6 +43,7 @@ def main():
         parser.error(f"parts are {', '.join(PARTS)}; got {', '.join(unknown)}")
     for part in arguments.parts or PARTS:
         command = [sys.executable, __file__, "--one", part, "--space", arguments.space]
+        command += ["--functions", str(arguments.functions)]
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         load = os.getloadavg()[0]
         done = subprocess.run(
@@ -333,7 +335,7 @@ def nearest(arguments):
     space, generator = unique.space, np.random.default_rng(0)
     same = within = 0
     times, cpu, missed = [], [], []
-    while len(times) < 100:
+    while len(times) < arguments.functions:
         i = int(generator.integers(len(space)))
         x = generator.normal(size=200)
         exact = space[i](x)

@@ -28,8 +28,11 @@ __all__ = [
     "keeping",
     "piecewise_linear",
     "pointwise",
+    "power",
+    "reverse_first",
     "selu",
     "tanh",
+    "value_and_slopes",
     "vector_jacobian_product",
 ]
 
@@ -41,6 +44,9 @@ divide = backend.divide
 elu = backend.elu
 keeping = backend.keeping
 pointwise = backend.pointwise
+power = backend.power
+reverse_first = backend.reverse_first
 selu = backend.selu
 tanh = backend.tanh
+value_and_slopes = backend.value_and_slopes
 vector_jacobian_product = backend.vector_jacobian_product

@@ -42,8 +42,9 @@ class Operator:
         latex: How a term is typeset.
         note: The derivative at singularities, where it needs saying.
         latency: What it costs: one of `LATENCIES`.
-        tame: Whether the slope is finite for every finite argument. Where it is False, hulls
-            look for infinite values before they differentiate.
+        tame: Whether the slopes are bounded over all finite arguments. Where it is False, slopes
+            are formed from the inside out, and hulls look for infinite ones.
+        step: The function of two tensors that an operator of many arguments folds.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Operator:
     note: str = ""
     tame: bool = False
     latency: str = "special"
+    step: Callable | None = None
 
     def accepts(self, count: int) -> bool:
         """Whether `count` arguments are a right number."""
@@ -212,9 +214,15 @@ EXTRA_UNARY = (
 )
 
 BINARY = (
-    Operator("add", 2, "x + y", np.add, ops.add, joined_latex(" + ", SUM)),
+    Operator("add", 2, "x + y", np.add, ops.add, joined_latex(" + ", SUM), tame=True),
     Operator(
-        "sub", 2, "x - y", np.subtract, ops.subtract, template_latex("{0} - {1}", SUM, SUM, PRODUCT)
+        "sub",
+        2,
+        "x - y",
+        np.subtract,
+        ops.subtract,
+        template_latex("{0} - {1}", SUM, SUM, PRODUCT),
+        tame=True,
     ),
     Operator("mul", 2, "x y", np.multiply, ops.multiply, joined_latex(r" \cdot ", PRODUCT)),
     Operator(
@@ -243,6 +251,7 @@ BINARY = (
         tensor.maximum,
         function_latex("max"),
         "where x = y the derivatives share a weight of one",
+        tame=True,
     ),
     Operator(
         "min",
@@ -252,6 +261,7 @@ BINARY = (
         tensor.minimum,
         function_latex("min"),
         "where x = y the derivatives share a weight of one",
+        tame=True,
     ),
 )
 
@@ -264,6 +274,8 @@ N_ARY = tuple(
         partial(_fold, on_tensors),
         latex,
         note,
+        tame=name != "prod_n",
+        step=on_tensors,
     )
     for name, formula, on_arrays, on_tensors, latex, note in (
         ("sum_n", "x1 + x2 + ...", np.add, ops.add, joined_latex(" + ", SUM), ""),

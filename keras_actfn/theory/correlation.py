@@ -222,9 +222,7 @@ def two_class_optimum(
     statistics = CorrelationObjective(mixture, knots, extrapolation).statistics
     root = sign_patterns.whiten(statistics.covariance)
     projected = statistics.contrasts[1] @ root
-    values = root @ projected
-    values = values - values[0]
-    values = values / np.sqrt(statistics.variance(values))
+    values = statistics.unit_variance(root @ projected)
     slope = centre = None
     if mixture.std[0] == mixture.std[1]:
         slope = float((mixture.means[1] - mixture.means[0]) / mixture.std[0] ** 2)

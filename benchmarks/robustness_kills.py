@@ -93,11 +93,9 @@ def _search(folder, ending):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
     return ActivationSearch(
-        model,
-        objective,
+        Task(model, x, objective=objective, mode="max"),
         SPACE,
         storage=folder / f"search.{ending}",
-        probe_data=x,
         probes=PROBES,
         embedding="pca",
         baselines=("relu", "tanh"),

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import resources
 from pathlib import Path
 
 # The pages' numbers and pictures are computed by the package that is imported here.
@@ -25,6 +26,8 @@ extensions = [
     "mathtext",
     "reference",
     "gallery",
+    "atlas",
+    "llms",
     "code_links",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -57,8 +60,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"keras-actfn {release}"
-html_static_path = ["_static"]
-html_js_files = ["tables.js"]
+html_static_path = ["_static", str(resources.files("keras_actfn.plotting") / "assets")]
+html_js_files = ["offline.js", "tables.js"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 import keras_actfn
-from keras_actfn import datasets, search
+from keras_actfn import datasets, search, training
 from keras_actfn.expressions import three_node
 
 data = datasets.digits()
@@ -43,14 +43,11 @@ def build_model(activation):
 
 folder = Path("runs/tutorials/search")
 shutil.rmtree(folder, ignore_errors=True)  # a search that is found on disk goes on
+task = training.Task(build_model, data, validation=400, epochs=5, batch_size=32)
 found = search.ActivationSearch(
-    build_model,
-    data,
+    task,
     three_node(),  # 5,103 functions, of which 2,791 differ
     storage=folder / "search.db",
-    epochs=5,
-    batch_size=32,
-    validation=400,
     embedding="pca",
 )
 

@@ -16,7 +16,7 @@ from keras_actfn._keras_activations import KERAS_ACTIVATIONS
 from keras_actfn.expressions import DISCOVERED, Operator, parse
 from keras_actfn.expressions.names import AMBIGUOUS
 from keras_actfn.expressions.operators import BUILT_IN
-from keras_actfn.search.formula import Formulas
+from keras_actfn.plotting.formula import Formulas
 
 FOLDER = "functions"
 
@@ -106,7 +106,7 @@ def on_arrays(function) -> Function:
 
 def keras_equals() -> dict[str, str]:
     """The operator that has the values of an activation of Keras, by the activation's names."""
-    x = np.linspace(-7, 7, 1401)
+    x = np.linspace(-7, 7, 1400)  # without 0, where the reciprocal has its pole
     found = {}
     for row in KERAS_ACTIVATIONS.values():
         if not row.elementwise or row.needs_arguments:

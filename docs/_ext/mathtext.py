@@ -3,7 +3,7 @@
 from docutils import nodes
 from sphinx.util import logging
 
-from keras_actfn.search.formula import formula_svg
+from keras_actfn.plotting.formula import formula_svg
 
 logger = logging.getLogger(__name__)
 

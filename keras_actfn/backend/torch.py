@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -84,7 +84,7 @@ def vector_jacobian_product(
     gradient: torch.Tensor,
     x: torch.Tensor,
     *parameters: torch.Tensor,
-) -> Iterable[torch.Tensor]:
+) -> Sequence[torch.Tensor]:
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return _differentiated(function, gradient, x, *parameters)[1]
 

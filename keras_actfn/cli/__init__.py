@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     import typer
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
+COMMANDS = (
+    "compare",
+    "search",
+    "derive",
+    "probe",
+    "space",
+    "bench",
+    "replace",
+    "compile",
+    "nearest",
+)
 
 #: The exit status after Ctrl-C, as shells give it.
 INTERRUPTED = 130

@@ -66,6 +66,7 @@ def open_search(
     from .._names import nearest
     from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
+    from ..training import Task
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
     options = {name: value for name, value in options.items() if name != "data"}
@@ -76,9 +77,14 @@ def open_search(
             f"Received: '{name}'. {nearest(name, SPACES)}".rstrip()
         )
     dataset = data.load()
-    return ActivationSearch(
+    training = ("epochs", "batch_size", "recipe", "subset", "validation", "metric")
+    task = Task(
         model_builder(options.pop("model"), dataset),
         dataset,
+        **{key: options.pop(key) for key in training},
+    )
+    return ActivationSearch(
+        task,
         SPACES[name]() if name in SPACES else SearchSpace([name]),
         storage=storage,
         study=study,

@@ -215,12 +215,12 @@ def _outer(expression, curve, b, c, affine):
         values = expression(b * curve.x + c)
     choices = [(1.0, 0.0)]
     if affine:
-        a, d, error = project(values, curve)
+        best_a, best_d, error = project(values, curve)
         if not np.isfinite(error):
             return
         with np.errstate(all="ignore"):
             alone = float((curve.w * values) @ curve.y / (curve.w @ values**2))
-            choices += [(float(a), float(d)), (alone, 0.0), (-1.0, 0.0)]
+            choices += [(float(best_a), float(best_d)), (alone, 0.0), (-1.0, 0.0)]
             choices += [(sign, float(curve.w @ (curve.y - sign * values))) for sign in (1.0, -1.0)]
     for a, d in choices:
         if np.isfinite([a, d]).all() and a != 0:

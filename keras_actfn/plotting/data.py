@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LearnedCurve:
-    """An activation in one slot of the network after training.
+    """An activation at one site of the network after training.
 
     Attributes:
         activation: Label of the activation.
-        slot: Number of the slot, from 1, in the order of the network's layers.
+        site: Number of the site, from 1, in the order of the network's layers.
         x: Inputs, `(points,)`.
         runs: Values, `(seeds, points)`; the mean over channels where each has its own.
         mean: Mean over the seeds, `(points,)`.
     """
 
     activation: str
-    slot: int
+    site: int
     x: np.ndarray
     runs: np.ndarray
     mean: np.ndarray
@@ -62,7 +62,7 @@ def quantities(comparison: "Comparison") -> dict[str, str]:
 
 
 def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
-    """Every activation in every slot: a list of `LearnedCurve`, slots in order.
+    """Every activation at every site: a list of `LearnedCurve`, sites in order.
 
     Args:
         comparison: A `keras_actfn.training.Comparison`.
@@ -70,13 +70,13 @@ def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
     curves = []
     for label in comparison.activations:
         runs = [run.arrays for run in comparison.runs_of(label)]
-        slot = 1
-        while f"slot_{slot}" in runs[0]:
-            values = [run[f"slot_{slot}"].reshape(len(run["x"]), -1).mean(-1) for run in runs]
+        site = 1
+        while f"site_{site}" in runs[0]:
+            values = [run[f"site_{site}"].reshape(len(run["x"]), -1).mean(-1) for run in runs]
             mean = np.mean(values, axis=0)
-            curves.append(LearnedCurve(label, slot, runs[0]["x"], np.array(values), mean))
-            slot += 1
-    return sorted(curves, key=lambda curve: curve.slot)
+            curves.append(LearnedCurve(label, site, runs[0]["x"], np.array(values), mean))
+            site += 1
+    return sorted(curves, key=lambda curve: curve.site)
 
 
 def training_curves(comparison: "Comparison") -> list[TrainingCurve]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import optuna
 
 
-def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluations: int) -> None:
+def evaluate_next(
+    study: "optuna.Study", pool: Any, objective: Callable, evaluations: int | None
+) -> None:
     """Claim the function that the study's sampler chooses and evaluate it, or yield to a worker.
 
     An evaluation that the study's pruner stops counts, with the last value that was reported.
@@ -24,7 +26,7 @@ def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluat
         pool: A `Pool`.
         objective: Function of an expression's text that returns an `Evaluation`; of `report` as
             well, if the study has a pruner.
-        evaluations: How many evaluations the study has in the end.
+        evaluations: How many evaluations the study has in the end; None for any number.
     """
     import optuna
 

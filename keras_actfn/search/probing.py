@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import pickle
 import sys
@@ -32,6 +33,7 @@ def probe_many(
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    until: float = math.inf,
 ) -> int:
     """Probe functions of a pool and keep the results in a store.
 
@@ -67,6 +69,7 @@ def probe_many(
         store: A `FeatureStore`.
         workers: Processes; −1 for one a core. Each takes its share of the cores.
         progress: Called with the numbers of functions done and to do, after each.
+        until: Time of `time.monotonic` from which on no further result is waited for.
 
     Returns:
         How many functions were probed.
@@ -90,6 +93,8 @@ def probe_many(
             done += 1
             if progress is not None:
                 progress(done, len(missing))
+            if time.monotonic() >= until:
+                break
     return done
 
 

@@ -31,7 +31,7 @@ sqlalchemy = require("sqlalchemy", extra="search")
 #: Key of the study's user attribute with what it searches.
 RECORD = "keras_actfn"
 #: Version of what trials and studies hold.
-FORMAT = 2
+FORMAT = 3
 
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _JOURNAL = (".log", ".journal")
@@ -168,6 +168,7 @@ def open_study(
     sampler: "optuna.samplers.BaseSampler | None" = None,
     pruner: "optuna.pruners.BasePruner | None" = None,
     about: dict | None = None,
+    mode: str = "max",
     place: object = None,
 ) -> "optuna.Study":
     """The study of this name, made if it is not there; it must search what `record` says.
@@ -179,14 +180,15 @@ def open_study(
         sampler: An Optuna sampler.
         pruner: An Optuna pruner; None for none.
         about: What people want to know of it, for JSON; it is kept where the study begins.
+        mode: `"max"` or `"min"`: whether more or less of a trial's value is better.
         place: The storage as it was given, for messages.
 
     Returns:
-        An `optuna.Study` that maximises.
+        An `optuna.Study` of that direction.
 
     Raises:
-        ValueError: If a study of this name searches something else, minimises, or was made by an
-            incompatible version or another program.
+        ValueError: If a study of this name searches something else or in another direction, or was
+            made by an incompatible version or another program.
     """
     record = json.loads(json.dumps({"format": FORMAT, "study": name, **record}))
     title = f"the study '{name}'" + (f" in {place_of(place)}" if place else "")
@@ -201,16 +203,16 @@ def open_study(
     study = optuna.create_study(
         storage=storage,
         study_name=name,
-        direction="maximize",
+        direction=f"{mode}imize",
         sampler=sampler,
         pruner=pruner or optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
+    if study.directions != [optuna.study.StudyDirection[f"{mode}imize".upper()]]:
         directions = ", ".join(direction.name.lower() for direction in study.directions)
         raise ValueError(
-            f"A search maximises one value. Received: {title}, made by another program "
-            f"with the directions: {directions}. {_ANOTHER}"
+            f"A search has one value, and mode='{mode}' makes it {mode}imize it. Received: "
+            f"{title}, made with the directions: {directions}. {_ANOTHER}"
         )
     found = study.user_attrs.get(RECORD)
     if found is None and study.get_trials(deepcopy=False):
@@ -236,7 +238,7 @@ def open_study(
             for key in differing
         )
         raise ValueError(
-            f"A study goes on with what it began with. Received: {title}, where {shown}. Use the "
+            f"A study goes on with what it began with. T{title[1:]} differs: {shown}. Use the "
             f"same settings. {_ANOTHER}"
         )
     return study

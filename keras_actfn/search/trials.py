@@ -30,7 +30,7 @@ _REMEDY = "Restore it from a copy, or begin again in another storage (--storage)
 
 
 def checksum(candidate: int, value: float | None, attributes: dict) -> str:
-    """A checksum of an evaluation, for the user attribute `CHECKSUM`.
+    """Checksums of an evaluation's attributes and of its value, for the attribute `CHECKSUM`.
 
     Args:
         candidate: The function's number.
@@ -38,8 +38,8 @@ def checksum(candidate: int, value: float | None, attributes: dict) -> str:
         attributes: The trial's user attributes.
     """
     kept = {name: content for name, content in attributes.items() if name not in _OTHERS}
-    text = json.dumps([candidate, value, kept], sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x}"
+    texts = (json.dumps([candidate, kept], sort_keys=True), json.dumps(value))
+    return "-".join(f"{zlib.crc32(text.encode()):08x}" for text in texts)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,9 @@ def _is_ours(error):
     trace = error.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next
-    return trace.tb_frame.f_globals.get("__name__", "").startswith("keras_actfn.")
+    return type(error) is ValueError and trace.tb_frame.f_globals.get("__name__", "").startswith(
+        "keras_actfn."
+    )
 
 
 def _check_sqlite(path):
@@ -91,7 +93,7 @@ def _check_sqlite(path):
         if "malformed" not in str(error):
             return  # locked, or on a disk that its use tells about
         found = error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:
         found = error
     if str(found) != "ok":
         raise DamagedFile(path, found, _REMEDY)
@@ -130,11 +132,16 @@ def _problem(trial, pool):
         return f"its lease is {lease!r}"
     if state == "FAIL" and trial.values is not None:
         return f"it has failed and has the value {trial.values[0]}"
-    candidate = trial.params.get(claims.CANDIDATE)
-    if not claims.is_evaluated(trial):
+    candidate, kept = trial.params.get(claims.CANDIDATE), attributes.get(CHECKSUM)
+    if kept is not None:
+        value = trial.value if state == "COMPLETE" else None
+        found = checksum(candidate, value, attributes)
+        # A trial whose worker was killed before it had told the value has failed without one.
+        length = None if claims.is_evaluated(trial) else found.index("-")
+        if not isinstance(kept, str) or kept[:length] != found[:length]:
+            return f"its checksum is {kept}, not {found}"
+    if not claims.is_evaluated(trial) or candidate is None:
         return None
-    if candidate is None:
-        return "it has no function" if CHECKSUM in attributes else None
     if not isinstance(candidate, int) or (pool is not None and not 0 <= candidate < len(pool)):
         return f"its function has the number {candidate}"
     if state == "COMPLETE" and not math.isfinite(trial.value):
@@ -142,10 +149,6 @@ def _problem(trial, pool):
     expression = attributes.get("expression")
     if not isinstance(expression, str):
         return f"its expression is {expression!r}"
-    if CHECKSUM in attributes:
-        value = trial.value if state == "COMPLETE" else None
-        if attributes[CHECKSUM] != checksum(candidate, value, attributes):
-            return f"its checksum is not that of {expression} and the value {value}"
     return None if pool is None else _of_pool(candidate, expression, pool)
 
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from .._files import write_json
 from ..layers import SegmentedLinear
+from ..layers.segmented_linear import MOST_SEGMENTS
 from ..theory.segments import Segments, fit_segments
 from .rebuild import rebuild
 from .replace import select
@@ -159,8 +160,8 @@ def compile_activations(
 
     Raises:
         ValueError: If no data reaches a site, its inputs are not finite or constant, its
-            activation is not finite there, it has a function for each channel, or there are no
-            sites. Nothing is changed.
+            activation is not finite there, it has a function for each channel, it sees fewer
+            distinct inputs than segments, or there are no sites. Nothing is changed.
 
     Example:
     ```python
@@ -243,6 +244,13 @@ def _maker(compiled, layers):
 
 def _compiled_site(site, function, inputs, segments, options):
     """Fit one site."""
+    distinct = len(np.unique(inputs))
+    if isinstance(segments, int) and distinct < segments <= MOST_SEGMENTS:
+        raise ValueError(
+            "A function needs at least as many distinct inputs as segments. Received: "
+            f"{distinct} distinct inputs of '{site.path}' for {segments} segments. Ask for fewer "
+            "segments or give more data."
+        )
     counts, edges = np.histogram(inputs, bins=_BINS)
     points = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
     values = evaluate(function, points)

@@ -6,6 +6,7 @@ from .optimizers import CoupledSGD
 from .parameter_groups import activation_variables, bias_variables, parameter_groups
 from .recipe import Recipe
 from .recipes import RECIPES
+from .regressor import compile_regressor
 from .results import Comparison, Row, paired_difference
 from .run_store import RunResult
 from .task import Task
@@ -22,6 +23,7 @@ __all__ = [
     "activation_variables",
     "bias_variables",
     "compare",
+    "compile_regressor",
     "paired_difference",
     "parameter_groups",
 ]

@@ -234,12 +234,16 @@ class FitNetwork(Network):
             )
         return {self._renamed(name): float(value) for name, value in found.items()}
 
-    def reported(self) -> list[str]:
+    def reported(self, seed: int, reference: Reference) -> list[str]:
         """The names that `evaluate` reports, from a first batch of the training data.
 
         Arrays of the other parts are looked at as well, so that what does not fit the model is
         seen before any training.
         """
+        self.start_from(seed, reference)
+        return self._look()
+
+    def _look(self):
         for name, part in reversed(self._task.data.parts().items()):
             if name != "train" and not isinstance(part, Arrays):
                 continue
@@ -252,7 +256,7 @@ class FitNetwork(Network):
 
     def failed(self) -> dict[str, float]:
         """An infinite loss, and NaN for everything else that is reported."""
-        names = self._names or self.reported()
+        names = self._names or self._look()
         return {name: math.inf if name == "loss" else math.nan for name in names}
 
     def default_metric(self) -> str:

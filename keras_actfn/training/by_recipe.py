@@ -176,7 +176,7 @@ class RecipeNetwork(Network):
             )
         return {name: float(value) for name, value in measured.items()}
 
-    def reported(self) -> list[str]:
+    def reported(self, seed: int, reference: Reference) -> list[str]:
         """Loss and accuracy."""
         return list(METRICS)
 

@@ -132,10 +132,11 @@ class Opened:
 
     def batches(self, size: int) -> Iterator[tuple]:
         """(x, y, sample_weight) of its batches in NumPy arrays; `size` says nothing here."""
-        opened = self.batches_of
+        source = opened = self.batches_of
         if self.is_py_dataset:
-            count = opened.num_batches
-            opened = (opened[i] for i in (itertools.count() if count is None else range(count)))
+            count = source.num_batches
+            numbers = itertools.count() if count is None else range(count)
+            opened = (source[number] for number in numbers)
         for batch in opened:
             batch = batch if isinstance(batch, tuple | list) else (batch,)
             yield tuple(_map(_array, part) for part in (*batch, None, None)[:3])

@@ -64,8 +64,8 @@ class Network(abc.ABC):
         """The metrics on a part of the data."""
 
     @abc.abstractmethod
-    def reported(self) -> list[str]:
-        """The names of the metrics that `measure` gives."""
+    def reported(self, seed: int, reference: "Reference") -> list[str]:
+        """The names of the metrics that `measure` gives, found before any training."""
 
     @abc.abstractmethod
     def failed(self) -> dict[str, float]:

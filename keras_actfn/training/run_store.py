@@ -32,7 +32,7 @@ class RunResult:
         seconds: Seconds that the run took in all.
         diverged: True if the loss became NaN or infinite, which ends the training.
         arrays: Curves: `step` and the metrics of the training, `loss` first; those of the
-            validation with `validation_` in front; `x` and `slot_1`, `slot_2`, … of the
+            validation with `validation_` in front; `x` and `site_1`, `site_2`, … of the
             activations at the end.
     """
 

@@ -88,8 +88,7 @@ class Trainer:
         """
         if self._criterion is None:
             network = self._network_for(activation)
-            network.start_from(self._seed, self._reference)
-            names = network.reported()
+            names = network.reported(self._seed, self._reference)
             metric = self.task.metric or network.default_metric()
             if metric not in names:
                 raise unknown_metric(metric, names)
@@ -157,7 +156,7 @@ class Trainer:
                 if f"validation_{name}" in trained.arrays:
                     trained.arrays[f"validation_{name}"][-1:] = value
         curves = activation_curves(network.model)
-        slots = {f"slot_{number}": curve for number, curve in enumerate(curves, start=1)}
+        sites = {f"site_{number}": curve for number, curve in enumerate(curves, start=1)}
         return RunResult(
             activation=str(activation) if label is None else label,
             seed=seed,
@@ -169,7 +168,7 @@ class Trainer:
             step_seconds=trained.step_seconds,
             seconds=time.perf_counter() - started,
             diverged=diverged,
-            arrays={**trained.arrays, "x": GRID, **slots},
+            arrays={**trained.arrays, "x": GRID, **sites},
         )
 
 

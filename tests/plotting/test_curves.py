@@ -14,7 +14,7 @@ def run(activation):
     steps = np.arange(1, 3)
     arrays = {"step": steps, "loss": 1 / steps, "accuracy": steps / 2, "x": x}
     numbers = (None, {"accuracy": 0.5}, 10, 2, None, 1.0, False)
-    return RunResult(activation, 0, activation, *numbers, arrays | {"slot_1": np.maximum(x, 0)})
+    return RunResult(activation, 0, activation, *numbers, arrays | {"site_1": np.maximum(x, 0)})
 
 
 def test_a_curve_below_others_that_coincide_with_it_is_wider():

@@ -164,12 +164,12 @@ def test_a_diverged_run_is_a_result(data, tmp_path):
 def test_learned_curves_are_those_of_the_layers(data):
     result = small(data, ["relu", "aff(identity,relu)", "pwl(axis=-1)"], epochs=2)
     relu, hull, channels = (run.arrays for run in result.runs)
-    np.testing.assert_allclose(relu["slot_1"], np.maximum(relu["x"], 0), rtol=1e-6)
+    np.testing.assert_allclose(relu["site_1"], np.maximum(relu["x"], 0), rtol=1e-6)
     # Any point of aff(identity, relu) is x for x >= 0 and c·x below.
-    x, y = hull["x"], hull["slot_1"]
+    x, y = hull["x"], hull["site_1"]
     np.testing.assert_allclose(y[x >= 0], x[x >= 0], atol=1e-5)
     np.testing.assert_allclose(y[x < 0], y[0] / x[0] * x[x < 0], atol=1e-5)
-    assert channels["slot_1"].shape == (len(x), 12)
+    assert channels["site_1"].shape == (len(x), 12)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from .._optional import require
 
 _SIZE = 20  # units of the picture in one em of the page
 _LETTERS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}  # Matplotlib's codes of a path
+#: What Matplotlib does not know: short names of relations, and brackets of a fixed size.
 _SHORT_RELATIONS = re.compile(r"\\([lg]e)(?![a-zA-Z])")
+_SIZES = re.compile(r"\\[bB]igg?[lr](?![a-zA-Z])")
 
 
 class Formulas:
@@ -21,7 +23,7 @@ class Formulas:
     Example:
     ```python
     from keras_actfn import expressions
-    from keras_actfn.search.formula import Formulas
+    from keras_actfn.plotting.formula import Formulas
 
     formulas = Formulas()
     formulas.svg(expressions.parse("relu(x)").latex(), "relu(x)")  # '<svg role="img" …
@@ -45,7 +47,7 @@ class Formulas:
         """
         text_path = require("matplotlib.textpath", extra="plot")
         font = require("matplotlib.font_manager", extra="plot").FontProperties()
-        source = _SHORT_RELATIONS.sub(r"\\\1q", latex)
+        source = _SIZES.sub("", _SHORT_RELATIONS.sub(r"\\\1q", latex))
         try:
             placed, letters, bars = text_path.text_to_path.get_glyphs_mathtext(font, f"${source}$")
         except ValueError:  # a command that it does not know
@@ -111,13 +113,9 @@ def formula_svg(latex: str, label: str) -> str | None:
     if drawn is None:
         return None
     for name, path in formulas._letters.items():
-        drawn = re.sub(
-            rf'<use href="#{name}" x="(\S+?)"(?: y="(\S+?)")?/>',
-            lambda place, path=path: (
-                f'<path transform="translate({place[1]} {place[2] or 0})" d="{path}"/>'
-            ),
-            drawn,
-        )
+        in_place = rf'<path transform="translate(\1 \2)" d="{path}"/>'
+        drawn = re.sub(rf'<use href="#{name}" x="(\S+?)" y="(\S+?)"/>', in_place, drawn)
+        drawn = re.sub(rf'<use href="#{name}" x="(\S+?)"/>', in_place.replace(r"\2", "0"), drawn)
     return drawn
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_actfn.expressions import SPACES, three_node
-from keras_actfn.search.formula import Formulas, formula_svg
+from keras_actfn.plotting.formula import Formulas, formula_svg
 from keras_actfn.search.tandem import latex_of
 
 pytestmark = pytest.mark.once

@@ -97,7 +97,7 @@ def train_missing(args):
         if model not in trainers:
             trainers.clear()
             trainers[model] = Trainer(
-                paper_runs.task_of(args, model, RECIPES[model], BATCH_SIZE, lambda _: HELD_OUT)
+                paper_runs.task_of(args, model, RECIPES[model], BATCH_SIZE, HELD_OUT)
             )
         result = trainers[model].train_once(activation, seed, validate_every_epoch=False)
         return {

@@ -109,9 +109,8 @@ def rule(args):
 
 
 def routine_of(args, model):
-    """The trainings of one model, with a tenth of the images held out."""
-    task = paper_runs.task_of(args, model, "hull", BATCH_SIZE, lambda images: images // 10)
-    return ByRecipe(Setup.of(task))
+    """How one model is trained, with a tenth of the images held out."""
+    return ByRecipe(Setup.of(paper_runs.task_of(args, model, "hull", BATCH_SIZE, 0.1)))
 
 
 def train_missing(args):
@@ -121,7 +120,7 @@ def train_missing(args):
     def trained(run):
         model, seed, activation = run
         if model not in routines:
-            routines.clear()
+            routines.clear()  # one model's data and starts at a time
             routine = routine_of(args, model)
             routines[model] = routine, Reference(routine)
         name = f"{args.data}-{model}-{list(PAPER).index(activation)}-{seed}.npz"
@@ -146,7 +145,9 @@ def train(routine, reference, activation, seed, checkpoint):
                 break
             order = batch_order(seed, epoch, len(setup.train))[:used]
             network.trained.fit(
-                **network.batches(order, seed),
+                setup.train.x[order],
+                setup.train.y[order],
+                batch_size=setup.batch_size,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 shuffle=False,

@@ -60,21 +60,21 @@ def train_missing(path, rule, plan, train):
 
 
 def task_of(args, model, recipe, batch_size, validation):
-    """The trainings of one model of `keras_actfn.applications`.
+    """The trainings' data, recipe and length for one model of `keras_actfn.applications`.
 
     Args:
         args: The command line's arguments.
         model: The builder's name.
         recipe: The recipe's name.
         batch_size: Images per step.
-        validation: Function of the number of training images: how many are held out.
+        validation: How many training images, or which share of them, are held out.
     """
     data = datasets.load(args.data, args.data_path)
     build, shape = getattr(applications, model), data.x_train.shape[1:]
     return Task(
         lambda activation: build(activation, input_shape=shape, classes=data.classes),
         data,
-        validation(len(data.x_train)),
+        validation=validation,
         epochs=args.longest,
         batch_size=batch_size,
         recipe=recipe,

@@ -172,3 +172,27 @@ def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):
     assert aquasurf_paper.paper("ResNet56V2", "x_erfc_elu") == pytest.approx(74.19)
     assert aquasurf_paper.paper("AllCNNC", "x_erfc_elu") is None
     assert aquasurf_paper.paper("AllCNNC", "relu(x)") == 68.97
+
+
+def test_the_table_of_local_training(benchmarks):
+    import correlation_local
+
+    knots = np.linspace(-3, 3, 33)
+    assert correlation_local.even_share(knots**2) == pytest.approx(1)
+    assert correlation_local.even_share(3 - np.tanh(knots)) == pytest.approx(0, abs=1e-12)
+    assert correlation_local.even_share(knots**2 + knots) == pytest.approx(
+        np.var(knots[5:28] ** 2) / np.var(knots[5:28] ** 2 + knots[5:28])
+    )
+    records = {}
+    for seed, (relu, local) in enumerate([(0.8, 0.7), (0.78, 0.7)]):
+        for variant, test in (("relu", relu), ("local", local)):
+            record = {"backend": "jax", "train_accuracy": 0.8, "test_accuracy": test}
+            record |= {"refreshed_accuracy": test + 0.05}
+            for name in ("objectives", "optima", "permuted_optima", "even"):
+                record[name] = [0.25, 0.5]
+            records["resnet", seed, variant] = record
+    text = correlation_local.table(records, [0, 1])
+    half = 12.7062047 * math.sqrt(0.0002) / math.sqrt(2) * 100
+    expected = f"-9.00 [{-9 - half:+.2f}, {-9 + half:+.2f}]"
+    assert text.count(expected) == 2 and "Missing: 6 of 10 runs" in text
+    assert "| 2     |    0.5000 |  0.5000 |          0.5000 |       0.50 |" in text

@@ -1,4 +1,5 @@
-"""From a trained activation to 8 bits, and to a formula.
+"""From a trained activation to 8 bits, and to a formula
+=====================================================
 
 A curve that a network learned needs a form that a chip has, and a name that a person reads.
 `compile_activations` gives it few linear segments, the best for what it really sees, and tables
@@ -32,6 +33,7 @@ from keras_actfn.surgery import (
 folder = Path("runs/tutorials/09")
 folder.mkdir(parents=True, exist_ok=True)
 
+# %%
 # 1. A network whose activations are learned: the values at 33 knots, starting from swish.
 keras.utils.set_random_seed(0)
 data = datasets.load("digits")
@@ -49,6 +51,7 @@ model = keras.Sequential(
 model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(data.x_train, data.y_train, batch_size=32, epochs=8, verbose=0)
 
+# %%
 # 2. Eight segments each. Breakpoints and values are optimal under the density of the inputs that
 #    reach the activation on these images; the table compares with evenly spaced breakpoints.
 compiled = compile_activations(model, data.x_train, segments=8)
@@ -57,6 +60,7 @@ for site in compiled.sites:
     save_figure(draw_compiled_site(site), folder / f"{site.site.path}.png")
 compiled.model.save(folder / "segments.keras")
 
+# %%
 # 3. For a microcontroller: a table of 256 bytes for each activation, as a C header. Between 8-bit
 #    numbers a table is all of the function; its error is half a step of the output.
 write_c(folder / "activations.h", compiled.sites)
@@ -69,6 +73,7 @@ print(
 #    The whole network in 8 bits, for phones: export_int8(compiled, "model.tflite", data.x_train),
 #    with KERAS_BACKEND=tensorflow; format="onnx" on TensorFlow and PyTorch.
 
+# %%
 # 4. What has been learned? The nearest formulas of the small space of 5,103 functions; leave
 #    `space` out for a million. Formulas that are equally near come shorter first.
 unique = three_node().unique()
@@ -77,6 +82,7 @@ inputs_of_first = seen.predict(data.x_train, verbose=0).reshape(-1)
 found = nearest(model.get_layer("first"), density=inputs_of_first, space=unique)
 print(f"\n{found}\n")
 
+# %%
 # 5. A formula that is near need not be good enough. What does the network lose?
 report = replacement_report(model, data.x_test, data.y_test, space=unique)
 print(report)

@@ -1,5 +1,5 @@
 """From a trained activation to 8 bits, and to a formula
-======================================================
+=====================================================
 
 A curve that a network has learned needs a form that a chip can compute, and a name that a person
 can read. `compile_activations` gives it few linear segments, the best for the inputs that it sees,

@@ -130,7 +130,7 @@ def _map(search, rows, measure, formulas):
             "evaluation": str(order[row.number]),
         }
         cards.append(function_card(formulas.svg(latex_of(text), text), text, figures))
-    return map_html(placed, measure, cards)
+    return map_html(placed, measure, cards, mode=search.objective.criterion.mode)
 
 
 def _order(rows):

@@ -16,6 +16,7 @@ from .gpt2_generation import generate
 from .gpt2_presets import HubTokenizer, gpt2_from_preset
 from .kerasnet import KerasNet
 from .lenet import LeNet5
+from .mlp import MLP
 from .mobilevit_v2 import MobileViTV2
 from .preact_resnet import ResNet10, ResNet18
 from .resnet50 import ResNet50
@@ -27,7 +28,9 @@ from .vit import ViTTiny
 
 __all__ = [
     "GPT2",
+    "MLP",
     "MODELS",
+    "TABLE_MODELS",
     "AlexNet",
     "AllCNNC",
     "CoAtNet",
@@ -66,3 +69,6 @@ MODELS = {
     "deit_tiny": DeiTTiny,
     "tnt_small": TNTSmall,
 }
+
+#: Every model of tables by the name that the command line takes.
+TABLE_MODELS = {"mlp": MLP}

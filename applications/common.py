@@ -118,7 +118,7 @@ def image_arguments(
             f"{model}: data_format is 'channels_last', 'channels_first' or None. Received: "
             f"data_format={data_format!r}."
         )
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+    if not is_positive(classes):
         raise ValueError(f"{model}: classes is a positive integer. Received: classes={classes!r}.")
     last = data_format == "channels_last"
     if input_shape is None:
@@ -129,7 +129,7 @@ def image_arguments(
         shape = tuple(input_shape)
     except TypeError:
         shape = ()
-    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+    if len(shape) != 3 or not all(map(is_positive, shape)):
         raise ValueError(
             f"{model}: input_shape is {axes}, three positive integers without the batch. "
             f"Received: input_shape={input_shape!r}."
@@ -142,6 +142,11 @@ def image_arguments(
             "data_format."
         )
     return shape, data_format
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value is an integer of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def classifier_function(model: str, classifier_activation: Any) -> Callable:

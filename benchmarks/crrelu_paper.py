@@ -21,7 +21,7 @@ from keras_actfn.applications import ViTTiny
 
 from keras_actfn._files import write_file
 from keras_actfn.datasets import fashion_mnist
-from keras_actfn.training import Recipe, compare
+from keras_actfn.training import Recipe, Task, compare
 
 
 def prelu():
@@ -97,15 +97,19 @@ def main():
         )
 
     steps = args.epochs * (args.subset // args.batch)
-    result = compare(
+    task = Task(
         build,
         data,
-        ACTIVATIONS,
+        validation=0,
         epochs=args.epochs,
-        seeds=args.seeds,
         batch_size=args.batch,
         subset=args.subset,
         recipe=paper_recipe(steps, args.peak),
+    )
+    result = compare(
+        task,
+        ACTIVATIONS,
+        seeds=args.seeds,
         output=args.runs,
         plots=False,
         progress=True,

@@ -16,6 +16,7 @@ from keras_actfn.applications import LeNet5
 
 from keras_actfn.expressions import three_node
 from keras_actfn.search import ActivationSearch
+from keras_actfn.training import Task
 
 COUNT = 500
 
@@ -27,7 +28,7 @@ def main():
     y = generator.integers(10, size=256)
     with tempfile.TemporaryDirectory() as folder:
         storage = f"{folder}/s.db"
-        found = ActivationSearch(LeNet5, ((x, y), (x, y)), three_node(), storage=storage)
+        found = ActivationSearch(Task(LeNet5, (x, y)), three_node(), storage=storage)
         start = time.perf_counter()
         print(found.probe(COUNT, workers=os.cpu_count()))
         seconds = time.perf_counter() - start

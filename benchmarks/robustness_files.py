@@ -1,6 +1,7 @@
 """Every kind of file that the package reads back: how it is written, read, and damaged."""
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -14,13 +15,19 @@ from keras_actfn.expressions import SearchSpace, UniqueFunctions
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 from keras_actfn.fisher.spectrum import bin_weights
+from keras_actfn.search import claims
 from keras_actfn.search.bench.build import FILE, read_results
 from keras_actfn.search.bench.packed import FASHION_MNIST, read_bench
 from keras_actfn.search.bench.published import MEASURES, ActBench
 from keras_actfn.search.bench.run import run_bench
 from keras_actfn.search.chooser import Chooser
+from keras_actfn.search.evaluating import evaluate_next
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
+from keras_actfn.search.objective import Evaluation
 from keras_actfn.search.pool import Pool
+from keras_actfn.search.results import search_rows
+from keras_actfn.search.storage import open_storage, open_study
+from keras_actfn.search.trials import check_trials, readable
 from keras_actfn.training.run_store import RunResult, RunStore
 
 SPACE = SearchSpace(["binary(unary(x),unary(x))"], ["relu", "tanh", "exp", "square", "negative"])
@@ -123,8 +130,9 @@ def _cdfs(count):
 
 def _run():
     curves = {"step": np.arange(50), "loss": np.exp(-np.linspace(0, 3, 50))}
-    values = zip(RunResult.NUMBERS, (0.91, 0.25, None, 1200, 50, 0.01, 1.5, False), strict=True)
-    return RunResult("relu", 1, "0123", **dict(values), arrays=curves)
+    values = zip(RunResult.NUMBERS, (1200, 50, 0.01, 1.5, False), strict=True)
+    test = {"accuracy": 0.91, "loss": 0.25}
+    return RunResult("relu", 1, "0123", None, test, **dict(values), arrays=curves)
 
 
 def _read_run(folder):
@@ -196,6 +204,35 @@ def _copy_bench(folder):
     (folder / "bench.npz").write_bytes(FASHION_MNIST.read_bytes())
 
 
+@functools.cache
+def _pool():
+    return Pool(SPACE.unique())
+
+
+def _write_trials(name):
+    def write(folder):
+        study = open_study(open_storage(folder / name), "s", {"space": "a"})
+        for number in range(12):
+            study.enqueue_trial({claims.CANDIDATE: number})
+            value = None if number == 5 else number / 13
+            evaluation = Evaluation(value, {"epochs": 3, "loss": number / 7})
+            evaluate_next(study, _pool(), lambda _, found=evaluation: found, 12)
+
+    return write
+
+
+def _read_trials(name):
+    def read(folder):
+        path = folder / name
+        with readable(path):
+            study = open_study(open_storage(path), "s", {"space": "a"}, place=path)
+            check_trials(study, path, _pool())
+        rows = search_rows(study, ())
+        return {f"trial {row.number}": (row.expression, row.value, row.diverged) for row in rows}
+
+    return read
+
+
 def _write_run(folder):
     RunStore(folder).save(_run(), {})
 
@@ -211,6 +248,10 @@ KINDS = {
     "snapshots": Kind(_snapshots, _read_snapshots, "*.npz"),
     "packed benchmark": Kind(_copy_bench, _read_bench, "*.npz"),
     "trainings of bench build": Kind(_write_trainings, _read_trainings, "*", partial=True),
+    "trials in SQLite": Kind(_write_trials("s.db"), _read_trials("s.db"), "s.db", partial=True),
+    "trials in a journal": Kind(
+        _write_trials("s.log"), _read_trials("s.log"), "s.log", partial=True
+    ),
     "searches of bench run": Kind(_read_searches, _read_searches, "*"),
 }
 

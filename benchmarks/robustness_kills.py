@@ -18,7 +18,7 @@ from keras_actfn import activation
 from keras_actfn.expressions import SearchSpace, parse
 from keras_actfn.search import ActivationSearch, claims
 from keras_actfn.search.storage import open_storage
-from keras_actfn.training import compare
+from keras_actfn.training import Task, compare
 
 UNARY = ["relu", "tanh", "exp", "square", "negative", "sigmoid", "softplus", "erf"]
 SPACE = SearchSpace(["unary(unary(x))"], UNARY)
@@ -93,11 +93,9 @@ def _search(folder, ending):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
     return ActivationSearch(
-        model,
-        objective,
+        Task(model, x, objective=objective, mode="max"),
         SPACE,
         storage=folder / f"search.{ending}",
-        probe_data=x,
         probes=PROBES,
         embedding="pca",
         baselines=("relu", "tanh"),
@@ -151,14 +149,11 @@ def compare_some(folder):
     rng = np.random.default_rng(0)
     y = np.arange(240) % 3
     x = (rng.normal(size=(240, 6)) + np.eye(3)[y].repeat(2, axis=1)).astype("float32")
-    data = (x[:180], y[:180]), (x[180:], y[180:])
+    data = {"train": (x[:180], y[:180]), "validation": 0, "test": (x[180:], y[180:])}
     compare(
-        model,
-        data,
+        Task(model, **data, epochs=2, batch_size=30),
         ["relu", "tanh", "pwl(knots=9)"],
-        epochs=2,
         seeds=2,
-        batch_size=30,
         output=folder / "results",
         plots=False,
     )

@@ -22,14 +22,15 @@ FUNCTIONS = ("relu(x)", "tanh(x)", "swish(x)", "max(tanh(x),x)", "mul(x,sigmoid(
 
 def work():
     """Train, after a line on standard input, and print the time at the end."""
-    from keras_actfn import applications, datasets, search
+    from keras_actfn import applications, datasets, search, training
 
-    objective = search.TrainingObjective(
+    task = training.Task(
         lambda activation: applications.LeNet5(activation=activation),
         datasets.digits(image_size=28),
-        subset=1000,
         validation=200,
+        subset=1000,
     )
+    objective = search.TrainingObjective(task)
     for function in FUNCTIONS[:2]:
         objective(function)
     print("ready", flush=True)

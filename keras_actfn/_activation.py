@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from . import expressions
+from ._names import nearest
 from .expressions import SpecError
 from .expressions.expression import MAX_LENGTH
 from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
@@ -92,9 +93,10 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     | an expression in x, an operator's or a discovered function's name | `ExpressionActivation` |
 
     Args:
-        spec: A text of the table; an `Expression`; a function of one tensor; a Layer class; a
-            Layer instance, which is copied by its configuration (its name and weights are
-            not); or a factory, a callable without arguments that returns a Layer.
+        spec: A text of the table; an `Expression` or a `NearestFormula`; a function of one
+            tensor; a Layer class; a Layer instance, which is copied by its configuration (its
+            name and weights are not); or a factory, a callable without arguments that returns a
+            Layer.
         name: Name of the layer; chosen by Keras if None.
         dtype: The layer's dtype or dtype policy; the global one if None. Not with a factory.
 
@@ -116,6 +118,8 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     options = {key: value for key, value in {"name": name, "dtype": dtype}.items() if value}
     if isinstance(spec, str):
         return _from_text(spec, options)
+    if isinstance(spec, expressions.NearestFormula):
+        spec = spec.whole
     if isinstance(spec, expressions.Expression):
         return ExpressionActivation(spec, **options)
     if isinstance(spec, keras.layers.Layer):
@@ -184,7 +188,7 @@ def _from_text(spec, options):
         return _from_call(call.group(1), spec, call.end(), options)
     if word.isidentifier() and word not in names() and word != "x":
         raise SpecError(
-            f"Unknown activation '{word}'. {expressions.nearest(word, names())}".rstrip(),
+            f"Unknown activation '{word}'. {nearest(word, names())}".rstrip(),
             spec,
             spec.index(word),
         )
@@ -282,7 +286,7 @@ def _check_keyword(word, key, spec, position):
     if key not in known:
         raise SpecError(
             f"'{word}' has no argument '{key}'; it has {', '.join(known)}. "
-            f"{expressions.nearest(key, known)}".rstrip(),
+            f"{nearest(key, known)}".rstrip(),
             spec,
             position,
         )

@@ -9,7 +9,6 @@ what it holds, 64 bits of BLAKE2b, and a file that does not match is a `DamagedF
 
 import contextlib
 import errno
-import gzip
 import hashlib
 import io
 import json
@@ -18,7 +17,6 @@ import os
 import uuid
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,8 +30,8 @@ _RATIO, _FREE = 50, 1 << 28
 #: Largest JSON file and largest line that is read, in bytes and characters.
 _LARGEST_JSON, _LARGEST_LINE = 1 << 26, 1 << 26
 _CHUNK = 1 << 22
-_AGAIN = "Copy or download the file again."
-_NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+#: Errors that say that a file cannot be opened, not that it is damaged.
+NO_ACCESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -206,7 +204,7 @@ def read_npz(path: str | os.PathLike, remedy: str) -> dict[str, np.ndarray]:
         OSError: If it cannot be opened.
     """
     try:
-        arrays = _npz_arrays(path)
+        arrays = npz_arrays(path)
         if CHECKSUMS not in arrays:
             raise ValueError("it has no checksums, so another program or version wrote it")
         sums = parse_json(arrays.pop(CHECKSUMS).tobytes())
@@ -216,7 +214,7 @@ def read_npz(path: str | os.PathLike, remedy: str) -> dict[str, np.ndarray]:
         if wrong:
             raise ValueError(f"the checksum of {', '.join(wrong)} differs")
         return arrays
-    except _NO_ACCESS:
+    except NO_ACCESS:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged bytes
         problem = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -244,41 +242,6 @@ def read_lines(path: str | os.PathLike) -> Iterator[dict]:
     if damaged:
         shown = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
         warn_made_again(DamagedFile(path, f"line {shown} is damaged", ""))
-
-
-def text_lines(path: str | os.PathLike) -> Iterator[str]:
-    """Yield the lines of a text in UTF-8, plain or ending in .gz, of limited length.
-
-    Raises:
-        ValueError: If it is damaged or cut off, no UTF-8, or has a line that is too long.
-        OSError: If it cannot be opened.
-    """
-    with open_text(path) as file:
-        while line := _line(file, path):
-            yield line
-
-
-def _line(file, path):
-    with text_errors(path):
-        line = file.readline(_LARGEST_LINE)
-    if len(line) >= _LARGEST_LINE:
-        raise DamagedFile(path, f"it has a line of {len(line):,} characters or more", _AGAIN)
-    return line
-
-
-def open_text(path: str | os.PathLike) -> io.TextIOBase:
-    """Open a text in UTF-8, plain or ending in .gz; read it within `text_errors`."""
-    opened = gzip.open if Path(path).suffix == ".gz" else open
-    return opened(path, "rt", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def text_errors(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what reading a damaged text raises into a `DamagedFile`."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise DamagedFile(path, error, _AGAIN) from error
 
 
 # Checksums.
@@ -363,8 +326,16 @@ def _verified(content):
     return value
 
 
-def _npz_arrays(path):
-    """The arrays of an npz file, none of which is larger than it says or than it can be."""
+def npz_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of any npz file, none of which is larger than it says or than it can be.
+
+    Args:
+        path: The file, whoever wrote it. Objects are not read.
+
+    Raises:
+        ValueError: If it has arrays of objects, is damaged, or holds far more than its size allows.
+        Exception: What zipfile, zlib and NumPy raise for damaged bytes.
+    """
     with zipfile.ZipFile(path) as file:
         parts = file.infolist()
         check_inflated(sum(part.file_size for part in parts), os.path.getsize(path))
@@ -399,7 +370,9 @@ def _array(content):
     if version not in headers:
         raise ValueError(f"it has an array of the format {version}")
     shape, _, dtype = headers[version](stream)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+    if dtype.hasobject:
+        raise ValueError("it has an array of Python objects")
+    if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
         raise ValueError("it has an array that is not as large as it says")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)

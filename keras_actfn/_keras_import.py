@@ -42,6 +42,7 @@ CLASSES = {
     "training.augmentation": ("RandomPaddedCrop", "RandomResizedCrop"),
     "training.grouped_optimizer": ("GroupedOptimizer", "VariableGroups"),
     "training.optimizers": ("CoupledSGD",),
+    "training.regressor": ("MeanAbsoluteErrorInUnits", "RootMeanSquaredErrorInUnits"),
     "training.schedules": ("FrozenUntil", "LinearWarmUpAndDecay"),
 }
 

@@ -9,7 +9,7 @@ class Progress:
     """Shows how far a long piece of work is; needs rich unless silent.
 
     Args:
-        total: How much there is to do.
+        total: How much there is to do; None if that is not known.
         enabled: False shows nothing.
         unit: What is counted, shown behind the numbers.
         title: What is going on; `describe` changes it.
@@ -22,7 +22,7 @@ class Progress:
     ```
     """
 
-    def __init__(self, total: int, enabled: bool, unit: str = "", title: str = ""):
+    def __init__(self, total: int | None, enabled: bool, unit: str = "", title: str = ""):
         self._bar = None
         if enabled:
             rich = require("rich.progress", extra="cli")

@@ -10,9 +10,12 @@ only=""
 export KERAS_BACKEND="$backend"
 export PYTHONPATH="$PWD/build/wheel"
 export TF_CPP_MIN_LOG_LEVEL=3 MPLBACKEND=Agg
-# JAX compiles every model anew and runs it for a moment: compiling is what takes the time.
-export JAX_DISABLE_MOST_OPTIMIZATIONS=1
+# JAX compiles every model anew and runs it for a moment, as Numba does UMAP's functions: compiling
+# is what takes the time.
+export JAX_DISABLE_MOST_OPTIMIZATIONS=1 NUMBA_OPT=0
 # One thread for each worker: two workers on two cores.
 export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 echo "== tests on $backend"
-exec .venv/bin/pytest -n "$workers" -m "$only" tests
+# Each worker begins with half of the files, so that tests of one file share what they make, and
+# takes from the other when it has done its own.
+exec .venv/bin/pytest -n "$workers" --dist worksteal -m "$only" tests

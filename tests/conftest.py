@@ -15,6 +15,14 @@ if keras.backend.backend() == "torch":
     torch.set_num_threads(1)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave out files of which all tests run once, unread, where the command leaves these out."""
+    if config.option.markexpr == "not once" and collection_path.suffix == ".py":
+        text = collection_path.read_text(encoding="utf-8")
+        return True if "\npytestmark = pytest.mark.once\n" in text else None
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Start every test with the same random state and Keras's automatic names at their beginning.

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_actfn import activation
 from keras_actfn.expressions import parse
+from keras_actfn.training import Task
 
 #: What the fixture `small_model` writes, for commands: a module with a builder for 8×8 images.
 MODEL = """
@@ -44,6 +45,11 @@ def points(n, seed):
     labels = np.arange(n) % 3
     centres = np.random.default_rng(0).normal(size=(3, 6))
     return (centres[labels] + rng.normal(size=(n, 6))).astype("float32"), labels
+
+
+def task_of(objective, inputs, build=build, mode="max"):
+    """A task of an objective of which more is better."""
+    return Task(build, inputs, objective=objective, mode=mode)
 
 
 def distance_to_softplus(expression):

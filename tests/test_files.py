@@ -148,7 +148,7 @@ def _encrypted(path):
     [
         (_bomb, "would unpack to 314,572,800"),
         (_lying_header, "not as large as it says"),
-        (_objects, "not as large as it says"),
+        (_objects, "Python objects"),
         (_encrypted, "encrypted"),
         (lambda path: np.savez(path, a=np.ones(3)), "has no checksums"),
         (lambda path: path.write_bytes(b""), "cannot be read"),

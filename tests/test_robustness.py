@@ -1,6 +1,5 @@
 """A small run of the benchmark that damages files and kills works at random."""
 
-import os
 import re
 import subprocess
 import sys
@@ -13,19 +12,14 @@ pytestmark = pytest.mark.once
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
-def run(*words):
-    process = subprocess.run(
-        [sys.executable, FOLDER / "robustness.py", *words],
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-        capture_output=True,
-        text=True,
-    )
-    return process.returncode, process.stdout, process.stderr[-2000:]
+def test_random_damage_is_never_silent(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    words = ["--corruptions", "100", "--kills", "0", "--seed", "7"]
+    monkeypatch.setattr(sys, "argv", ["robustness.py", *words])
+    import robustness
 
-
-def test_random_damage_is_never_silent():
-    status, output, errors = run("--corruptions", "100", "--kills", "0", "--seed", "7")
-    assert status == 0, output + errors
+    status, output = robustness.main(), capsys.readouterr().out
+    assert status == 0, output
     same, again, refused, silent, raw = map(int, re.search(r"^sum +(.*)$", output, re.M)[1].split())
     assert same + again + refused == 100 and again > 10 and refused > 10
     assert silent == raw == 0
@@ -58,8 +52,10 @@ def test_a_silent_difference_would_be_found(monkeypatch):
 
 
 def test_killed_works_end_as_others_do():
-    names = ("space, 1 worker", "bench run")
-    status, output, errors = run("--corruptions", "0", "--kills", "6", "--works", *names)
-    assert status == 0, output + errors
+    words = ["--corruptions", "0", "--kills", "6", "--works", "space, 1 worker", "bench run"]
+    command = [sys.executable, FOLDER / "robustness.py", *words]
+    process = subprocess.run(command, capture_output=True, text=True)
+    output = process.stdout
+    assert process.returncode == 0, output + process.stderr[-2000:]
     kills, ends, faults = map(int, re.search(r"^sum +(.*)$", output, re.M)[1].split())
     assert kills >= 2 and ends >= 2 and faults == 0

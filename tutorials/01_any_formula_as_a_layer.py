@@ -1,7 +1,11 @@
-"""Any formula in x as an activation layer.
+"""Any formula in x as an activation layer
+=======================================
 
-Run from anywhere:  python tutorials/01_any_formula_as_a_layer.py
-It takes some seconds and draws into runs/tutorials/.
+Run it from any folder:
+
+    python tutorials/01_any_formula_as_a_layer.py
+
+It takes a few seconds. The model and the figure go to runs/tutorials/.
 """
 
 from pathlib import Path
@@ -14,23 +18,28 @@ from keras_actfn.expressions import DISCOVERED, SearchSpace, parse, register_ope
 from keras_actfn.layers import ExpressionActivation
 from keras_actfn.plotting import draw_function, function_curve, save_figure
 
-# 1. A formula is read with the names of the operator table, or in everyday notation. Its
-#    canonical text is what models are saved with.
+# %%
+# 1. `parse` reads a formula in the names of the operator table or in Python's notation. Models are
+#    saved with its canonical text.
 f = parse("x * erfc(elu(x))")
 print("canonical text:", f)
 print("LaTeX:         ", f.latex())
 
-# 2. It can be called: on NumPy arrays in float64, on tensors of the backend with gradients.
+# %%
+# 2. Call it on NumPy arrays, which it computes in float64, or on tensors of the backend, with
+#    gradients.
 print("f(-1), f(1):   ", f(np.array([-1.0, 1.0])))
 
-# 3. A mistake is shown where it is.
+# %%
+# 3. An error points to the mistake.
 try:
     parse("max(rellu(x), x)")
 except ValueError as error:
     print(f"\n{error}\n")
 
-# 4. As a layer it fits into any model. Here are a function that a search found for CoAtNet
-#    (erfc(softplus(x))^2) and ReLU, on scikit-learn's digits.
+# %%
+# 4. As a layer, a formula works in any model. Compare ReLU with a function that a search found for
+#    CoAtNet, erfc(softplus(x))^2, on scikit-learn's digits.
 images, labels = load_digits(return_X_y=True)
 images = images.astype("float32") / 16
 
@@ -58,19 +67,21 @@ for name in ("relu(x)", "erfc_softplus_squared"):
     print(f"{name:<24} accuracy {score:.3f}")
 print("found by:", DISCOVERED["erfc_softplus_squared"].source)
 
-# 5. Saving keeps the formula's text. The model loads wherever keras_actfn is imported (`import
-#    keras_actfn` is enough), without `custom_objects`.
+# %%
+# 5. A saved model holds the formula's text. After `import keras_actfn` it loads without
+#    `custom_objects`.
 folder = Path("runs/tutorials")
 folder.mkdir(parents=True, exist_ok=True)
 model.save(folder / "formula.keras")
 again = keras.models.load_model(folder / "formula.keras")
 assert np.allclose(model.predict(images[:9], verbose=0), again.predict(images[:9], verbose=0))
 
-# 6. An operator of your own joins the table, also for search spaces.
+# %%
+# 6. Register an operator of your own to use it in formulas and search spaces.
 register_operator("sine", keras.ops.sin, reference=np.sin, formula="sin(x)")
 space = SearchSpace(["binary(unary(x),unary(x))"], unary=["identity", "sine", "swish", "one"])
 unique = space.unique()
-print(f"{len(space)} formulas, {len(unique)} different functions, such as:")
+print(f"{len(space)} formulas, {len(unique)} different functions, for example:")
 for expression in unique.expressions[:60:12]:
     print("  ", expression)
 

@@ -1,11 +1,15 @@
-"""The Fisher spectrum of KerasNet for four activation functions.
+"""The Fisher spectrum of KerasNet for four activation functions
+=============================================================
 
-A Fisher information matrix says how much a network's predictions change when its weights
-do. Its eigenvalues, at initialisation, tell good activation functions from bad ones before any
-training (AQuaSurF, section 3). This script draws the paper's Fig. 5 on real images: relu and
--relu nearly coincide (they would exactly, were the weights mirrored too), sigmoid is far away.
+The Fisher information matrix measures how much a network's predictions change when its weights
+change. Its eigenvalues at initialisation separate good activation functions from bad ones before
+any training (AQuaSurF, section 3). This script draws the paper's Fig. 5 on real images. The spectra
+of relu and -relu nearly coincide (with mirrored weights they would be equal); that of sigmoid is
+far away.
 
-Run: python tutorials/02_fisher_spectrum_of_a_model.py
+Run it from any folder:
+
+    python tutorials/02_fisher_spectrum_of_a_model.py
 """
 
 from pathlib import Path
@@ -18,7 +22,8 @@ from keras_actfn import datasets
 from keras_actfn.fisher import fisher_spectrum
 from keras_actfn.plotting import spectrum_figure
 
-# Real images: Fashion-MNIST if it is on this machine, scikit-learn's digits otherwise.
+# %%
+# Load Fashion-MNIST if it is on this machine, scikit-learn's digits otherwise.
 name = "fashion_mnist" if datasets.find_fashion_mnist() else "digits"
 data = datasets.load(name, image_size=None if name == "fashion_mnist" else 28)
 x = data.x_train[datasets.balanced_indices(data.y_train, 32)]
@@ -31,14 +36,17 @@ activations = {
     "sigmoid": "sigmoid",
 }
 
-# Every network starts from the same weights, so that only the activation differs.
+# %%
+# All networks start from the same weights. Only the activation differs.
 spectra = {}
 for label, activation in activations.items():
     keras.utils.set_random_seed(0)
     model = KerasNet(activation=activation, input_shape=data.input_shape, classes=data.classes)
     spectra[label] = fisher_spectrum(model, x)
 
-# A spectrum has one block for each weighted layer. Its figures, and the eigenvalues themselves:
+# %%
+# A spectrum has one block per layer with weights. Print a summary of each block, and some of the
+# eigenvalues.
 relu = spectra["relu"]
 print(relu)
 for layer in relu.layers:
@@ -49,10 +57,12 @@ for layer in relu.layers:
     )
 print("largest log-eigenvalues of the first layer:", np.round(relu.log_eigenvalues(0)[-3:], 2))
 
-# The search uses the cumulative distributions of all layers as one vector of features.
+# %%
+# A search takes the cumulative distributions of all layers as its vector of features.
 print("features:", relu.features().shape)
 
-# The paper's distance (Eq. 2): Wasserstein distances of the layers' eigenvalues.
+# %%
+# The paper's distance (Eq. 2) is the sum of the layers' Wasserstein distances.
 for label, spectrum in spectra.items():
     print(f"distance from relu to {label:<8} {relu.distance(spectrum):.6f}")
 

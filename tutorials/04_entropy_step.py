@@ -1,12 +1,15 @@
-"""One step down the entropy of an activation's output (EAFO).
+"""One step down the entropy of an activation's output (EAFO)
+==========================================================
 
-A density p of inputs and a monotone f give outputs of a certain entropy. EAFO changes f in
-the direction in which that entropy falls fastest. Here is the step itself, its limits, and
-the same step taken while a network trains.
+EAFO changes a monotone activation in the direction in which the entropy of its output falls
+fastest, given the density of its input. This script takes one such step, shows its limits, and then
+takes steps during training.
+
+Run it from any folder:
 
     python tutorials/04_entropy_step.py
 
-Takes well under a minute. The figures go to runs/tutorials/04_*.png.
+It takes a few seconds. The figures go to runs/tutorials/04_*.png.
 """
 
 from pathlib import Path
@@ -25,31 +28,36 @@ folder = Path("runs/tutorials")
 folder.mkdir(parents=True, exist_ok=True)
 normal = stats.norm(0, 1)
 
-# 1. Entropy of the output. At a given range the distribution function of the input has the
-#    largest entropy of all; the paper calls it the worst activation function.
+# %%
+# 1. Compute the entropy of the output. Among the functions of one range, the input's distribution
+#    function has the largest entropy; the paper calls it the worst activation function.
 print(f"H of tanh:  {output_entropy('tanh', normal):.6f}")
 print(f"H of the worst function with the range of tanh: {wafbc(normal, -1, 1).entropy:.6f}")
 
-# 2. A step. Too large a one would fold the function, so there is a limit.
+# %%
+# 2. Take a step. With a step above the limit, f would no longer be monotone.
 limit = max_step("tanh", normal)
 step = eafo_step("tanh", normal, step=1.0)
 print(f"\nlargest step {limit:.6f}")
 print(f"H before {step.entropy_before:.6f}, after {step.entropy_after:.6f}")
 
-# 3. Entropy also falls when a function is merely scaled down. H - log std does not.
+# %%
+# 3. Scaling a function down lowers its entropy too, but leaves H - log std as it is.
 print(f"H - log std before {step.normalised_before:.6f}, after {step.normalised_after:.6f}")
 knots = np.linspace(-3, 3, 33)
 figure = draw_derived(derived_entropy_step(step, np.tanh, normal.pdf, knots, "tanh"))
 print("figure:", save_figure(figure, folder / "04_tanh.png"))
 
-# 4. The result is a function, and a table for a PWL layer.
+# %%
+# 4. The result is a function. Its values at the knots initialise a PWL layer.
 layer = PWL(knots=33, initial=step.table(knots).tolist())
 layer.build((None, 1))
 print("as a layer, f(1) =", float(layer.evaluate(1.0)), " exactly", float(step(1.0)))
 
-# 5. ReLU has an inverse on the right only: say so with `region`. The direction found is
-#    x - e x exp(-x²/2) with e > 0. (CRReLU is printed with the opposite sign; its e is learned,
-#    so a network may choose.)
+# %%
+# 5. ReLU has an inverse only for x > 0, the `region` of this step. The result is
+#    x - e x exp(-x²/2) with e > 0. (The CRReLU paper prints the opposite sign. There e is learned,
+#    so training chooses the sign.)
 step = eafo_step("relu", normal, step=0.5, region=(0, np.inf))
 print(f"\nReLU on x > 0: H {step.entropy_before:.4f} -> {step.entropy_after:.4f}")
 figure = draw_derived(
@@ -57,7 +65,9 @@ figure = draw_derived(
 )
 print("figure:", save_figure(figure, folder / "04_relu.png"))
 
-# 6. Some pairs admit no step at all, and the error tells why.
+# %%
+# 6. For some pairs of activation and density there is no step. The error says why. A smoothed
+#    density can have one.
 for activation, density in (("tanh", stats.laplace()), ("identity", stats.laplace())):
     try:
         eafo_step(activation, density, step=0.1)
@@ -66,9 +76,10 @@ for activation, density in (("tanh", stats.laplace()), ("identity", stats.laplac
 step = eafo_step("identity", stats.laplace(), step=0.5, smooth=0.3)
 print(f"smoothed: H {step.entropy_before:.4f} -> {step.entropy_after:.4f}")
 
-# 7. In training. The callback estimates each PWL layer's input density, takes a share of the
-#    largest step at the end of an epoch, and keeps it only if the entropy fell on inputs
-#    that the estimate has not seen.
+# %%
+# 7. During training, the callback estimates the input density of each PWL layer. At the end of an
+#    epoch it takes a fraction of the largest step, and keeps it only if the entropy falls on inputs
+#    that were not used for the estimate.
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(2048, 8)).astype("float32")
 y = (x[:, 0] + x[:, 1] ** 2 > 1).astype("float32")

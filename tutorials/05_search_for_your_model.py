@@ -1,4 +1,5 @@
-"""Search for the activation function that a model of your own should use on its data.
+"""Search for the activation function that a model of your own should use on its data
+==================================================================================
 
 The search (AQuaSurF, sections 3 to 6) trains tens of functions, not thousands: it computes the
 Fisher spectrum of the model with many functions before any training, and predicts from the
@@ -17,12 +18,13 @@ from pathlib import Path
 import keras
 
 import keras_actfn
-from keras_actfn import datasets, search
+from keras_actfn import datasets, search, training
 from keras_actfn.expressions import three_node
 
 data = datasets.digits()
 
 
+# %%
 # All that the search needs of your model is its activation as an argument.
 def build_model(activation):
     """A network of two hidden layers."""
@@ -41,31 +43,37 @@ def build_model(activation):
 
 folder = Path("runs/tutorials/search")
 shutil.rmtree(folder, ignore_errors=True)  # a search that is found on disk goes on
+task = training.Task(build_model, data, validation=400, epochs=5, batch_size=32)
 found = search.ActivationSearch(
-    build_model,
-    data,
+    task,
     three_node(),  # 5,103 functions, of which 2,791 differ
     storage=folder / "search.db",
-    epochs=5,
-    batch_size=32,
-    validation=400,
     embedding="pca",
 )
 
+# %%
 # Fisher spectra at initialisation. Functions whose spectrum is invalid would fail in training.
 print("probed:", found.probe(40))
 
+# %%
 # Eight usual functions are trained first, then what the surrogate expects most of.
 found.run(evaluations=14)
 for row in found.table()[:5]:
     print(f"{row.value:.4f}  {row.expression}{'  (baseline)' if row.baseline else ''}")
 print("next would be:", found.suggest())
 
+# %%
 # The best function is a layer like any other.
 layer = found.best.layer()
 print(f"best: {found.best.expression}, {layer}")
 
+# %%
 # Validation accuracies chose the function, so they flatter it. Trained again with other seeds,
 # the test images say what it is worth.
 print(found.retrain(seeds=[1, 2, 3]).markdown())
 print("report:", found.report(folder / "report.html"))
+
+# %%
+# The candidates by their outputs and spectra, the trained ones coloured by their accuracy. The
+# report has this map with an answer to the pointer.
+found.plot()["map"].savefig(folder / "map.png", dpi=120)

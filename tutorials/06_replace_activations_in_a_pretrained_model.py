@@ -1,11 +1,16 @@
-"""Put learned activations into a trained network, train them alone, and export the result.
+"""Put learned activations into a trained network, train them alone, and export the result
+=======================================================================================
+
+A small convolutional network, trained with ReLU on scikit-learn's digits, stands for the pretrained
+model. One call replaces its ReLUs and keeps its weights. At first only the new activations are
+trained, then all weights. The script plots the learned activations and freezes the model for
+serving. Models of keras.applications are treated in the same way.
+
+Run it from any folder:
 
     python tutorials/06_replace_activations_in_a_pretrained_model.py
 
-A small convolutional network is trained with ReLU on scikit-learn's digits: it stands for
-the pretrained model. Its ReLUs are replaced in one line, weights kept; only the new
-activations are trained at first, then everything. At the end the learned curves are drawn
-and the model is frozen for serving. The same works on keras.applications.
+It takes a few seconds. The model and the figure go to runs/tutorials/06/.
 """
 
 import os
@@ -30,7 +35,8 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 data = datasets.load("digits")
 
-# A trained model with ReLUs in every form: an activation layer, a fused argument, a bare op.
+# %%
+# Train a model with ReLUs in all forms: as a layer, as an argument of a layer, as an operation.
 inputs = keras.Input(data.input_shape)
 x = keras.layers.Conv2D(16, 3, padding="same", name="conv_1")(inputs)
 x = keras.layers.ReLU(name="relu_1")(x)
@@ -43,7 +49,8 @@ model = keras.Model(inputs, outputs, name="digits")
 model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(data.x_train, data.y_train, batch_size=64, epochs=4, verbose=0)
 
-# What is there? The softmax has the role "output" and stays.
+# %%
+# List the activation sites. The softmax has the role "output" and is not replaced by default.
 for site in find_activations(model):
     print(f"{site.path:12} {site.kind:6} {site.activation:8} {site.role}")
 
@@ -53,31 +60,36 @@ def accuracy(network):
     return 100 * network.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)["accuracy"]
 
 
-# ReLU by ReLU changes nothing: the new model computes the same bits.
+# %%
+# Replacing ReLU by ReLU changes no bit of the outputs.
 same = replace_activations(model, "relu")
 first = data.x_test[:64]
 assert np.array_equal(
     keras.ops.convert_to_numpy(model(first)), keras.ops.convert_to_numpy(same(first))
 )
 
-# One line: piecewise-linear activations that start as ReLU. The accuracy is the same at first.
+# %%
+# Replace the ReLUs by piecewise linear activations that start as ReLU. The accuracy stays the same.
 learned = replace_activations(model, "pwl(initial=relu)")
 print(f"with ReLU {accuracy(model):.2f} %, with PWL before training {accuracy(learned):.2f} %")
 
-# Train the curves alone: 33 numbers for each site, all other weights frozen.
+# %%
+# Train only the activations, 33 numbers per site, with all other weights frozen.
 learned.trainable = False
 set_activation_trainable(learned, True)
 learned.compile(keras.optimizers.Adam(1e-2), model.loss, metrics=["accuracy"])
 learned.fit(data.x_train, data.y_train, batch_size=64, epochs=3, verbose=0)
-print(f"curves trained alone: {accuracy(learned):.2f} %")
+print(f"activations trained: {accuracy(learned):.2f} %")
 
-# Then everything together.
+# %%
+# Then train all weights together.
 learned.trainable = True
 learned.compile(keras.optimizers.Adam(5e-4), model.loss, metrics=["accuracy"])
 learned.fit(data.x_train, data.y_train, batch_size=64, epochs=3, verbose=0)
-print(f"everything trained: {accuracy(learned):.2f} %")
+print(f"all weights trained: {accuracy(learned):.2f} %")
 
-# The curves that were learned.
+# %%
+# Plot the learned activations.
 figure = Figure(figsize=(6, 4))
 axes = figure.subplots()
 grid = np.linspace(-4, 4, 401)
@@ -89,8 +101,10 @@ axes.set(xlabel="input", ylabel="output", title="Learned activations")
 axes.legend()
 figure.savefig(folder / "curves.png", dpi=120)
 
-# For serving: the activations are fixed; export with model.export as usual (see docs/surgery.md).
+# %%
+# Freeze the activations for serving. Export the model with `model.export` as usual (see
+# docs/surgery.md).
 serving = freeze_activations(learned)
 print(f"frozen: {accuracy(serving):.2f} %, {len(serving.trainable_variables)} trainable variables")
 serving.save(folder / "serving.keras")
-print(f"Curves and model: {folder}")
+print(f"figure and model: {folder}")

@@ -1,10 +1,15 @@
-"""Start a network by AutoInit, train it by a paper's recipe, give activations their own rate.
+"""Start a network by AutoInit, train it by a paper's recipe, give activations their own rate
+==========================================================================================
+
+The recipes are the papers'. The data is scikit-learn's digits, so the accuracies are not. For
+CIFAR-10, replace the digits by `datasets.load("cifar10", path)`, which reads the official archive,
+and the small network by `applications.AllCNNC`.
+
+Run it from any folder:
 
     python tutorials/07_train_like_the_paper.py
 
-scikit-learn's digits stand for CIFAR-10: the recipes are the papers', the numbers
-are not. With CIFAR-10's official archive at hand, `datasets.load("cifar10", path)` and
-`applications.AllCNNC` take the places of the digits and of the small network.
+It takes less than a minute. The figure goes to runs/tutorials/07/.
 """
 
 import os
@@ -19,7 +24,7 @@ from matplotlib.figure import Figure
 import keras_actfn
 from keras_actfn import datasets
 from keras_actfn.initialization import autoinit
-from keras_actfn.training import RECIPES, activation_variables, compare, parameter_groups
+from keras_actfn.training import RECIPES, Task, activation_variables, compare, parameter_groups
 
 folder = Path("runs/tutorials/07")
 folder.mkdir(parents=True, exist_ok=True)
@@ -37,8 +42,10 @@ def small_all_cnn(activation):
     return keras.Model(inputs, outputs)
 
 
-# 1. AutoInit. The variance behind every convolution, before and after, for a function that
-# Glorot's start was not made for: erfc(softplus(x))², the best of the AQuaSurF paper's CoAtNet.
+# %%
+# 1. AutoInit scales the weights so that the signal keeps its variance. Print the variance of each
+# convolution's output before and after, for a function that Glorot's initialisation does not suit:
+# erfc(softplus(x))², the best one of the AQuaSurF paper for CoAtNet.
 keras.utils.set_random_seed(0)
 model = small_all_cnn("square(erfc(softplus(x)))")
 noise = np.random.default_rng(0).normal(size=(64, *data.input_shape)).astype("float32")
@@ -58,22 +65,18 @@ print(report)
 print("variance before:", np.round(before, 3), " after:", np.round(after, 3))
 assert not report.unknown
 
-# 2. A recipe by name: SGD with warm-up and linear decay, crops and flips, standardised images,
-# AutoInit, no weight decay on the activations. Two activations from the same start.
+# %%
+# 2. Train with a recipe by its name: SGD with warm-up and linear decay, crops and flips,
+# standardised images, AutoInit, no weight decay on the activations. Both activations start from the
+# same weights.
 recipe = RECIPES["aquasurf_cifar"]
 print(f"{recipe.name}: {recipe.source}")
-result = compare(
-    small_all_cnn,
-    data,
-    ["relu", "aff(identity,relu)"],
-    recipe=recipe,
-    epochs=2,
-    seeds=1,
-    batch_size=64,
-)
-print(result)
+task = Task(small_all_cnn, data, validation=0, recipe=recipe, epochs=2, batch_size=64)
+print(compare(task, ["relu", "aff(identity,relu)"], seeds=1))
 
-# 3. The same by hand: activations with a rate ten times the weights', frozen for an epoch.
+# %%
+# 3. Set up an optimiser by hand: the activations learn at ten times the rate of the weights and are
+# frozen for the first epoch.
 keras.utils.set_random_seed(0)
 model = small_all_cnn("aff(identity,relu)")
 autoinit(model, input_mean=data.x_train.mean(), input_variance=data.x_train.var())
@@ -88,14 +91,14 @@ model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
 for epoch in range(2):
     model.fit(data.x_train, data.y_train, batch_size=64, verbose=0)
     weights = [keras.ops.convert_to_numpy(v).round(3).tolist() for v in activation_variables(model)]
-    print(f"epoch {epoch + 1}: coefficients of identity and ReLU in each site {weights}")
+    print(f"epoch {epoch + 1}: coefficients of identity and ReLU at each site: {weights}")
 
 figure = Figure(figsize=(5, 3), layout="constrained")
 axes = figure.subplots()
 names = [layer.name for layer in convolutions]
-axes.semilogy(names, before, "o-", label="Glorot's start")
+axes.semilogy(names, before, "o-", label="Glorot initialisation")
 axes.semilogy(names, after, "o-", label="AutoInit")
 axes.set_ylabel("variance of the outputs")
 axes.legend()
 figure.savefig(folder / "autoinit.png", dpi=150)
-print(f"Figure in {folder}")
+print("figure:", folder / "autoinit.png")

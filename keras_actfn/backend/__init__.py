@@ -30,8 +30,11 @@ __all__ = [
     "knot_sums",
     "piecewise_linear",
     "pointwise",
+    "power",
+    "reverse_first",
     "selu",
     "tanh",
+    "value_and_slopes",
     "vector_jacobian_product",
 ]
 
@@ -45,6 +48,9 @@ elu = backend.elu
 keeping = backend.keeping
 knot_sums = backend.knot_sums
 pointwise = backend.pointwise
+power = backend.power
+reverse_first = backend.reverse_first
 selu = backend.selu
 tanh = backend.tanh
+value_and_slopes = backend.value_and_slopes
 vector_jacobian_product = backend.vector_jacobian_product

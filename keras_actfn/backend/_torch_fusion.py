@@ -7,6 +7,8 @@ compile, for want of a C++ compiler or of Triton or for a function that it does 
 and where `TORCH_COMPILE_DISABLE=1` is set, the function runs as it is.
 """
 
+import contextlib
+import ctypes
 import functools
 import importlib.util
 import logging
@@ -22,8 +24,7 @@ _FEWEST_ELEMENTS = 1 << 20
 #: Elements of a slice, where sums follow the loop, which bounds what they take.
 _SLICE = 1 << 20
 
-#: How many functions are compiled: each takes some megabytes, which PyTorch never gives back, not
-#: even when the function is dropped and its caches are emptied. Later ones run as they are.
+#: How many functions are compiled, which bounds the time that it takes. Later ones run as they are.
 _MOST_COMPILED = 64
 
 _COMPILED: dict = {}
@@ -116,7 +117,18 @@ def _compile(function, tensors):
     except Exception as error:  # whatever the compiler stumbles over, the function still runs
         _LOGGER.info("%s runs uncompiled: %s", function, error)
         return None
+    finally:
+        _give_back()
     return run
+
+
+def _give_back():
+    """Give the memory that the compiler took and freed back to the system.
+
+    Ten megabytes a function stay with glibc's allocator otherwise; the loop itself takes one.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _without_numbers(function):

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from . import _jax_knots
 from ._jax_linear import with_gradient
@@ -115,6 +116,14 @@ def vector_jacobian_product(
     return jax.vjp(function, x, *parameters)[1](gradient)
 
 
+def value_and_slopes(
+    function: Callable[..., jax.Array], *arguments: jax.Array
+) -> tuple[jax.Array, Iterable[jax.Array]]:
+    """The value of an elementwise function and its partial derivative in each argument."""
+    output, pull_back = jax.vjp(function, *arguments)
+    return output, pull_back(jnp.ones_like(output))
+
+
 def _fuses(x: jax.Array) -> bool:
     """Whether functions of tensors like x are compiled into one kernel: under `jax.jit` only."""
     return isinstance(x, jax.core.Tracer)
@@ -187,6 +196,12 @@ def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, flo
 
 
 knot_sums = _jax_knots.knot_sums
+
+
+def reverse_first(function: Callable, pull_back: Callable) -> None:
+    """None: a kernel takes no longer for a gradient that is formed from the inside out."""
+
+
 elu = jax.nn.elu
 selu = jax.nn.selu
 
@@ -216,6 +231,27 @@ def divide(x: jax.Array, y: jax.Array) -> jax.Array:
 def _divide_slopes(primals, tangents):
     output = divide(*primals)
     return output, divide(tangents[0] - output * tangents[1], primals[1])
+
+
+@jax.custom_jvp
+def power(x: jax.Array, y: jax.Array) -> jax.Array:
+    """X to the power y, whose slope in y is 0 where x <= 0, where JAX's has the logarithm of x."""
+    return jnp.power(x, y)
+
+
+def _power_slopes(primals, tangents):
+    x, y = primals
+    output, total = power(x, y), 0.0
+    if not isinstance(tangents[0], SymbolicZero):
+        total += tangents[0] * y * power(x, jnp.where(y == 0, 1, y - 1))
+    if not isinstance(tangents[1], SymbolicZero):
+        positive = x > 0
+        logarithm = jnp.log(jnp.where(positive, x, 1))
+        total += tangents[1] * (jnp.where(positive, output, 0) * logarithm)
+    return output, jnp.broadcast_to(total, output.shape).astype(output.dtype)
+
+
+power.defjvp(_power_slopes, symbolic_zeros=True)
 
 
 def bessel_i0e(x: jax.Array) -> jax.Array:

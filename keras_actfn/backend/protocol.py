@@ -47,6 +47,14 @@ class Backend(Protocol):
     ) -> Iterable[Array]:
         """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
 
+    def value_and_slopes(
+        self, function: Callable[..., Array], *arguments: Array
+    ) -> tuple[Array, Iterable[Array]]:
+        """The value of an elementwise function and its partial derivative in each argument.
+
+        Both come from operations that can be differentiated.
+        """
+
     def keeping(
         self,
         forward: Callable[[Array], tuple[Array, Array]],
@@ -68,6 +76,11 @@ class Backend(Protocol):
         self, *, low: float, scale: float, bounds: tuple[float, float]
     ) -> tuple[Callable, Callable] | None:
         """`piecewise.interpolate` and its gradient with temporaries reused, or None."""
+
+    def reverse_first(
+        self, function: Callable[[Array], Array], pull_back: Callable[[Array, Array], Iterable]
+    ) -> tuple[Callable, Callable] | None:
+        """`function` and a quicker `pull_back`, for `custom_gradient`'s `in_place`, or None."""
 
     def knot_sums(
         self, gradient: Array, right: Array, index: Array, shape: tuple[int, ...]
@@ -96,3 +109,6 @@ class Backend(Protocol):
 
     def divide(self, x: Array, y: Array) -> Array:
         """X / y, with slopes that stay finite where y² does not."""
+
+    def power(self, x: Array, y: Array) -> Array:
+        """X to the power y, whose slope in y is 0 where x <= 0."""

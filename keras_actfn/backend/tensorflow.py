@@ -107,8 +107,23 @@ def vector_jacobian_product(
     )
 
 
+def value_and_slopes(
+    function: Callable[..., tf.Tensor], *arguments: tf.Tensor
+) -> tuple[tf.Tensor, Iterable[tf.Tensor]]:
+    """The value of an elementwise function and its partial derivative in each argument."""
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        output = function(*arguments)
+    zero = tf.UnconnectedGradients.ZERO
+    return output, tape.gradient(output, arguments, unconnected_gradients=zero)
+
+
 def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> None:
     """None: no operation here writes in place."""
+
+
+def reverse_first(function: Callable, pull_back: Callable) -> None:
+    """None: a kernel takes no longer for a gradient that is formed from the inside out."""
 
 
 def knot_sums(
@@ -150,6 +165,12 @@ def _on_cpu():
 
 tanh = tf.tanh
 divide = tf.divide
+
+
+def power(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """X to the power y, whose slope in y is 0 where x <= 0."""
+    return tf.pow(x, tf.where(x > 0, y, tf.stop_gradient(y)))
+
 
 #: SELU's alpha and scale.
 _SELU = 1.6732632423543772, 1.0507009873554805

@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -118,9 +118,20 @@ def vector_jacobian_product(
     gradient: torch.Tensor,
     x: torch.Tensor,
     *parameters: torch.Tensor,
-) -> Iterable[torch.Tensor]:
+) -> Sequence[torch.Tensor]:
     """Gradients of `sum(gradient * function(x, *parameters))` to x and each parameter."""
     return _differentiated(function, gradient, x, *parameters)[1]
+
+
+def value_and_slopes(
+    function: Callable[..., torch.Tensor], *arguments: torch.Tensor
+) -> tuple[torch.Tensor, Iterable[torch.Tensor]]:
+    """The value of an elementwise function and its partial derivative in each argument."""
+    one = torch.ones_like(arguments[0])
+    if torch.is_grad_enabled() or _transformed(one):
+        output, pull_back = torch.func.vjp(function, *arguments)
+        return output, pull_back(one)
+    return _differentiated(function, one, *arguments)
 
 
 def _differentiated(function, gradient, *sources):
@@ -143,6 +154,22 @@ def in_place_interpolation(
     """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
     grid = {"low": low, "scale": scale, "bounds": bounds}
     return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
+
+
+def reverse_first(function: Callable, pull_back: Callable) -> tuple[Callable, Callable]:
+    """`function` and its gradient in reverse mode, or by `pull_back` where that is not finite.
+
+    Operations run one by one: from the inside out, a slope takes up to twice as many. Off the
+    CPU, where to look at a result is to wait for it, `pull_back` it is.
+    """
+    return function, functools.partial(_reverse_first, function, pull_back)
+
+
+def _reverse_first(function, pull_back, gradient, x):
+    if x.device.type != "cpu":
+        return pull_back(gradient, x)
+    to_x = vector_jacobian_product(function, gradient, x)
+    return to_x if bool(torch.isfinite(to_x[0]).all()) else pull_back(gradient, x)
 
 
 def _interpolate(x, values, *, low, scale, bounds):
@@ -285,7 +312,7 @@ def _with_sums(function, sums, gradient, x, *parameters):
 def _tiles(x):
     """Slices of the first axis of about `_TILE` elements each; one slice off the CPU."""
     count = x.shape[0] if x.ndim else 1
-    if x.device.type != "cpu" or x.numel() <= _TILE:
+    if x.device.type != "cpu" or type(x) is not torch.Tensor or x.numel() <= _TILE:
         return [slice(None)]
     step = max(1, _TILE * count // x.numel())
     return [slice(start, start + step) for start in range(0, count, step)]
@@ -295,6 +322,17 @@ elu = torch.nn.functional.elu
 selu = torch.nn.functional.selu
 tanh = torch.tanh
 divide = torch.divide
+
+
+def power(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """X to the power y, whose slope in y is 0 where x <= 0."""
+    positive = x > 0
+    if not _in_forward_mode():
+        return torch.pow(x, torch.where(positive, y, y.detach()))
+    # A direction of 0 would meet the logarithm of x.
+    return torch.where(
+        positive, torch.pow(torch.where(positive, x, 1), y), torch.pow(x, y.detach())
+    )
 
 
 def bessel_i0e(x: torch.Tensor) -> torch.Tensor:

@@ -107,8 +107,8 @@ class LocalCorrelation(keras.callbacks.Callback):
             taking a gradient step. Mean and standard deviation of each function's output are
             kept, which L leaves free.
         projection: `None`; `"anchored_unit_norm"`, the paper's optional one (leftmost knot zero,
-            L2 norm one; zeros for a constant function); or `"unit_variance"`, leftmost knot zero
-            and Var f = 1 (Section 2.1).
+            L2 norm one); or `"unit_variance"`, leftmost knot zero and Var f = 1 (Section 2.1).
+            Both turn a constant function into zeros.
         layers: Names of the PWL layers to train; all when `None`.
         max_positions: At most this many positions of each sample, chosen at random once,
             enter the statistics.
@@ -224,18 +224,15 @@ class LocalCorrelation(keras.callbacks.Callback):
             if self._optimizers[index] is None:
                 self._optimizers[index] = Adam(old.shape, self.learning_rate)
             new = old + self._optimizers[index].step(statistics.gradient(old))
-        new = self._projected(statistics, new, old)
+        new = self._projected(statistics, new)
         layer.values.assign(new.T.reshape(layer.values.shape).astype("float32"))
 
-    def _projected(self, statistics, new, old):
+    def _projected(self, statistics: ClassStatistics, values: np.ndarray) -> np.ndarray:
         if self.projection is None:
-            return new
+            return values
         if self.projection == "anchored_unit_norm":
-            return anchored_unit_norm(new, axis=1)
-        anchored = new - new[:, :1]
-        alive = statistics.varies(new)[:, None]
-        scale = np.sqrt(np.where(alive, statistics.variance(new)[:, None], 1.0))
-        return np.where(alive, anchored / scale, old)
+            return anchored_unit_norm(values, axis=1)
+        return statistics.unit_variance(values)
 
     def objectives(self) -> list[np.ndarray]:
         """L of every function of every layer, on the averaged statistics."""

@@ -8,6 +8,7 @@ import _thread
 import contextlib
 import importlib
 import re
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     import typer
 
 #: The modules of the commands, in the order in which `--help` lists them.
-COMMANDS = ("compare", "search", "derive", "probe", "space", "bench", "replace", "compile")
+COMMANDS = (
+    "compare",
+    "search",
+    "derive",
+    "probe",
+    "space",
+    "bench",
+    "replace",
+    "compile",
+    "nearest",
+)
 
 #: The exit status after Ctrl-C, as shells give it.
 INTERRUPTED = 130
@@ -91,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         before_keras(choose_backend)
         typer = require("typer", extra="cli")
         command = require("typer.main", extra="cli").get_command(build_app())
-        with interrupts_kept():
+        with interrupts_kept(), endings_as_interrupts():
             status = command.main(words, prog_name="keras-actfn", standalone_mode=False)
         if status == INTERRUPTED:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
@@ -132,6 +143,30 @@ def interrupts_kept() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextlib.contextmanager
+def endings_as_interrupts() -> Iterator[None]:
+    """Take a request to terminate, and the end of the terminal, for an interrupt.
+
+    A process that simply ended would leave its workers behind. What is ignored stays so, as with
+    nohup.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before: dict = {}
+    if threading.current_thread() is threading.main_thread():  # Python lets no other set handlers
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(text: str, status: int) -> int:

@@ -1,4 +1,4 @@
-"""What the commands share: options with several values, models, data and seeds by name."""
+"""What the commands share: options with several values, models and seeds by name."""
 
 import contextlib
 import importlib
@@ -12,10 +12,11 @@ import typer
 import typer.core
 
 from .._names import unknown_name
-from .tables import DATASETS, MODELS, listed
+from .tables import MODELS, TABLE_MODELS, listed
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from ..datasets import Dataset
 
@@ -36,33 +37,12 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
 ModelOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model",
-        help=f"A model of keras_actfn.applications: {listed(MODELS)}. Or module:function, your "
-        "own function from an activation to an uncompiled model.",
-    ),
-]
-DataOption = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        help=f"A dataset: {listed(DATASETS)}. Or auto: Fashion-MNIST where its files are on this "
-        "machine, else the digits.",
-    ),
-]
-DataPathOption = Annotated[
-    Path | None,
-    typer.Option("--data-path", help="Folder with the dataset's files. Default: the usual places."),
-]
-ImageSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size",
-        min=1,
-        max=4096,
-        help="Resize images to this height and width. Default: 28 for the digits; other datasets "
-        "keep their size.",
+        help=f"A model of keras_actfn.applications: {listed((*MODELS, *TABLE_MODELS))}. Or "
+        "module:function, your own function from an activation to an uncompiled model. Default: "
+        "lenet5 for images, mlp for others.",
     ),
 ]
 SeedsOption = Annotated[
@@ -82,7 +62,7 @@ EpochsOption = Annotated[
     int, typer.Option("--epochs", min=1, max=1_000_000, help="Epochs of each training.")
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option("--batch-size", min=1, max=1_000_000, help="Images per training step.")
+    int, typer.Option("--batch-size", min=1, max=1_000_000, help="Examples per training step.")
 ]
 SubsetOption = Annotated[
     int | None,
@@ -90,7 +70,7 @@ SubsetOption = Annotated[
         "--subset",
         min=1,
         max=1_000_000_000,
-        help="Train on this many images, classes in balance. Default: all.",
+        help="Train on this many examples, classes in balance. Default: all.",
     ),
 ]
 WorkersOption = Annotated[
@@ -151,56 +131,104 @@ def spread_values(words: Sequence[str], options: Collection[str]) -> list[str]:
     return result
 
 
-def load_data(name: str, path: Path | None = None, image_size: int | None = None) -> "Dataset":
-    """The dataset of `--data`, `--data-path` and `--image-size`.
-
-    Raises:
-        ValueError: If the name is unknown, or `auto` finds no Fashion-MNIST in the given folder.
-    """
-    from .. import datasets
-
-    if name == "auto" and path is not None and not datasets.find_fashion_mnist(path):
-        raise ValueError(
-            f"--data auto reads Fashion-MNIST from --data-path, and its files are not in {path}. "
-            f"Name the dataset, --data {listed(DATASETS)}, or leave --data-path out."
-        )
-    if name == "auto":
-        name = "fashion_mnist" if datasets.find_fashion_mnist(path) else "digits"
-        if name == "digits":
-            typer.echo(
-                "Fashion-MNIST is not on this machine (apt-get install dataset-fashion-mnist); "
-                "using scikit-learn's digits.",
-                err=True,
-            )
-    options = {} if image_size is None else {"image_size": image_size}
-    if name == "digits":
-        options.setdefault("image_size", 28)
-    return datasets.load(name, path, **options)
+def model_name(name: str | None, data: "Dataset") -> str:
+    """`--model`, or the default for the data: lenet5 for images, mlp for others."""
+    return name or ("lenet5" if data.has_images else "mlp")
 
 
 def model_builder(
-    name: str, data: "Dataset", input_shape: tuple[int, ...] | None = None
+    name: str | None, data: "Dataset", input_shape: tuple[int, ...] | None = None
 ) -> Callable[[Any], "keras.Model"]:
     """The function from an activation to a new model of `--model` for `data`.
 
-    Models of keras_actfn take images of `input_shape`, or as large as the data's if None.
+    Models of keras_actfn take examples of `input_shape`, or of the data's shape if None.
 
     Raises:
-        ValueError: If there is no such model, module or function.
+        ValueError: If there is no such model, module or function, or it is not for this data.
     """
+    name = model_name(name, data)
     if ":" in name:
         return _own_builder(name)
-    from ..applications import MODELS
+    from ..applications import MODELS, TABLE_MODELS
 
+    shape = input_shape or data.input_shape
+    if name.lower() in TABLE_MODELS:
+        build = TABLE_MODELS[name.lower()]
+        regression = data.problem == "regression"
+        return lambda activation: build(
+            activation=activation,
+            input_shape=shape,
+            classes=None if regression else data.classes,
+            outputs=data.outputs if regression else None,
+        )
     if name.lower() not in MODELS:
-        raise unknown_name("A model is module:function, or", name, MODELS)
+        raise unknown_name("A model is module:function, or", name, [*MODELS, *TABLE_MODELS])
+    if not data.has_images or data.problem == "regression":
+        raise ValueError(
+            f"{name} sorts images, (height, width, channels), into classes. Received: {data.name} "
+            f"for {data.problem} with examples of shape {data.input_shape}. Use --model "
+            f"{' or '.join(TABLE_MODELS)}, or module:function for a model of your own."
+        )
     build = MODELS[name.lower()]
     return lambda activation: build(
         activation=activation,
-        input_shape=input_shape or data.input_shape,
+        input_shape=shape,
         classes=data.classes,
         data_format="channels_last",
     )
+
+
+def model_samples(
+    data: str, model: "keras.Model", count: int, part: str = "train"
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """The first samples of a dataset or an .npz file as a model takes them, and their targets.
+
+    Args:
+        data: A dataset's name or an .npz file.
+        model: The model that takes them.
+        count: Most samples.
+        part: `"train"` or `"test"`, of a dataset.
+
+    Raises:
+        ValueError: If there is no such data, or it does not fit the model's one input.
+    """
+    import numpy as np
+
+    if data.endswith(".npz"):
+        path = Path(data)
+        if not path.is_file():
+            raise ValueError(f"There is no file {path}.")
+        with np.load(path, allow_pickle=False) as file:
+            name = next((n for n in ("x", "x_train") if n in file.files), None)
+            if name is None:
+                raise ValueError(
+                    f"{path} holds the model's inputs as x or x_train. Received: "
+                    f"{', '.join(file.files) or 'no array'}."
+                )
+            targets = name.replace("x", "y", 1)
+            x, y = file[name], file[targets] if targets in file.files else None
+    else:
+        from .. import datasets
+
+        found = datasets.load(data)
+        x, y = getattr(found, f"x_{part}"), getattr(found, f"y_{part}")
+    if not len(x) or (y is not None and len(y) != len(x)):
+        raise ValueError(
+            "The data has a sample or more, and a target for each if it has any. Received: "
+            f"{len(x)} samples in {data}" + (f" and {len(y)} targets." if y is not None else ".")
+        )
+    x = np.asarray(x[:count], dtype="float32")
+    wanted = model.inputs[0].shape[1:]
+    if (
+        len(model.inputs) != 1
+        or len(wanted) != x.ndim - 1
+        or any(size not in (None, given) for size, given in zip(wanted, x.shape[1:], strict=True))
+    ):
+        raise ValueError(
+            f"The data fits the model's input, {wanted} for each sample. Received: "
+            f"{x.shape[1:]} in {data}."
+        )
+    return x, None if y is None else np.asarray(y[:count])
 
 
 def parse_seeds(words: Sequence[str]) -> list[int]:

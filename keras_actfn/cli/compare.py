@@ -8,20 +8,18 @@ import typer
 
 from .common import (
     BatchSizeOption,
-    DataOption,
-    DataPathOption,
     EpochsOption,
-    ImageSizeOption,
     Interrupted,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedsOption,
     SubsetOption,
-    load_data,
     model_builder,
+    model_name,
     parse_seeds,
 )
+from .data import DataChoice, with_data
 from .tables import RECIPES, listed
 
 DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
@@ -40,15 +38,14 @@ ActivationsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("compare", cls=ListCommand)(compare)
+    app.command("compare", cls=ListCommand)(with_data(compare))
 
 
 def compare(
+    *,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
@@ -57,11 +54,13 @@ def compare(
     ] = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
-        int | None,
+        int,
         typer.Option(
-            min=1, max=1_000_000_000, help="Hold out this many training images and report on them."
+            min=0,
+            max=1_000_000_000,
+            help="Hold out this many training examples and report on them.",
         ),
-    ] = None,
+    ] = 0,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -74,22 +73,25 @@ def compare(
     order. Test accuracy is measured once, at the end. After an interruption the same command
     continues where it stopped.
     """
+    from ..training import Task, recipes
     from ..training import compare as train_and_compare
-    from ..training import recipes
 
-    dataset = load_data(data, data_path, image_size)
+    dataset = data.load()
     shape = recipes.get(recipe).model_shape(dataset.input_shape)
     try:
-        result = train_and_compare(
+        task = Task(
             model_builder(model, dataset, shape),
             dataset,
-            activations,
+            validation,
             epochs=epochs,
-            seeds=parse_seeds(seeds),
             batch_size=batch_size,
             recipe=recipe,
             subset=subset,
-            validation=validation,
+        )
+        result = train_and_compare(
+            task,
+            activations,
+            seeds=parse_seeds(seeds),
             output=output,
             plots=plots,
             progress=True,
@@ -104,9 +106,10 @@ def compare(
         return
     settings = result.settings
     typer.echo(
-        f"{model} on {dataset.name} ({dataset.source}): {settings['training_images']} training and "
-        f"{settings['test_images']} test images, {epochs} epoch{'s' * (epochs != 1)}, seeds "
-        f"{', '.join(map(str, result.seeds))}, recipe {recipe}, backend {settings['backend']}"
+        f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
+        f"{settings['train_examples']} training and {settings['test_examples']} test images, "
+        f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
+        f"recipe {recipe}, backend {settings['backend']}"
     )
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

@@ -2,16 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .common import JsonOption, ListCommand
+from .common import JsonOption, ListCommand, model_samples
 from .tables import DATASETS, listed
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +68,7 @@ def compile_model(
     from ..surgery.tables import c_name
 
     loaded = keras.models.load_model(model)
-    x = _samples(data, loaded, samples)
+    x, _ = model_samples(data, loaded, samples)
     files = {form: output / f"model.{_ENDINGS.get(form, form)}" for form in formats or ()}
     for form, path in files.items():
         check_format(loaded, path, form)
@@ -96,37 +92,3 @@ def compile_model(
 
 
 _ENDINGS = {"litert": "tflite"}
-
-
-def _samples(data: str, model: "keras.Model", count: int) -> "np.ndarray":
-    """The first samples of a dataset or file, as the model takes them."""
-    import numpy as np
-
-    if data.endswith(".npz"):
-        path = Path(data)
-        if not path.is_file():
-            raise ValueError(f"There is no file {path}.")
-        with np.load(path, allow_pickle=False) as file:
-            name = next((n for n in ("x", "x_train") if n in file.files), None)
-            if name is None:
-                raise ValueError(
-                    f"{path} holds the model's inputs as x or x_train. Received: "
-                    f"{', '.join(file.files) or 'no array'}."
-                )
-            x = file[name]
-    else:
-        from ..datasets import load
-
-        x = load(data).x_train
-    x = np.asarray(x[:count], dtype="float32")
-    wanted = model.inputs[0].shape[1:]
-    if (
-        len(model.inputs) != 1
-        or len(wanted) != x.ndim - 1
-        or any(size not in (None, given) for size, given in zip(wanted, x.shape[1:], strict=True))
-    ):
-        raise ValueError(
-            f"The data fits the model's input, {wanted} for each sample. Received: "
-            f"{x.shape[1:]} in {data}."
-        )
-    return x

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .common import (
-    DataOption,
-    DataPathOption,
-    ImageSizeOption,
     JsonOption,
     ListCommand,
     ModelOption,
     SeedOption,
-    load_data,
     model_builder,
 )
+from .data import DataChoice, with_data
 from .tables import ENGINES, listed
 
 if TYPE_CHECKING:
@@ -38,17 +35,16 @@ ActivationsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("probe", cls=ListCommand)(probe)
+    app.command("probe", cls=ListCommand)(with_data(probe))
 
 
 def probe(
+    *,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Number of images to probe with.")
+        int, typer.Option(min=1, max=1_000_000, help="Number of examples to probe with.")
     ] = 128,
     mode: Annotated[
         str,
@@ -66,7 +62,7 @@ def probe(
 ) -> None:
     """Show the eigenvalues of a model's Fisher information at initialisation.
 
-    Every activation gets the same weights and the same images. The table has one row per layer.
+    Every activation gets the same weights and the same examples. The table has one row per layer.
     Spectra and a picture go into the output folder.
     """
     import time
@@ -75,7 +71,7 @@ def probe(
     from ..fisher import fisher_spectrum
     from ..models.seeds import seeds_drawn_from
 
-    dataset = load_data(data, data_path, image_size)
+    dataset = data.load()
     build = model_builder(model, dataset)
     chosen = balanced_indices(dataset.y_train, batch_size, seed)
     x, y = dataset.x_train[chosen], dataset.y_train[chosen]
@@ -147,7 +143,7 @@ def _print(name: str, spectrum: "FisherSpectrum", seconds: float) -> None:
 
     settings = spectrum.settings
     typer.echo(
-        f"{name}: {settings['mode']} Fisher, {settings['loss']}, {settings['examples']} images, "
+        f"{name}: {settings['mode']} Fisher, {settings['loss']}, {settings['examples']} examples, "
         f"{seconds:.2f} s, {'valid' if spectrum.valid else 'INVALID'}"
     )
     table = Table(box=MARKDOWN)

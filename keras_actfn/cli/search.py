@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,15 +16,13 @@ import typer
 from .._optional import require
 from .common import (
     BatchSizeOption,
-    DataOption,
-    DataPathOption,
     EpochsOption,
-    ImageSizeOption,
     JsonOption,
     ModelOption,
     SeedOption,
     SubsetOption,
 )
+from .data import DataChoice, with_data
 from .search_common import (
     COMMAND,
     STORAGE_VARIABLE,
@@ -47,18 +46,17 @@ def register(app: typer.Typer) -> None:
         help="Find a better activation function for a model and its data.",
         rich_markup_mode=None,
     )
-    group.callback(invoke_without_command=True)(search)
+    group.callback(invoke_without_command=True)(with_data(search))
     group.command("worker")(worker)
     group.command("status")(status)
     app.add_typer(group, name="search")
 
 
 def search(
+    *,
     context: typer.Context,
-    model: ModelOption = "lenet5",
-    data: DataOption = "auto",
-    data_path: DataPathOption = None,
-    image_size: ImageSizeOption = None,
+    model: ModelOption = None,
+    data: DataChoice,
     space: Annotated[
         str,
         typer.Option(help=f"{listed(SPACES)}, or a schema such as unary(unary(x))."),
@@ -121,8 +119,7 @@ def search(
     require("matplotlib", extra="plot")  # now, not after the work that it draws
     options = {
         "model": model,
-        "data": data,
-        "image_size": image_size,
+        "data": data.to_dict(),
         "space": space,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -140,11 +137,11 @@ def search(
     with interruptible(), shared_among(workers) as threads:
         if workers > 1:
             typer.echo(f"{workers} workers, {threads} of {cores()} cores each", err=True)
-        found = open_search(options, storage, study, output, data_path)
+        found = open_search(options, data, storage, study, output)
         asked = {"evaluations": evaluations, "output": str(found.output.absolute())}
         found.study.set_user_attr(COMMAND, {**options, **asked})
         counts = found.probe(probe, workers)
-        with _workers(workers - 1, found, model, data_path):
+        with _workers(workers - 1, found, model, data.data_path):
             found.run(evaluations)
         comparison = found.retrain(seeds) if seeds and found.best else None
         found.plot(found.output)
@@ -157,28 +154,44 @@ def search(
 
 @contextlib.contextmanager
 def _workers(
-    count: int, found: "ActivationSearch", model: str, data_path: Path | None
+    count: int, found: "ActivationSearch", model: str | None, data_path: Path | None
 ) -> Iterator[None]:
     """Worker processes on this machine for as long as the search runs."""
     # The storage may hold a password: it goes through the environment, which only this user reads.
     words = ["--study", found.study.study_name, "--output", str(found.output)]
-    if ":" in model:
+    if ":" in (model or ""):
         words += ["--model", model]
     if data_path is not None:
         words += ["--data-path", str(data_path)]
     command = [sys.executable, "-m", "keras_actfn", "search", "worker", *words]
     environment = {**os.environ, STORAGE_VARIABLE: str(found.storage)}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    for process in processes:
-        # Waited for at once, so that a worker that was killed is known to be gone.
-        threading.Thread(target=process.wait, daemon=True).start()
+    processes: list[subprocess.Popen] = []
     try:
+        for _ in range(count):
+            processes.append(subprocess.Popen(command, env=environment))
+            # Waited for at once, so that a worker that was killed is known to be gone.
+            threading.Thread(target=processes[-1].wait, daemon=True).start()
         yield
         for process in processes:
             process.wait()
     finally:
+        _end(processes)
+
+
+def _end(processes: list[subprocess.Popen], seconds: float = 30.0) -> None:
+    """Ask processes to end and wait until they have; a second interrupt, or time, kills them."""
+    try:
         for process in processes:
             process.terminate()
+        end = time.monotonic() + seconds
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in processes:
+                process.wait(max(0.0, end - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
 
 
 def _as_json(

@@ -1,8 +1,6 @@
 """What the commands of `keras-actfn search` share."""
 
 import contextlib
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._optional import require
-from .common import Interrupted, load_data, model_builder
+from .common import Interrupted, model_builder
+from .data import DataChoice
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -55,30 +54,37 @@ OutputOption = Annotated[
 
 def open_search(
     options: dict,
+    data: DataChoice,
     storage: str | None,
     study: str | None,
     output: str | Path | None,
-    data_path: Path | None,
     progress: bool = True,
 ) -> "ActivationSearch":
     """The `ActivationSearch` of the command's options."""
     optuna = require("optuna", extra="search")
 
-    from ..expressions import SPACES, SearchSpace, nearest
+    from .._names import nearest
+    from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
+    from ..training import Task
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
-    options = dict(options)
+    options = {name: value for name, value in options.items() if name != "data"}
     name = options.pop("space")
     if name not in SPACES and "(" not in name:
         raise ValueError(
             f"A space is one of {', '.join(SPACES)}, or a schema such as 'unary(unary(x))'. "
             f"Received: '{name}'. {nearest(name, SPACES)}".rstrip()
         )
-    dataset = load_data(options.pop("data"), data_path, options.pop("image_size"))
-    return ActivationSearch(
+    dataset = data.load()
+    training = ("epochs", "batch_size", "recipe", "subset", "validation", "metric")
+    task = Task(
         model_builder(options.pop("model"), dataset),
         dataset,
+        **{key: options.pop(key) for key in training},
+    )
+    return ActivationSearch(
+        task,
         SPACES[name]() if name in SPACES else SearchSpace([name]),
         storage=storage,
         study=study,
@@ -90,20 +96,10 @@ def open_search(
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """End at an interrupt, and at a request to terminate, with what is finished kept."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # Python lets only the main thread set handlers.
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, interrupt) if main else None
+    """Say at an interrupt that what is finished is kept."""
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted; what is finished is kept, and the same command goes on from there."
         ) from None
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)

@@ -1,12 +1,14 @@
 """`keras-actfn search worker` and `status`: what joins a search that another process began."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .._optional import require
-from .common import DataPathOption, JsonOption
+from .common import JsonOption
+from .data import DataChoice
 from .search_common import (
     COMMAND,
     JoinedStorageOption,
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
 #: What a worker takes from the study, with the types that it may have. Whoever can write to the
 #: storage decides on these; none of them names code.
 _OPTIONS = {
-    "model": str,
-    "data": str,
-    "image_size": int | None,
+    "model": str | None,
+    "data": dict,
     "space": str,
     "epochs": int,
     "batch_size": int,
@@ -53,7 +54,13 @@ def worker(
         int | None,
         typer.Option(min=1, max=10**9, help="Trainings in all. Default: as the search asks for."),
     ] = None,
-    data_path: DataPathOption = None,
+    data_path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the data is on this machine: a named dataset's files, or what is read "
+            "instead of the search's path."
+        ),
+    ] = None,
     output: OutputOption = None,
 ) -> None:
     """Work on a search that another process began, here or on another machine.
@@ -64,19 +71,22 @@ def worker(
     require("optuna", extra="search")
 
     from ..search.storage import open_storage, place_of, study_named
+    from ..search.trials import readable
 
     with interruptible():
-        found = study_named(open_storage(storage), study, place_of(storage))
+        with readable(storage):
+            found = study_named(open_storage(storage), study, place_of(storage))
         options, asked, folder = _options_of(found, place_of(storage))
         if model is not None:
             options["model"] = model
-        if ":" in options["model"] and model is None:
+        if ":" in (options["model"] or "") and model is None:
             raise ValueError(
                 "A worker runs code that its own command line names. The study names "
                 f"{options['model']!r}: pass --model {options['model']} to run that function."
             )
+        data = DataChoice.from_dict(options["data"], data_path)
         joined = open_search(
-            options, storage, found.study_name, output or folder, data_path, progress=False
+            options, data, storage, found.study_name, output or folder, progress=False
         )
         missing = joined.unprobed()
         if missing:
@@ -116,9 +126,12 @@ def status(
 
     from ..search.claims import has_failed, is_alive, is_evaluated
     from ..search.storage import open_storage, place_of, study_named
+    from ..search.trials import check_trials, readable
 
-    found = study_named(open_storage(storage), study, place_of(storage))
-    trials = found.get_trials(deepcopy=False)
+    with readable(storage):
+        found = study_named(open_storage(storage), study, place_of(storage))
+        check_trials(found, storage)
+        trials = found.get_trials(deepcopy=False)
     states = optuna.trial.TrialState
     finished = [t for t in trials if is_evaluated(t)]
     complete = [t for t in finished if t.state == states.COMPLETE]

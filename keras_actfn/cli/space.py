@@ -60,7 +60,7 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Find the unique functions of a space and write their outputs to a folder."""
-    unique = _open(space, output, seed, method, up_to_sign)
+    unique = open_space(space, output, seed, method, up_to_sign)
     _print_counts(unique, as_json)
 
 
@@ -73,7 +73,7 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Count a space's functions: all, finite, unique, and the largest groups of equal ones."""
-    unique = _open(space, output, seed, method, up_to_sign)
+    unique = open_space(space, output, seed, method, up_to_sign)
     _print_counts(unique, as_json, groups=5)
 
 
@@ -99,7 +99,7 @@ def show(
     """Show a function: its formula, LaTeX, equal functions of the space, and its curve."""
     from ..expressions import Expression, resolve
 
-    unique = _open(space, output, 0, "grid", False)
+    unique = open_space(space, output)
     group: int | None
     if function.isdecimal():
         group = _number(function, len(unique))
@@ -145,11 +145,16 @@ def _number(word: str, count: int) -> int:
     return int(word)
 
 
-def _open(
-    space: str, output: Path | None, seed: int, method: str, up_to_sign: bool
+def open_space(
+    space: str,
+    output: Path | None = None,
+    seed: int = 0,
+    method: str = "grid",
+    up_to_sign: bool = False,
 ) -> "UniqueFunctions":
     """The unique functions in the folder, built with a progress bar if they are not there."""
-    from ..expressions import SPACES, SearchSpace, nearest
+    from .._names import nearest
+    from ..expressions import SPACES, SearchSpace
 
     if space in SPACES:
         name, made = space, SPACES[space]()

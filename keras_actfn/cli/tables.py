@@ -23,6 +23,9 @@ MODELS = (
     "tnt_small",
 )
 
+#: `applications.TABLE_MODELS`.
+TABLE_MODELS = ("mlp",)
+
 #: `datasets.DATASETS`.
 DATASETS = ("fashion_mnist", "digits", "cifar10", "cifar100", "imagenette")
 

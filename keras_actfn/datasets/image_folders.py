@@ -1,10 +1,11 @@
 """Imagenette and ImageNet: folders of JPEG files, one folder a class.
 
-The official trees are read through `keras.utils.image_dataset_from_directory`, which needs
-TensorFlow for decoding whatever the backend is.
+The files of the official trees are found by `keras.utils.image_dataset_from_directory` and decoded
+by TensorFlow, whatever the backend is.
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def imagenet(
     Raises:
         FileNotFoundError: If the folders are not there.
         ValueError: If the classes are not the expected number, differ between the parts, or one
-            has no images. That an image is damaged is found when its batch is read.
+            has no images. A damaged image is found when its batch is read: then TensorFlow's
+            error names it.
         ImportError: If TensorFlow is missing.
     """
     root, classes = _check("imagenet", path)
@@ -154,16 +156,50 @@ def _batches(folder, classes, image_size, batch_size, seed):
         data = keras.utils.image_dataset_from_directory(
             folder,
             class_names=classes,
-            image_size=(image_size, image_size),
-            crop_to_aspect_ratio=True,
-            batch_size=batch_size,
-            shuffle=seed is not None,
-            seed=seed,
+            shuffle=False,
             verbose=False,
         )
     except ValueError as error:
         raise ValueError(f"{folder}: no images could be read. {error}") from error
-    return data.map(lambda images, labels: (images / 255.0, labels)), data.file_paths
+    files = data.file_paths
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = [numbers[Path(file).relative_to(folder).parts[0]] for file in files]
+    return _decoded(files, labels, image_size, batch_size, seed), files
+
+
+def _decoded(files, labels, image_size, batch_size, seed):
+    """Batches of files' images, cropped in the middle to a square and resized, and labels."""
+    import tensorflow as tf
+
+    def load(file, label):
+        # In Python, since an error of TensorFlow's graph would not say which file it was.
+        image = tf.py_function(_decode, [file], tf.uint8)
+        image.set_shape((None, None, 3))
+        size = tf.shape(image)[:2]
+        side = tf.reduce_min(size)
+        top, left = tf.unstack((size - side) // 2)
+        image = tf.image.resize(image[top : top + side, left : left + side], [image_size] * 2)
+        return image / 255.0, label
+
+    data = tf.data.Dataset.from_tensor_slices((list(files), np.array(labels, "int32")))
+    if seed is not None:
+        data = data.shuffle(len(files), seed=seed)
+    data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
+def _decode(file):
+    """The image in a file, with the file's name in the error of one that is damaged."""
+    import tensorflow as tf
+
+    try:
+        return tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+    except (tf.errors.OpError, ValueError) as error:
+        name = file.numpy().decode(errors="replace")
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} is no image, or is truncated: {reason} Delete or replace it."
+        ) from error
 
 
 def _check_size(image_size, count):
@@ -183,28 +219,11 @@ def _array(folder, classes, image_size):
     _check_size(image_size, len(files))
     try:
         for x, y in batches:
-            images.append(np.asarray(x, "float32"))
-            labels.append(np.asarray(y, "int32"))
+            images.append(np.asarray(x))
+            labels.append(np.asarray(y))
     except Exception as error:
-        # TensorFlow's errors cannot be named without importing it.
-        if type(error).__module__.startswith("tensorflow"):
-            raise _damaged(files, folder, error) from error
-        raise
+        damage = re.search(r"ValueError: (.* Delete or replace it\.)", str(error))
+        if damage is None:
+            raise
+        raise ValueError(damage[1]) from error
     return np.concatenate(images), np.concatenate(labels)
-
-
-def _damaged(files, folder, error):
-    """The error that names the first file that is no image."""
-    import tensorflow as tf
-
-    for file in files:
-        try:
-            tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
-        except (tf.errors.OpError, ValueError) as found:
-            reason = str(found).splitlines()[0]
-            return ValueError(
-                f"{file} is no image, or is truncated: {reason} Delete or replace it."
-            )
-    return ValueError(
-        f"{folder}: a file is no image, or is truncated: {str(error).splitlines()[0]}"
-    )

@@ -1,14 +1,15 @@
 """An expression in x: immutable, hashable, callable on arrays and tensors."""
 
+import functools
 import math
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from .. import backend
 from .latex import ATOM
 from .registry import operator_at
 
@@ -79,9 +80,9 @@ class Expression:
         """Length of the longest path from the outermost operator to a leaf, in nodes."""
         return self._depth
 
-    @cached_property
+    @functools.cached_property
     def tame(self) -> bool:
-        """Whether every operator in it has a finite slope for every finite input."""
+        """Whether every operator in it has slopes that are bounded over all finite inputs."""
         return all(
             operator_at(node._head).tame for node in self.subexpressions() if node._arguments
         )
@@ -129,7 +130,7 @@ class Expression:
         arguments = [argument._typeset() for argument in self._arguments]
         return operator_at(self._head).latex.typeset(arguments)
 
-    @cached_property
+    @functools.cached_property
     def _program(self):
         """Steps (operator or None, head, indices of earlier steps), each value computed once."""
         order = list(self.subexpressions())
@@ -182,6 +183,47 @@ class Expression:
         )
         return value if self._varies else value + ops.zeros_like(x)
 
+    def slope(self, x: Any) -> Any:
+        """Return the derivative at each entry of a tensor, in differentiable operations.
+
+        It is formed from the inside out: the slope of each sub-expression in x, from those of
+        its arguments. From the outside in, as a gradient goes back, `x * sigmoid(x)` with 1e30 as
+        its gradient is 1e30 x times 0 at x = -1e10, which is infinity times 0.
+
+        Args:
+            x: Tensor of real floating-point numbers, any shape.
+        """
+        dtype = keras.backend.standardize_dtype(x.dtype)
+        require_float(dtype, self)
+        pairs: list = []
+        for operator, head, indices in self._program:
+            if operator is None:
+                pairs.append((x, 1.0) if head == "x" else (ops.cast(head, dtype), None))
+            elif operator.step is None:
+                pairs.append(_value_and_slope(operator.function, [pairs[i] for i in indices]))
+            else:
+                first, *others = (pairs[i] for i in indices)
+                for other in others:
+                    first = _value_and_slope(operator.step, [first, other])
+                pairs.append(first)
+        slope = pairs[-1][1]
+        return ops.full_like(x, slope or 0.0) if isinstance(slope, float | None) else slope
+
+    def recomputed(self, x: Any) -> Any:
+        """Return the values at a float tensor, of which only x is kept for the gradient.
+
+        The gradient is that to the values times `slope`, but for `tame` expressions, whose
+        gradients do not grow on their way back.
+
+        Args:
+            x: Float tensor with the batch first.
+        """
+        if self.tame:
+            return backend.elementwise(self, x)
+        pull_back = functools.partial(_pull_back, self)
+        in_place = backend.reverse_first(self, pull_back)
+        return backend.custom_gradient(self, pull_back, x, in_place=in_place)
+
     def _run(self, x, constant, implementation):
         values: list = []
         for operator, head, indices in self._program:
@@ -190,6 +232,31 @@ class Expression:
             else:
                 values.append(x if head == "x" else constant(head))
         return values[-1]
+
+
+def _pull_back(expression, gradient, x):
+    """The gradient to x, given that to the value."""
+    return (gradient * expression.slope(x),)
+
+
+def _value_and_slope(function, pairs):
+    """The value and slope of a function of arguments, given theirs; slope None of a constant."""
+    values = [value for value, _ in pairs]
+    varying = {id(value): value for value, slope in pairs if slope is not None}
+    slopes = {id(value): slope for value, slope in pairs}
+
+    def of_varying(*tensors):
+        given = dict(zip(varying, tensors, strict=True))
+        return function(*(given.get(id(value), value) for value in values))
+
+    if not varying:
+        return function(*values), None
+    value, partials = backend.value_and_slopes(of_varying, *varying.values())
+    terms = [
+        partial if isinstance(slopes[key], float) else partial * slopes[key]
+        for key, partial in zip(varying, partials, strict=True)
+    ]
+    return value, sum(terms[1:], start=terms[0])
 
 
 def require_float(dtype: str, expression: Any) -> None:

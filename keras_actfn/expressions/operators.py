@@ -7,7 +7,7 @@ side or between them, and a NaN input gives NaN.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
@@ -41,8 +41,10 @@ class Operator:
         function: Function of tensors.
         latex: How a term is typeset.
         note: The derivative at singularities, where it needs saying.
-        tame: Whether the slope is finite for every finite argument. Where it is False, hulls
-            look for infinite values before they differentiate.
+        latency: What it costs: one of `LATENCIES`.
+        tame: Whether the slopes are bounded over all finite arguments. Where it is False, slopes
+            are formed from the inside out, and hulls look for infinite ones.
+        step: The function of two tensors that an operator of many arguments folds.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Operator:
     latex: Latex
     note: str = ""
     tame: bool = False
+    latency: str = "special"
+    step: Callable | None = None
 
     def accepts(self, count: int) -> bool:
         """Whether `count` arguments are a right number."""
@@ -72,6 +76,22 @@ class Operator:
         return ops.convert_to_numpy(self.function(*tensors)).astype(np.result_type(*arrays))
 
 
+#: What an operator costs a processor without tables: sums, products, quotients and
+#: comparisons; one exponential or logarithm with these; a function of its own.
+LATENCIES = ("arithmetic", "exponential", "special")
+
+_LATENCY = {
+    **dict.fromkeys(("zero", "one", "identity", "negative", "abs", "square"), "arithmetic"),
+    **dict.fromkeys(("reciprocal", "relu", "leakyrelu", "hard_sigmoid"), "arithmetic"),
+    **dict.fromkeys(("softsign", "add", "sub", "mul", "div", "max", "min"), "arithmetic"),
+    **dict.fromkeys(("sum_n", "prod_n", "max_n", "min_n"), "arithmetic"),
+    **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid"), "exponential"),
+    **dict.fromkeys(("log_sigmoid", "softplus", "swish", "elu", "selu"), "exponential"),
+    **dict.fromkeys(("elish", "mish"), "exponential"),
+    **dict.fromkeys(("erf", "erfc", "gelu", "arcsinh", "arctan", "pow"), "special"),
+    **dict.fromkeys(("bessel_i0e", "bessel_i1e"), "special"),
+}
+
 #: The unary operators that have a pole or grow faster than any multiple of x.
 _WILD = ("reciprocal", "square", "exp", "sinh", "cosh", "expm1")
 
@@ -80,6 +100,10 @@ def _unary(name, formula, on_arrays, on_tensors, latex=None, note=""):
     latex = latex or named_latex(rf"\mathrm{{{name}}}")
     tame = name not in _WILD
     return Operator(name, 1, formula, on_arrays, on_tensors, latex, note, tame)
+
+
+def _with_latency(operator):
+    return replace(operator, latency=_LATENCY[operator.name])
 
 
 def _fold(function, *arguments):
@@ -190,9 +214,15 @@ EXTRA_UNARY = (
 )
 
 BINARY = (
-    Operator("add", 2, "x + y", np.add, ops.add, joined_latex(" + ", SUM)),
+    Operator("add", 2, "x + y", np.add, ops.add, joined_latex(" + ", SUM), tame=True),
     Operator(
-        "sub", 2, "x - y", np.subtract, ops.subtract, template_latex("{0} - {1}", SUM, SUM, PRODUCT)
+        "sub",
+        2,
+        "x - y",
+        np.subtract,
+        ops.subtract,
+        template_latex("{0} - {1}", SUM, SUM, PRODUCT),
+        tame=True,
     ),
     Operator("mul", 2, "x y", np.multiply, ops.multiply, joined_latex(r" \cdot ", PRODUCT)),
     Operator(
@@ -221,6 +251,7 @@ BINARY = (
         tensor.maximum,
         function_latex("max"),
         "where x = y the derivatives share a weight of one",
+        tame=True,
     ),
     Operator(
         "min",
@@ -230,6 +261,7 @@ BINARY = (
         tensor.minimum,
         function_latex("min"),
         "where x = y the derivatives share a weight of one",
+        tame=True,
     ),
 )
 
@@ -242,6 +274,8 @@ N_ARY = tuple(
         partial(_fold, on_tensors),
         latex,
         note,
+        tame=name != "prod_n",
+        step=on_tensors,
     )
     for name, formula, on_arrays, on_tensors, latex, note in (
         ("sum_n", "x1 + x2 + ...", np.add, ops.add, joined_latex(" + ", SUM), ""),
@@ -251,4 +285,6 @@ N_ARY = tuple(
     )
 )
 
-BUILT_IN = {operator.name: operator for operator in (*UNARY, *EXTRA_UNARY, *BINARY, *N_ARY)}
+BUILT_IN = {
+    operator.name: _with_latency(operator) for operator in (*UNARY, *EXTRA_UNARY, *BINARY, *N_ARY)
+}

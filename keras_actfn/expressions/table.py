@@ -4,12 +4,13 @@ from .registry import operators
 
 
 def markdown_table() -> str:
-    """Return a table of all operators: name, arguments, formula, note on the derivative."""
-    lines = ["| operator | arguments | formula | derivative |", "|---|---|---|---|"]
+    """Return a table of all operators: name, arguments, formula, latency, derivative."""
+    lines = ["| operator | arguments | formula | latency | derivative |", "|---|---|---|---|---|"]
     for operator in operators():
         count = "two or more" if operator.arity is None else operator.arity
         formula = operator.formula.replace("|", r"\|")
-        lines.append(f"| `{operator.name}` | {count} | {formula} | {operator.note} |")
+        cells = (f"`{operator.name}`", count, formula, operator.latency, operator.note)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 

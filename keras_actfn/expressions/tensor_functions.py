@@ -1,9 +1,9 @@
 """The operators on tensors, from `keras.ops`, with gradients that stay finite.
 
 Four rules keep values and gradients clean. A branch that is not taken sees an argument
-that cannot overflow (`elish`). A branch that has no derivative is not
-differentiated (`power`). A product of 0 and infinity that stands for a limit sees the largest
-finite number for infinity (`swish`). Whatever a backend already gets right is used as it is,
+that cannot overflow (`elish`). Where there is no derivative, the argument is a constant
+(`power`). A product of 0 and infinity that stands for a limit sees the largest finite number for
+infinity (`swish`). Whatever a backend already gets right is used as it is,
 because its fused kernel is faster than a composition.
 """
 
@@ -21,6 +21,7 @@ from ..backend import (  # noqa: F401  (used by the operator table)
     selu,
     tanh,
 )
+from ..backend import power as _power
 from .references import LEAKY_SLOPE
 
 #: The largest finite number of each dtype.
@@ -64,7 +65,8 @@ def swish(x: Any) -> Any:
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
     largest = _LARGEST[keras.backend.standardize_dtype(x.dtype)]
-    return ops.softsign(ops.clip(x, -largest, largest))
+    x = ops.clip(x, -largest, largest)
+    return divide(x, 1.0 + ops.absolute(x))
 
 
 def gelu(x: Any) -> Any:
@@ -91,9 +93,8 @@ def power(x: Any, y: Any) -> Any:
     power itself may (an even y), and is 0 in the limit x -> 0 for y > 0. The
     derivative in x of x^0 = 1 is 0 everywhere, 0 included.
     """
-    base = ops.where(y == 0, ops.stop_gradient(x), x)
-    exponent = ops.where(x > 0, y, ops.stop_gradient(y))
-    return ops.power(base, exponent)
+    steady = ops.logical_and(y == 0, ops.logical_not(x > 0))
+    return _power(ops.where(steady, ops.ones_like(x), x), y)
 
 
 def maximum(x: Any, y: Any) -> Any:

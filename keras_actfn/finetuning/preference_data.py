@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .._files import parse_json, text_lines
+from .._files import parse_json
+from .._texts import text_lines
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 

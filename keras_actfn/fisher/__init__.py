@@ -35,12 +35,13 @@ call, such as a PWL inside a Dense layer, are built. Other threads may run the s
 compute its spectrum, meanwhile.
 """
 
+from .block_spectrum import BlockSpectrum
 from .engines import ENGINES, fisher_spectrum
 from .exact import ExactFisher, exact_fisher
 from .factors import LinearBlock
 from .parameters import ParameterTreatment
 from .registry import TREATMENTS, register_treatment
-from .spectrum import BlockSpectrum, FisherSpectrum
+from .spectrum import FisherSpectrum
 from .treatments import NotTreated, Treatment
 
 __all__ = [

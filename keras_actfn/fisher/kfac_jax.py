@@ -25,10 +25,11 @@ import numpy as np
 
 from .._optional import require
 from ..models.objective import mask_of
+from .block_spectrum import BlockSpectrum
 from .distributions import Bernoulli, Categorical, Normal
 from .factors import Pair
 from .losses import distribution_of
-from .spectrum import BlockSpectrum, FisherSpectrum
+from .spectrum import FisherSpectrum
 from .tapping import TappedLayers, build_all_layers
 from .treatments import ConvolutionTreatment, DenseTreatment
 

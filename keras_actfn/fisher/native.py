@@ -16,10 +16,11 @@ import numpy as np
 
 from ..backend import GradientTaps
 from ..models.objective import mask_of
+from .block_spectrum import BlockSpectrum
 from .distribution import Distribution
 from .factors import Block
 from .losses import distribution_of, position_weights
-from .spectrum import BlockSpectrum, FisherSpectrum
+from .spectrum import FisherSpectrum
 from .tapping import TappedLayers, build_all_layers
 from .threads import numpy_pool
 

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from .. import backend
 from ..expressions import Expression, resolve
 from ..expressions.expression import require_float
 
@@ -46,9 +45,9 @@ class ExpressionActivation(keras.layers.Layer):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         require_float(dtype, self.expression)
         if dtype not in ("float16", "bfloat16"):
-            return backend.elementwise(self.expression, inputs)
+            return self.expression.recomputed(inputs)
         wide = ops.cast(inputs, "float32")
-        return ops.cast(backend.elementwise(self.expression, wide), dtype)
+        return ops.cast(self.expression.recomputed(wide), dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `input_shape`."""

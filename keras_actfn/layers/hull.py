@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from .. import backend, constraints, expressions
+from ..expressions import Expression
 from ..expressions.expression import shown
 from .base import LearnableActivation, working_dtype
 
@@ -98,9 +99,10 @@ class ConvexHullActivation(_HullActivation):
 
     Weights:
         `coefficients`, float32, of shape (N,) followed by the sizes of `axis`. A coefficient
-        of exactly 0 takes its term away: where $f_i(x)$ is infinite or undefined, the output
-        is the sum of the other terms. The gradient to such a coefficient is that of the
-        formula, $f_i(x)$, summed over the entries where $f_i(x)$ is finite.
+        of exactly 0 takes its term away: where $f_i(x)$ or a derivative is infinite or
+        undefined, output and gradients to x are those of the other terms. The gradient to such a
+        coefficient is that of the formula, $f_i(x)$, summed over the entries where $f_i(x)$ is
+        finite.
 
     Raises:
         ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
@@ -156,9 +158,10 @@ class AffineHullActivation(_HullActivation):
 
     Weights:
         `coefficients`, float32, of shape (N,) followed by the sizes of `axis`. A coefficient
-        of exactly 0 takes its term away: where $f_i(x)$ is infinite or undefined, the output
-        is the sum of the other terms. The gradient to such a coefficient is that of the
-        formula, $f_i(x)$, summed over the entries where $f_i(x)$ is finite.
+        of exactly 0 takes its term away: where $f_i(x)$ or a derivative is infinite or
+        undefined, output and gradients to x are those of the other terms. The gradient to such a
+        coefficient is that of the formula, $f_i(x)$, summed over the entries where $f_i(x)$ is
+        finite.
 
     Raises:
         ValueError: If `base_functions` is empty or holds an unknown name, if `initializer` has
@@ -191,9 +194,10 @@ def _combine(functions, x, *coefficients):
 def _term(function, x, coefficient):
     """`coefficient * function(x)`, which is 0 where the coefficient is, even times infinity.
 
-    There the term gives no gradient to x and none to the coefficient. A gradient is cut off at
-    x, before it is multiplied by an infinite slope; to find out where, a function that is not
-    `tame` is evaluated once more, without derivatives.
+    There the term gives no gradient to x and none to the coefficient, and where a derivative of
+    the function is infinite, none to x. Gradients are cut off at x, behind the multiplication by
+    an infinite slope, and directional derivatives at the value; to find out where, a function
+    that is not `tame` is evaluated once more, with its derivatives.
     """
     off = ops.equal(coefficient, 0)
     if getattr(function, "tame", False):
@@ -201,11 +205,24 @@ def _term(function, x, coefficient):
         lost = ops.logical_and(off, ops.equal(ops.absolute(value), float("inf")))
     else:
         fixed = ops.stop_gradient(x)
-        value = function(fixed)
-        lost = ops.logical_not(ops.logical_or(ops.isfinite(value), ops.not_equal(fixed, fixed)))
-        lost = ops.logical_and(off, lost)
-        value = function(ops.where(lost, fixed, x))
+        constant, *derivatives = map(ops.stop_gradient, _derivatives(function, fixed))
+        off = ops.logical_and(off, ops.equal(fixed, fixed))  # where x is NaN, so is the term
+        lost = ops.logical_and(off, ops.logical_not(ops.isfinite(constant)))
+        finite = functools.reduce(ops.logical_and, map(ops.isfinite, derivatives))
+        cut = ops.logical_or(lost, ops.logical_and(off, ops.logical_not(finite)))
+        x = ops.where(cut, fixed, x)
+        value = function.recomputed(x) if isinstance(function, Expression) else function(x)
+        value = ops.where(cut, constant, value)
     return coefficient * ops.where(lost, ops.zeros_like(value), value)
+
+
+def _derivatives(function, x):
+    """Value and slope of a function of x; of an expression the slope's slope as well."""
+    if not isinstance(function, Expression):
+        value, (slope,) = backend.value_and_slopes(function, x)
+        return value, slope
+    slope, (curvature,) = backend.value_and_slopes(function.slope, x)
+    return function(x), slope, curvature
 
 
 def _base_function_argument(base_functions, owner):

@@ -8,6 +8,7 @@ import contextlib
 import dis
 import inspect
 import random
+import re
 import threading
 import types
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional, functional_like_constructor
 from keras.src.random import seed_generator
 from keras.src.saving import serialization_lib
+from keras.src.trainers.compile_utils import CompileMetrics, MetricsList
 from keras.src.trainers.trainer import Trainer
+from keras.src.utils.naming import to_snake_case
 
 __all__ = [
     "Functional",
@@ -33,9 +36,12 @@ __all__ = [
     "lambda_arguments",
     "loss_arguments",
     "mask_of",
+    "metric_direction",
+    "number_metrics_anew",
     "own_attributes",
     "own_classes",
     "replace_held",
+    "reported_metrics",
     "serializing",
     "takes_the_arguments_of",
 ]
@@ -224,6 +230,60 @@ def loss_arguments(loss: keras.losses.Loss) -> dict[str, object]:
     `get_config` leaves some out: the axis of `SparseCategoricalCrossentropy`, for one.
     """
     return dict(getattr(loss, "_fn_kwargs", None) or {})
+
+
+def number_metrics_anew(model: keras.Model) -> None:
+    """Give metrics without a name of their own the same names in every model.
+
+    Keras counts such names up for the whole process: the `AUC()` of a second model is `"auc_1"`.
+    Here the first one of a model is `"auc"`, the second `"auc_1"`.
+    """
+    config = model._compile_config.config
+    given = [config.get("metrics"), config.get("weighted_metrics"), *model.metrics]
+    counts: dict[str, int] = {}
+    for metric in dict.fromkeys(keras.tree.flatten(given)):
+        if not isinstance(metric, keras.Metric):
+            continue
+        stem = to_snake_case(type(metric).__name__)
+        if metric.name == stem or re.fullmatch(rf"{stem}_\d+", metric.name):
+            count = counts.get(stem, 0)
+            metric.name = f"{stem}_{count}" if count else stem
+            counts[stem] = count + 1
+
+
+def reported_metrics(model: keras.Model, compiled: bool = False) -> list[keras.Metric]:
+    """The metrics of a model, in order, without the lists that Keras keeps them in.
+
+    Those given to `compile` are there from the first step on.
+
+    Args:
+        model: A compiled model.
+        compiled: Whether only metrics given to `compile` are wanted.
+    """
+    found: list[keras.Metric] = []
+    for metric in model.metrics:
+        if isinstance(metric, CompileMetrics | MetricsList):
+            found.extend(metric.metrics)
+        elif not compiled:
+            found.append(metric)
+    return found
+
+
+def metric_direction(model: keras.Model, name: str) -> str | None:
+    """`"min"` or `"max"`, as `EarlyStopping` finds it by `mode="auto"`; None if it does not.
+
+    Args:
+        model: A model that was trained or evaluated.
+        name: What `evaluate` reports.
+    """
+    if name == "loss":
+        return "min"
+    outputs = [f"{output}_" for output in getattr(model, "output_names", None) or ()]
+    names = {name, *(name.removeprefix(output) for output in outputs)}
+    for metric in reported_metrics(model):
+        if metric.name in names and hasattr(metric, "_direction"):
+            return "max" if metric._direction == "up" else "min"
+    return "min" if any(name == f"{output}loss" for output in outputs) else None
 
 
 def mask_of(tensor: object) -> object:

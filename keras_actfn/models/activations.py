@@ -12,7 +12,6 @@ classes. A layer of the user's is known as an activation if it derives from
 in `keras_actfn.activation`'s grammar.
 """
 
-import contextlib
 import functools
 import inspect
 import types
@@ -31,14 +30,12 @@ from .._keras_activations import (
 )
 from ..expressions import Expression
 from ..layers import ExpressionActivation, LearnableActivation
-from . import _keras, graph
+from . import graph
 
 __all__ = [
     "FUSED_LAYERS",
-    "activation_variables",
     "applied_by",
     "base_name",
-    "build_learned",
     "elementwise_function",
     "function_name",
     "fused_activation",
@@ -50,7 +47,6 @@ __all__ = [
     "is_learned",
     "lambda_name",
     "layer_name",
-    "learned_layers",
     "name_of",
     "operation_name",
     "splits",
@@ -295,51 +291,6 @@ def applied_by(operation: keras.Operation) -> Callable:
         return operation(*args, **kwargs)
 
     return apply
-
-
-def activation_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """The weights of the learned activation that a layer is or applies at its end.
-
-    They exist as soon as that activation is built; see `learned_layers`.
-    """
-    candidates: tuple[Any, ...] = (layer, getattr(layer, "activation", None))
-    return [v for each in candidates if is_learned(each) for v in each.weights]
-
-
-def learned_layers(layers: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """Those of `layers` that are learned activations, and those that they apply at their end.
-
-    Each once, in order, whether it is built or not.
-
-    Args:
-        layers: Layers, such as `graph.nested(model)`.
-    """
-    found = {}
-    for layer in layers:
-        for each in (layer, getattr(layer, "activation", None)):
-            if is_learned(each):
-                found[id(each)] = each
-    return list(found.values())
-
-
-def build_learned(model: keras.Model) -> list[keras.layers.Layer]:
-    """Build the learned activations of a model that wait for their first batch.
-
-    An activation with parameters per channel, given to a layer as `activation=`, has no weights
-    until the layer's code has run; so nothing that looks at weights finds them.
-
-    Args:
-        model: Any model.
-
-    Returns:
-        Those that are not built all the same, because the model's code can't be run without a
-        batch: list them in a warning.
-    """
-    waiting = [layer for layer in learned_layers(graph.nested(model)) if not layer.built]
-    if waiting and graph.is_container(model) and graph.functional_graph(model) is not None:
-        with contextlib.suppress(Exception):  # of the user's code, on symbols
-            _keras.build_late(model)
-    return [layer for layer in waiting if not layer.built]
 
 
 def _registered():

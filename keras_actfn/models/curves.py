@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from . import activations, graph
+from .learned import build_learned
 
 #: Where activations are evaluated for pictures: 401 points on [−4, 4].
 GRID = np.linspace(-4.0, 4.0, 401)
@@ -23,7 +24,7 @@ def activation_curves(model: keras.Model) -> list[np.ndarray]:
         A list of arrays in the order of the model's layers, float64: (401,), or
         (401, channels, …) for layers with parameters of their own for each channel.
     """
-    activations.build_learned(model)
+    build_learned(model)
     curves = []
     for layer in graph.nested(model)[1:]:
         if isinstance(layer, keras.layers.Activation):

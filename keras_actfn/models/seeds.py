@@ -9,7 +9,9 @@ random generators (dropout, augmentation) from it and keeps its own activation w
 import contextlib
 import dataclasses
 import random
+import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +19,8 @@ import numpy as np
 from ._keras import default_seeds_from
 
 _RANDOM_STATE = "seed_generator_state"
+#: What TensorFlow gives for its global seed where none is set.
+_TENSORFLOW_UNSET = 87654321
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +63,53 @@ def seeds_drawn_from(seed: int) -> Iterator[None]:
             stack.enter_context(torch.random.fork_rng())
             torch.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def all_seeds_from(seed: int) -> Iterator[None]:
+    """As `seeds_drawn_from`; NumPy's, TensorFlow's and PyTorch's own generators start there too.
+
+    For what the user's code draws from them: the order in which `fit` shuffles arrays, and data
+    that a function makes for each run. They are put back at the end. Libraries that are not
+    imported are not looked at.
+
+    Args:
+        seed: A non-negative integer.
+    """
+    # What Keras itself draws from: a generator of one's own would not reach it.
+    numpy = np.random.get_state()  # noqa: NPY002
+    with contextlib.ExitStack() as stack:
+        stack.callback(np.random.set_state, numpy)
+        stack.enter_context(seeds_drawn_from(seed))
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch: Any = sys.modules.get("torch")
+        if torch is not None and keras.backend.backend() != "torch":
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.default_generator.manual_seed(seed)
+        tensorflow: Any = sys.modules.get("tensorflow")
+        if tensorflow is not None:
+            before = tensorflow.compat.v1.get_seed(0)[0]
+            stack.callback(
+                tensorflow.random.set_seed, None if before == _TENSORFLOW_UNSET else before
+            )
+            tensorflow.random.set_seed(seed)
+        yield
+
+
+def order_drawn_from(seed: int, epoch: int) -> None:
+    """Let the order in which `fit` shuffles arrays in an epoch depend on these two alone.
+
+    Keras draws it from NumPy's or PyTorch's own generator, which an activation that is random
+    itself draws from as well. On TensorFlow each order has a generator of its own. Call it inside
+    `all_seeds_from`, which puts the generators back.
+    """
+    start = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    np.random.seed(start)  # noqa: NPY002
+    random.seed(start)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(start)
 
 
 def state_of(model: keras.Model) -> list[Entry]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._files import replacing
 from .._optional import require
-from .data import QUANTITIES, learned_curves, training_curves
+from .data import learned_curves, quantities, training_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ _PANEL = 3.2  # inches
 
 
 def draw_learned_curves(comparison: "Comparison") -> "Figure":
-    """One panel for each slot, one line for each activation, a faint one for each seed.
+    """One panel for each site, one line for each activation, a faint one for each seed.
 
     Later lines are thinner, so that curves that coincide show below each other.
 
@@ -29,17 +29,17 @@ def draw_learned_curves(comparison: "Comparison") -> "Figure":
         A `matplotlib.figure.Figure`.
     """
     curves = learned_curves(comparison)
-    slots = max((curve.slot for curve in curves), default=1)
-    figure, panels = _panels(slots)
+    sites = max((curve.site for curve in curves), default=1)
+    figure, panels = _panels(sites)
     for curve in curves:
-        axes = panels[curve.slot - 1]
+        axes = panels[curve.site - 1]
         colour = _colour(comparison, curve.activation)
         for values in curve.runs:
             axes.plot(curve.x, values, color=colour, linewidth=0.6, alpha=0.4)
         width = _width(comparison, curve.activation)
         axes.plot(curve.x, curve.mean, color=colour, linewidth=width, label=curve.activation)
     for number, axes in enumerate(panels, start=1):
-        axes.set_title(f"slot {number}")
+        axes.set_title(f"site {number}")
         axes.set_xlabel("input")
         axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
@@ -60,9 +60,8 @@ def draw_training_curves(comparison: "Comparison") -> "Figure":
         A `matplotlib.figure.Figure`.
     """
     curves = training_curves(comparison)
-    shown = [
-        quantity for quantity in QUANTITIES.values() if quantity in {c.quantity for c in curves}
-    ]
+    found = {curve.quantity for curve in curves}
+    shown = [quantity for quantity in quantities(comparison).values() if quantity in found]
     figure, panels = _panels(len(shown))
     for curve in curves:
         axes = panels[shown.index(curve.quantity)]

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LearnedCurve:
-    """An activation in one slot of the network after training.
+    """An activation at one site of the network after training.
 
     Attributes:
         activation: Label of the activation.
-        slot: Number of the slot, from 1, in the order of the network's layers.
+        site: Number of the site, from 1, in the order of the network's layers.
         x: Inputs, `(points,)`.
         runs: Values, `(seeds, points)`; the mean over channels where each has its own.
         mean: Mean over the seeds, `(points,)`.
     """
 
     activation: str
-    slot: int
+    site: int
     x: np.ndarray
     runs: np.ndarray
     mean: np.ndarray
@@ -34,8 +34,9 @@ class TrainingCurve:
 
     Attributes:
         activation: Label of the activation.
-        quantity: `"training loss"`, `"training accuracy"` or `"validation accuracy"`.
-        step: Training steps, `(points,)`; epochs for the validation accuracy.
+        quantity: `"training loss"`, or the leading metric in training or validation, as
+            `"validation accuracy"`.
+        step: Training steps, `(points,)`; epochs for the validation.
         mean: Mean over the seeds, `(points,)`.
         low: Least of the seeds.
         high: Greatest of the seeds.
@@ -49,16 +50,19 @@ class TrainingCurve:
     high: np.ndarray
 
 
-#: Quantities of training curves by the array of a run that has them.
-QUANTITIES = {
-    "loss": "training loss",
-    "accuracy": "training accuracy",
-    "validation_accuracy": "validation accuracy",
-}
+def quantities(comparison: "Comparison") -> dict[str, str]:
+    """Quantities of training curves by the array of a run that has them."""
+    metric = comparison.criterion.metric
+    shown = metric.replace("_", " ")
+    return {
+        "loss": "training loss",
+        metric: f"training {shown}",
+        f"validation_{metric}": f"validation {shown}",
+    }
 
 
 def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
-    """Every activation in every slot: a list of `LearnedCurve`, slots in order.
+    """Every activation at every site: a list of `LearnedCurve`, sites in order.
 
     Args:
         comparison: A `keras_actfn.training.Comparison`.
@@ -66,13 +70,13 @@ def learned_curves(comparison: "Comparison") -> list[LearnedCurve]:
     curves = []
     for label in comparison.activations:
         runs = [run.arrays for run in comparison.runs_of(label)]
-        slot = 1
-        while f"slot_{slot}" in runs[0]:
-            values = [run[f"slot_{slot}"].reshape(len(run["x"]), -1).mean(-1) for run in runs]
+        site = 1
+        while f"site_{site}" in runs[0]:
+            values = [run[f"site_{site}"].reshape(len(run["x"]), -1).mean(-1) for run in runs]
             mean = np.mean(values, axis=0)
-            curves.append(LearnedCurve(label, slot, runs[0]["x"], np.array(values), mean))
-            slot += 1
-    return sorted(curves, key=lambda curve: curve.slot)
+            curves.append(LearnedCurve(label, site, runs[0]["x"], np.array(values), mean))
+            site += 1
+    return sorted(curves, key=lambda curve: curve.site)
 
 
 def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
@@ -84,7 +88,7 @@ def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
         comparison: A `keras_actfn.training.Comparison`.
     """
     curves = []
-    for name, quantity in QUANTITIES.items():
+    for name, quantity in quantities(comparison).items():
         for label in comparison.activations:
             runs = [run.arrays for run in comparison.runs_of(label) if name in run.arrays]
             if not runs:
@@ -111,6 +115,6 @@ def training_curves(comparison: "Comparison") -> list[TrainingCurve]:
 def _longest(runs, name):
     """The horizontal axis of the longest run."""
     longest = max(runs, key=lambda run: len(run[name]))
-    if name == "validation_accuracy":
-        return np.arange(1, len(longest[name]) + 1)
+    if name.startswith("validation_"):
+        return longest.get("validation_epoch", np.arange(1, len(longest[name]) + 1))
     return longest["step"]

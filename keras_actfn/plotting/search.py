@@ -49,12 +49,17 @@ class SearchMap:
     labels: tuple[str, ...]
 
 
-def search_progress(rows: "Sequence[SearchRow]") -> SearchProgress:
-    """A `SearchProgress` of the rows of `ActivationSearch.table()`, by number of the trial."""
+def search_progress(rows: "Sequence[SearchRow]", mode: str = "max") -> SearchProgress:
+    """A `SearchProgress` of the rows of `ActivationSearch.table()`, by number of the trial.
+
+    Args:
+        rows: The rows.
+        mode: `"max"` or `"min"`: whether more or less is better.
+    """
     rows = sorted(rows, key=lambda row: row.number)
     values = np.array([row.value for row in rows], float)
     ended = np.where([row.pruned for row in rows], np.nan, values) if rows else values
-    best = np.fmax.accumulate(ended)
+    best = (np.fmin if mode == "min" else np.fmax).accumulate(ended)
     return SearchProgress(values, best, np.array([row.baseline for row in rows], bool))
 
 
@@ -83,9 +88,10 @@ def search_figures(search: "ActivationSearch", top: int = 9) -> dict[str, "Figur
     rows = search.table()
     if not rows:
         raise ValueError("There is nothing to draw: no function was evaluated yet.")
+    measure, mode = search.objective.measure, search.objective.criterion.mode
     return {
-        "progress": draw_search_progress(search_progress(rows), search.objective.measure),
-        "map": draw_search_map(search_map(search), search.objective.measure),
+        "progress": draw_search_progress(search_progress(rows, mode), measure),
+        "map": draw_search_map(search_map(search), measure, mode=mode),
         "functions": draw_functions(
             [
                 (function_curve(function), row.value)
@@ -131,7 +137,7 @@ def draw_search_progress(progress: SearchProgress, measure: str = "validation me
 
 
 def draw_search_map(
-    placed: SearchMap, measure: str = "validation metric", labelled: int = 3
+    placed: SearchMap, measure: str = "validation metric", labelled: int = 3, mode: str = "max"
 ) -> "Figure":
     """Draw the candidates where the embedding puts them, the evaluated ones by value.
 
@@ -139,6 +145,7 @@ def draw_search_map(
         placed: From `search_map`.
         measure: What the values are.
         labelled: How many of the best are named.
+        mode: `"max"` or `"min"`: whether more or less is better; the best are bright.
     """
     figure = _figure(5.4, 4.2)
     axes = figure.subplots()
@@ -147,9 +154,11 @@ def draw_search_map(
         x, y = placed.coordinates[placed.evaluated].T
         failed = np.isnan(placed.values)
         axes.scatter(x[failed], y[failed], s=20, marker="x", color="0.4", lw=0.8)
-        drawn = axes.scatter(x, y, c=placed.values, s=28, cmap="viridis", edgecolors="0.3", lw=0.4)
+        colours = "viridis_r" if mode == "min" else "viridis"
+        drawn = axes.scatter(x, y, c=placed.values, s=28, cmap=colours, edgecolors="0.3", lw=0.4)
         figure.colorbar(drawn, ax=axes, label=measure)
-        best = np.argsort(-placed.values, kind="stable")[: min(labelled, np.sum(~failed))]
+        sign = 1 if mode == "min" else -1
+        best = np.argsort(sign * placed.values, kind="stable")[: min(labelled, np.sum(~failed))]
         for rank, i in enumerate(best, start=1):
             # The best often lie together: a number beside each, their formulas below.
             axes.annotate(str(rank), (x[i], y[i]), xytext=(4, 4), textcoords="offset points")

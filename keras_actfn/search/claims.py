@@ -91,10 +91,13 @@ def ask(study: "optuna.Study") -> "optuna.Trial":
     import optuna
 
     states = optuna.trial.TrialState
-    if study.get_trials(deepcopy=False, states=(states.WAITING,)):
-        return study.ask()
     token = uuid.uuid4().hex
     lease = {**identity(), "until": time.time() + LEASE_SECONDS, "token": token}
+    for waiting in study.get_trials(deepcopy=False, states=(states.WAITING,)):
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            # Of two workers one takes the trial, and writes its own lease next.
+            study._storage.set_trial_user_attr(waiting._trial_id, "lease", lease)
+        return study.ask()
     study.add_trial(optuna.create_trial(state=states.RUNNING, user_attrs={"lease": lease}))
     for trial in reversed(study.get_trials(deepcopy=False, states=(states.RUNNING,))):
         if trial.user_attrs.get("lease", {}).get("token") == token:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from .._secrets import masked
 from . import claims
+from .trials import CHECKSUM, checksum
 
 if TYPE_CHECKING:
     import optuna
 
 
-def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluations: int) -> None:
+def evaluate_next(
+    study: "optuna.Study", pool: Any, objective: Callable, evaluations: int | None
+) -> None:
     """Claim the function that the study's sampler chooses and evaluate it, or yield to a worker.
 
     An evaluation that the study's pruner stops counts, with the last value that was reported.
@@ -23,7 +26,7 @@ def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluat
         pool: A `Pool`.
         objective: Function of an expression's text that returns an `Evaluation`; of `report` as
             well, if the study has a pruner.
-        evaluations: How many evaluations the study has in the end.
+        evaluations: How many evaluations the study has in the end; None for any number.
     """
     import optuna
 
@@ -43,6 +46,9 @@ def evaluate_next(study: "optuna.Study", pool: Any, objective: Callable, evaluat
                 details = {**evaluation.details, claims.DIVERGED: evaluation.diverged}
                 for name, value in details.items():
                     trial.set_user_attr(name, value)
+                value = None if evaluation.diverged else float(evaluation.value)
+                content = {"expression": expression, **details}
+                trial.set_user_attr(CHECKSUM, checksum(number, value, content))
         if evaluation is None:
             _record(study, trial, state=states.PRUNED)
         elif evaluation.diverged:

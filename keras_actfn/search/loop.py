@@ -12,31 +12,32 @@ Everything is on disk at once, spectra in a folder and evaluations in an Optuna 
 search that was killed goes on where it was, and several processes can work on one.
 """
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import keras
 
 from .._progress import Progress
 from ..expressions import Expression
 from ..models.seeds import seeds_drawn_from
+from ..training import Task
 from ..training.fingerprints import model_fingerprint
 from . import claims, disk
 from .chooser import Chooser
 from .evaluating import evaluate_next
 from .feature_store import FeatureStore
-from .objective import TrainingObjective, images_to_probe, objective_of
+from .objective import TrainingObjective, objective_of
 from .pool import Pool
 from .probe import Probe
 from .probing import probe_many
 from .pruning import get_pruner
-from .record import about, default_mode, study_name
+from .record import about, check_limits, study_name
 from .results import BestActivation, SearchRow, search_rows
 from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
+from .trials import check_trials, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,11 +58,8 @@ class ActivationSearch:
     """A search for the activation function that a model should use on its data.
 
     Args:
-        build_model: Function of an activation (`keras_actfn.activation` takes it) that returns
-            a new model; uncompiled and ending in a softmax if it is to be trained here.
-        objective_or_data: The data to train on, a `keras_actfn.datasets.Dataset` or
-            `((x_train, y_train), (x_test, y_test))`; or a function from an activation to the
-            number to maximise, which then trains and measures by itself.
+        task: A `keras_actfn.training.Task`: the model, its data and how functions are judged, on
+            its validation data; or an objective, with inputs to compute spectra on as `train`.
         space: A `keras_actfn.expressions.SearchSpace`, or its `UniqueFunctions`.
         storage: A file `….db` (SQLite) or `….log` (journal), an Optuna URL or storage; None
             for a file in `runs/search`.
@@ -69,27 +67,27 @@ class ActivationSearch:
             that decides a value, so that searches that differ in anything do not meet.
         output: Folder of what is not in the storage: spectra, embedding, pictures. None: next
             to the storage's file. Workers of one study need the same folder.
-        probe_data: Images to compute spectra on, if an objective is given; else the first
-            `probe_images` of a balanced draw from the training images.
-        probe_images: Number of images a spectrum is computed on.
+        probe_examples: Number of examples of `train` a spectrum is computed on: a balanced draw of
+            arrays, else those of the first batches.
         probes: How many functions `run` probes first, at least. None: as many as `probe` was asked
             for in this study, or 200 if it was not called.
         mode: How spectra are computed, a mode of `keras_actfn.fisher.fisher_spectrum`. None:
             `"sampled"` for a model whose output has positions, (batch, positions, classes), since
-            exact ones would take minutes a function there; `"exact"` for all others.
+            exact ones would take minutes a function there; `"exact"` for all others; and `"none"`
+            for a model that has no Fisher spectrum (a loss that is no likelihood, several outputs),
+            with a warning: functions are then predicted from their outputs alone.
         regressor: A name of `keras_actfn.search.REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `keras_actfn.search.EMBEDDINGS`.
         baselines: Functions to evaluate first.
         groups: Number of groups of places in the model that get a function each. With two or
-            more, `build_model` takes as many activations, and a candidate is a tuple of functions.
+            more, the task's `build_model` takes as many activations, and a candidate is a tuple of
+            functions.
         seed: Seed of initial weights, of which functions are probed, of the embedding and of
             the regressor.
         pruner: What stops a training early that is behind others: a name of
             `keras_actfn.search.PRUNERS`, an Optuna pruner, or None. With one, an objective is
             called with `report` as well, a function of a step and the value after it.
         progress: Whether to show progress bars on standard error.
-        **training: `epochs`, `batch_size`, `recipe`, `subset`, `validation` and `metric` of
-            `TrainingObjective`, if data is given.
 
     Raises:
         ValueError: If an argument is not what it should be, or the study searches another
@@ -98,14 +96,14 @@ class ActivationSearch:
 
     Example:
     ```python
-    from keras_actfn import applications, datasets, expressions, search
+    from keras_actfn import applications, datasets, expressions, search, training
 
-    found = search.ActivationSearch(
+    task = training.Task(
         lambda activation: applications.LeNet5(activation=activation),
         datasets.digits(image_size=28),
-        expressions.three_node(),
         epochs=2,
     )
+    found = search.ActivationSearch(task, expressions.three_node())
     found.run(evaluations=20)
     print(found.best.expression, found.best.value)
     layer = found.best.layer()
@@ -114,15 +112,13 @@ class ActivationSearch:
 
     def __init__(
         self,
-        build_model: Callable[..., keras.Model],
-        objective_or_data: Any,
+        task: Task,
         space: Any,
         *,
         storage: Any = None,
         study: Any = None,
         output: str | os.PathLike | None = None,
-        probe_data: Any = None,
-        probe_images: int = 128,
+        probe_examples: int = 128,
         probes: Any = None,
         mode: str | None = None,
         regressor: Any = "knr",
@@ -132,21 +128,21 @@ class ActivationSearch:
         seed: int = 0,
         pruner: Any = None,
         progress: Any = False,
-        **training: Any,
     ):
-        if not callable(build_model):
+        if not isinstance(task, Task):
             raise ValueError(
-                f"build_model is a function of an activation. Received: {build_model!r}."
+                f"ActivationSearch takes a keras_actfn.training.Task. Received: "
+                f"{type(task).__name__}. Write Task(build_model, train, …)."
             )
         if groups != 1:
-            build_model = TandemBuilder(build_model, groups)
-        self.objective = objective_of(build_model, objective_or_data, seed, training)
+            task = task.with_builder(TandemBuilder(task.build_model, groups))
+        self.objective = objective_of(task, seed)
         self.seed = seed
         self.probes = probes
         self.baselines = tuple(baselines)
         self.progress = progress
         with seeds_drawn_from(seed):
-            model = build_model("relu")
+            model = task.build_model("relu")
         of_space = space if hasattr(space, "unique") else space.space
         record = {
             "space": of_space.hash[:20],
@@ -155,29 +151,25 @@ class ActivationSearch:
             "seed": seed,
             "groups": groups,
             "pruner": pruner if isinstance(pruner, str | None) else type(pruner).__name__,
-            **self.objective.settings(),
+            **self.objective.settings(model),
         }
         stops = get_pruner(pruner, record.get("epochs"))
-        x, y = images_to_probe(self.objective, probe_data, probe_images, seed)
-        # Spectra are those of the network that is trained: as the recipe starts it.
-        self._probe = Probe(
-            build_model,
-            x,
-            y,
-            seed=seed,
-            mode=default_mode(model) if mode is None else mode,
-            autoinit=isinstance(self.objective, TrainingObjective)
-            and self.objective.setup.recipe.autoinit,
-        )
-        self.about = about(model, objective_or_data, self.objective, of_space, self._probe.mode)
+        self._probe = Probe.of(self.objective, model, probe_examples, seed, mode)
+        self.about = about(model, self.objective, of_space, self._probe.mode)
         key = self._probe.key(record)
         study = study_name(self.about, {**record, **key}) if study is None else study
         #: The storage as it was given, or the file that was chosen.
         self.storage = Path("runs/search") / f"{study}.db" if storage is None else storage
         self.output = Path(output) if output is not None else folder_of(self.storage, study)
-        with disk.named(self._place()):
+        with disk.named(self._place()), readable(self.storage):
             self.study = open_study(
-                open_storage(self.storage), study, record, pruner=stops, about=self.about
+                open_storage(self.storage),
+                study,
+                record,
+                pruner=stops,
+                about=self.about,
+                mode=self.objective.criterion.mode,
+                place=self.storage,
             )
         with disk.named(self.output):
             self.output.mkdir(parents=True, exist_ok=True)
@@ -189,6 +181,8 @@ class ActivationSearch:
                 self.pool = TandemPool(self.pool, groups)
             self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
             self.store = FeatureStore(self.output / "features", key)
+        with readable(self.storage):
+            check_trials(self.study, self.storage, self.pool)
         self.chooser = Chooser(
             self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
         )
@@ -199,7 +193,7 @@ class ActivationSearch:
         local = isinstance(self.storage, Path | str) and not is_url(self.storage)
         return self.storage if local else self.output
 
-    def probe(self, n: int, workers: int = 1) -> dict[str, int]:
+    def probe(self, n: int, workers: int = 1, until: float = math.inf) -> dict[str, int]:
         """Compute the Fisher spectra of functions at initialisation, so that they can be found.
 
         Functions are drawn from all valid ones of the space, always in the same order; those
@@ -208,6 +202,8 @@ class ActivationSearch:
         Args:
             n: How many functions of the space are probed in the end.
             workers: Processes (joblib's, see `probe_many`).
+            until: Time of `time.monotonic` from which on no further spectrum is waited for; the
+                rest is computed by a later call.
 
         Returns:
             Counts of probed, valid and invalid functions.
@@ -219,7 +215,7 @@ class ActivationSearch:
         with disk.named(self.output):
             if n != self._asked():  # kept first: after a kill it is known what was asked for
                 self.study.set_user_attr(PROBES, n)
-            return self._probe_functions(n, workers)
+            return self._probe_functions(n, workers, until)
 
     def _asked(self):
         """How many functions `probe` was asked for last, in this process or another."""
@@ -233,7 +229,7 @@ class ActivationSearch:
     def _wanted(self, n):
         return [*self.baseline_ids, *self.pool.draw(n, self.seed, without=self.baseline_ids)]
 
-    def _probe_functions(self, n, workers):
+    def _probe_functions(self, n, workers, until):
         wanted = self._wanted(n)
         if n and len(wanted) == len(self.baseline_ids):
             raise ValueError(
@@ -252,6 +248,7 @@ class ActivationSearch:
                     self.store,
                     workers=workers,
                     progress=lambda *_: bar.advance(),
+                    until=until,
                 )
             self.chooser.refresh()
         return self.store.counts()
@@ -264,27 +261,33 @@ class ActivationSearch:
         """
         return self.pool.expression(self.chooser.choose_for(self.study))
 
-    def run(self, evaluations: int, workers: int = 1) -> BestActivation | None:
-        """Evaluate functions until the study has this many evaluations.
+    def run(
+        self, evaluations: int | None = None, minutes: float | None = None, workers: int = 1
+    ) -> BestActivation | None:
+        """Evaluate functions until the study has this many evaluations, or the time is over.
 
         Spectra that were asked for and are not there yet are computed first. Evaluations of other
         processes on the same study count. Interrupted or killed, a later call goes on; a function
         whose evaluation was cut off is evaluated again.
 
         Args:
-            evaluations: Number of evaluations that the study has in the end, baselines included.
+            evaluations: Number of evaluations that the study has in the end, baselines included;
+                None for as many as the time allows.
+            minutes: Minutes of this call after which no evaluation is begun, but for a study's
+                first; None for no limit. Spectra take half of them at most; the rest of what was
+                asked for is computed by a later call.
             workers: Processes for the spectra that are not there yet.
 
         Returns:
             `best`.
 
         Raises:
-            ValueError: If there is nothing to evaluate.
+            ValueError: If there is nothing to evaluate, or neither limit is given.
         """
-        if evaluations < 1:
-            raise ValueError(f"evaluations is a positive number. Received: {evaluations}.")
+        check_limits(evaluations, minutes)
+        start, limit = time.monotonic(), math.inf if minutes is None else 60 * minutes
         asked = max(self._asked(), -1 if self.probes is None else self.probes)
-        self.probe(asked if asked >= 0 else DEFAULT_PROBES, workers)
+        self.probe(asked if asked >= 0 else DEFAULT_PROBES, workers, start + limit / 2)
         with (
             disk.named(self._place()),
             Progress(evaluations, self.progress, title="evaluations") as bar,
@@ -293,15 +296,21 @@ class ActivationSearch:
                 claims.release_expired(self.study)
                 finished = len(self.table())
                 bar.show(finished, self._best_text())
-                if finished >= evaluations:
+                late = finished > 0 and time.monotonic() >= start + limit
+                if late or (evaluations is not None and finished >= evaluations):
                     break
-                if len(claims.in_use(self.study.get_trials(deepcopy=False))) >= evaluations:
+                if evaluations is not None and self._in_use() >= evaluations:
                     time.sleep(0.5)  # others are evaluating the last ones
                     continue
                 if not self.chooser.left(self.study):
+                    if evaluations is None and finished:
+                        break
                     raise ValueError(self._nothing_left(finished, evaluations))
                 evaluate_next(self.study, self.pool, self.objective, evaluations)
         return self.best
+
+    def _in_use(self):
+        return len(claims.in_use(self.study.get_trials(deepcopy=False)))
 
     def _best_text(self):
         best = self.best
@@ -397,6 +406,6 @@ class ActivationSearch:
         Returns:
             The path.
         """
-        from .report import write_report
+        from ..plotting.search_report import write_report
 
         return write_report(self, Path(path), comparison)

@@ -1,4 +1,4 @@
-"""What a search maximises: a training's validation accuracy, or a function of the user's."""
+"""What a search looks for: a training's validation metric, or a number of the user's function."""
 
 import dataclasses
 import math
@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from ..datasets import balanced_indices
-from ..training import compare
-from ..training.fingerprints import data_fingerprint, key_of, recipe_settings
-from ..training.setup import Setup
-from ..training.split import Split
+from ..models.seeds import all_seeds_from
+from ..training import Criterion, Task, compare
+from ..training.data import Arrays, first_examples
+from ..training.fingerprints import described, key_of
 from ..training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ..training.results import Comparison
-
-#: What a training can be judged by; a smaller loss is better.
-METRICS = ("accuracy", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +24,8 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        value: What the search maximises; None if the evaluation failed. No number stands for a
-            failure: it ranks behind every evaluation that ended, whatever their scale.
+        value: The number that the task's `mode` orders; None if the evaluation failed. No number
+            stands for a failure: it ranks behind every evaluation that ended, whatever their scale.
         details: More figures, for the trial's user attributes.
     """
 
@@ -43,91 +39,52 @@ class Evaluation:
 
 
 class TrainingObjective:
-    """Train a model with an activation function, and judge it on held-out images.
+    """Train a task's model with an activation function, and judge it on the validation data.
 
-    Every function starts from the same weights and sees the same images in the same order.
-    Test images are not looked at.
+    Every function starts from the same weights and sees the same data in the same order. Test data
+    are not looked at.
 
     Args:
-        build_model: Function of an activation that returns a new uncompiled classifier.
-        data: A `keras_actfn.datasets.Dataset`, or `((x_train, y_train), (x_test, y_test))`.
-        epochs: Epochs of training.
-        batch_size: Images a step.
-        recipe: A name of `keras_actfn.training.RECIPES`, or a `Recipe`; None for `"adam"`.
-        subset: Train on this many images, classes in balance; None for all.
-        validation: Hold out this many training images; None for a tenth.
-        metric: `"accuracy"`, or `"loss"` (negated, so that more is better).
-        seed: Seed of weights, images' order, dropout and augmentation.
+        task: A `keras_actfn.training.Task` with validation data.
+        seed: Seed of weights, of the order of arrays, of dropout and augmentation.
 
     Raises:
-        ValueError: If an argument is not what it should be.
+        ValueError: If the task can't be trained, or has no validation data.
 
     Example:
     ```python
-    objective = TrainingObjective(build_model, data, epochs=2, batch_size=16)
+    task = keras_actfn.training.Task(build_model, data, epochs=2, batch_size=16)
+    objective = TrainingObjective(task)
     objective("relu(x)").value
     ```
     """
 
-    def __init__(
-        self,
-        build_model: Callable[..., keras.Model],
-        data: Any,
-        *,
-        epochs: int = 1,
-        batch_size: int = 128,
-        recipe: Any = None,
-        subset: int | None = None,
-        validation: int | None = None,
-        metric: str = "accuracy",
-        seed: int = 0,
-    ):
-        if metric not in METRICS:
-            raise ValueError(f"A metric is one of {', '.join(METRICS)}. Received: {metric!r}.")
-        self.metric = metric
+    def __init__(self, task: Task, seed: int = 0):
+        if task.data.validation is None:
+            raise ValueError(
+                "A search judges functions on validation data. Received: a task without any. Pass "
+                "validation=… to the task."
+            )
+        self.task = task
         self.seed = seed
-        if validation is None:
-            validation = max(1, len(Split.of(data).x_train) // 10)
-        setup = Setup.of(
-            build_model,
-            data,
-            epochs=epochs,
-            batch_size=batch_size,
-            recipe=recipe,
-            subset=subset,
-            validation=validation,
-        )
-        #: What is trained, without the test images.
-        self.setup = dataclasses.replace(setup, split=setup.split.without_test())
-        self.classes = setup.classes
-        self._compare: dict[str, Any] = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "recipe": setup.recipe,
-            "subset": subset,
-            "validation": validation,
-        }
-        self.build_model = build_model
-        self.data = data
+        self._trainer = Trainer(task.without_test(), seed)
+        self.criterion = self._trainer.criterion()
 
     @property
     def measure(self) -> str:
-        """What a value is, for people: more is better."""
-        return f"validation {self.metric}{', negated' if self.metric == 'loss' else ''}"
+        """What a value is, for people."""
+        return f"validation {self.criterion.metric}"
 
     @property
-    def images(self) -> np.ndarray:
-        """The training images, (N, …)."""
-        return self.setup.split.x_train
+    def recipe(self) -> Any:
+        """The `Recipe` of an uncompiled model, None of a compiled one."""
+        return getattr(getattr(self._trainer.routine, "setup", None), "recipe", None)
 
-    @property
-    def labels(self) -> np.ndarray:
-        """Their labels, (N,)."""
-        return self.setup.split.y_train
-
-    def as_the_model_sees(self, images: np.ndarray) -> np.ndarray:
-        """Images after what the recipe puts in front of the model, outside training."""
-        return self.setup.as_the_model_sees(images)
+    def inputs(self, count: int, seed: int) -> Arrays:
+        """Examples of the training data as the model sees them, of a balanced draw if arrays."""
+        with all_seeds_from(seed):
+            found = first_examples(self.task.data.train, count, seed)
+        return dataclasses.replace(found, x=self._trainer.routine.as_the_model_sees(found.x))
 
     def __call__(self, activation: object, report: Callable | None = None) -> Evaluation:
         """Train with an activation; an `Evaluation`.
@@ -137,28 +94,22 @@ class TrainingObjective:
             report: Function of an epoch's number, from 1, and the value after it, which is called
                 after each epoch but the last. It may raise, which ends the training.
         """
+        metric = self.criterion.metric
 
         def report_value(epoch, measured):
-            if report is not None and epoch < self.setup.epochs:
-                report(epoch, self._value(measured))
+            if report is not None and epoch < self.task.epochs and metric in measured:
+                report(epoch, measured[metric])
 
-        run = Trainer(self.setup).train_once(
+        run = self._trainer.train_once(
             activation,
             self.seed,
             after_epoch=report and report_value,
             validate_every_epoch=report is not None,
         )
-        details = {"seconds": round(run.seconds, 3)}
-        if run.diverged:
-            return Evaluation(None, details)
-        measured = {
-            name: float(run.arrays[f"validation_{name}"][-1]) for name in ("accuracy", "loss")
-        }
-        return Evaluation(self._value(measured), details | measured)
-
-    def _value(self, measured):
-        """The number to maximise of what was measured."""
-        return -measured["loss"] if self.metric == "loss" else measured["accuracy"]
+        value = math.nan if run.diverged else run.value(metric, "validation")
+        metrics = {name: v for name, v in (run.validation or {}).items() if math.isfinite(v)}
+        details = {"seconds": round(run.seconds, 3), "metrics": metrics}
+        return Evaluation(None if math.isnan(value) else value, details)
 
     def retrain(
         self,
@@ -167,55 +118,59 @@ class TrainingObjective:
         output: str | os.PathLike | None = None,
         progress: bool = False,
     ) -> "Comparison":
-        """Train on all training images but the held-out ones, and measure on the test images.
+        """Compare on the test data; see `keras_actfn.training.compare`.
 
         Args:
             activations: What to compare; the others with the first.
-            seeds: As for `keras_actfn.training.compare`.
+            seeds: As for `compare`.
             output: Folder of finished runs.
             progress: Whether to show a bar.
-
-        Returns:
-            A `Comparison`.
         """
         return compare(
-            self.build_model,
-            self.data,
-            activations,
-            seeds=seeds,
-            output=output,
-            plots=False,
-            progress=progress,
-            **self._compare,
+            self.task, activations, seeds=seeds, output=output, plots=False, progress=progress
         )
 
-    def settings(self) -> dict:
-        """What decides a value, for JSON."""
-        split = self.setup.split
-        held_out: Any = split.x_validation  # there always are some
+    def settings(self, model: keras.Model) -> dict:
+        """What decides a value besides the model's structure, for JSON."""
+        found = self._trainer.settings(model)
+        sizes = ("train_examples", "validation_examples")
+        elsewhere = ("keras_actfn", "keras", "backend", "dtype_policy", "test_examples", *sizes)
+        how = {k: v for k, v in found.items() if k not in (*elsewhere, "epochs", "data")}
         return {
-            "epochs": self.setup.epochs,
-            "batch_size": self.setup.batch_size,
-            "recipe": key_of(recipe_settings(self.setup.recipe)),
-            "training_images": len(split.x_train),
-            "validation_images": len(held_out),
-            "metric": self.metric,
-            "data": data_fingerprint(*split.arrays())[:20],
+            "metric": self.criterion.metric,
+            "mode": self.criterion.mode,
+            "epochs": found["epochs"],
+            "batch_size": found["batch_size"],
+            **{name: found[name] for name in sizes},
+            "training": key_of(how),
+            "data": key_of(found["data"]),
         }
 
 
 class FunctionObjective:
-    """A user's function from an activation to a number, more being better.
+    """A user's function from an activation to the number that `mode` orders.
 
     Args:
-        function: Called with the text of an expression, and with `report` where there is a
-            pruner; a number that is not finite says that the evaluation failed.
+        task: A `Task` with an objective: called with the text of an expression, and with `report`
+            where there is a pruner. A number that is not finite says that the evaluation failed.
     """
 
-    measure = "the objective's value"
+    recipe = None
 
-    def __init__(self, function: Callable) -> None:
-        self.function = function
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.function: Any = task.objective
+        self.criterion = Criterion(task.metric or task.data_name, str(task.mode))
+
+    @property
+    def measure(self) -> str:
+        """What a value is, for people."""
+        return self.task.metric or "the objective's value"
+
+    def inputs(self, count: int, seed: int) -> Arrays:
+        """Examples of the task's data, of a balanced draw if arrays."""
+        with all_seeds_from(seed):
+            return first_examples(self.task.data.train, count, seed)
 
     def __call__(self, activation: object, report: Callable | None = None) -> Evaluation:
         """Call the function; an `Evaluation`."""
@@ -224,65 +179,19 @@ class FunctionObjective:
             value = float(np.asarray(value))
         except (TypeError, ValueError):
             raise ValueError(
-                "An objective returns one number, more being better. Received: "
-                f"{value!r} for '{activation}'."
+                f"An objective returns one number. Received: {value!r} for '{activation}'."
             ) from None
         return Evaluation(value if math.isfinite(value) else None)
 
-    def settings(self) -> dict:
-        """What decides a value, for JSON; the function is known by its name only."""
-        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        return {"objective": name}
+    def settings(self, model: keras.Model) -> dict:
+        """What decides a value, for JSON: the function's name and code."""
+        return {
+            "objective": self.task.data_name,
+            "mode": self.criterion.mode,
+            "code": key_of({"function": described(self.function, depth=2)}),
+        }
 
 
-def objective_of(
-    build_model: Callable, objective_or_data: Any, seed: int, training: dict
-) -> "TrainingObjective | FunctionObjective":
-    """The objective of a search's arguments; see `ActivationSearch`."""
-    if callable(objective_or_data):
-        if training:
-            raise ValueError(
-                f"{', '.join(training)} set how data is trained on. An objective trains by itself: "
-                "pass data instead of a function, or leave them out."
-            )
-        return FunctionObjective(objective_or_data)
-    unknown = set(training) - {
-        "epochs",
-        "batch_size",
-        "recipe",
-        "subset",
-        "validation",
-        "metric",
-    }
-    if unknown:
-        raise TypeError(
-            f"ActivationSearch() got an unexpected argument '{min(unknown)}'. Training takes "
-            "epochs, batch_size, recipe, subset, validation and metric."
-        )
-    return TrainingObjective(build_model, objective_or_data, seed=seed, **training)
-
-
-def images_to_probe(
-    objective: "TrainingObjective | FunctionObjective", probe_data: object, count: int, seed: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images that spectra are computed on, and their labels or None.
-
-    Args:
-        objective: A `TrainingObjective`, whose training images are drawn from, classes in
-            balance, as its recipe gives them to the model; or another objective.
-        probe_data: Images, or None.
-        count: How many are drawn.
-        seed: Seed of the draw.
-
-    Raises:
-        ValueError: If there are neither images nor training images.
-    """
-    if probe_data is not None:
-        return np.asarray(probe_data), None
-    if not isinstance(objective, TrainingObjective):
-        raise ValueError(
-            "Spectra are computed on images. Pass probe_data=… beside an objective. Received: None."
-        )
-    images, labels = objective.images, objective.labels
-    chosen = balanced_indices(labels, min(count, len(labels)), seed)
-    return objective.as_the_model_sees(images[chosen]), labels[chosen]
+def objective_of(task: Task, seed: int) -> "TrainingObjective | FunctionObjective":
+    """What a search asks for the value of a function."""
+    return TrainingObjective(task, seed) if task.objective is None else FunctionObjective(task)

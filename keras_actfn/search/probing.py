@@ -1,8 +1,10 @@
 """Spectra of many functions, by this process or several, kept in a store as they come."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import pickle
 import sys
@@ -16,6 +18,7 @@ import keras
 from .._optional import require
 from .cores import share, take
 from .feature_store import FeatureStore
+from .outcomes import outcomes
 from .probe import Probe
 
 #: Results are written when there are this many, or when this many seconds have passed.
@@ -30,6 +33,7 @@ def probe_many(
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    until: float = math.inf,
 ) -> int:
     """Probe functions of a pool and keep the results in a store.
 
@@ -65,6 +69,7 @@ def probe_many(
         store: A `FeatureStore`.
         workers: Processes; −1 for one a core. Each takes its share of the cores.
         progress: Called with the numbers of functions done and to do, after each.
+        until: Time of `time.monotonic` from which on no further result is waited for.
 
     Returns:
         How many functions were probed.
@@ -78,16 +83,18 @@ def probe_many(
     missing = [number for number in dict.fromkeys(map(int, ids)) if number not in present]
     tasks = ((number, pool.expression(number).name, i > 0) for i, number in enumerate(missing))
     if workers == 1 or len(missing) < 2:
-        results = (_result(probe, *task) for task in tasks)
+        found = contextlib.nullcontext(_result(probe, *task) for task in tasks)
     else:
-        results = _distributed(probe, tasks, workers)
+        found = _distributed(probe, tasks, workers)
     done = 0
-    with _Shards(store) as shards:
+    with _Shards(store) as shards, found as results:
         for result in results:
             shards.add(result)
             done += 1
             if progress is not None:
                 progress(done, len(missing))
+            if time.monotonic() >= until:
+                break
     return done
 
 
@@ -104,11 +111,8 @@ def _distributed(probe, tasks, workers):
     shipped = _Shipped.of(probe, share(workers))
     jobs = (joblib.delayed(_task)(shipped, *task) for task in tasks)
     if not active.supports_return_generator:
-        return _in_rounds(joblib, jobs, workers)
-    parallel = joblib.Parallel(
-        n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs", batch_size=1
-    )
-    return parallel(jobs)
+        return contextlib.closing(_in_rounds(joblib, jobs, workers))
+    return outcomes(jobs, workers)
 
 
 def _in_rounds(joblib, jobs, workers):

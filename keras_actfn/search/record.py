@@ -4,7 +4,6 @@ import re
 
 import keras
 
-from ..datasets import Dataset
 from ..expressions import SPACES, SearchSpace
 from ..training.fingerprints import key_of
 from .objective import FunctionObjective, TrainingObjective
@@ -33,7 +32,6 @@ def study_name(about: dict, record: dict) -> str:
 
 def about(
     model: keras.Model,
-    data: object,
     objective: TrainingObjective | FunctionObjective,
     space: SearchSpace,
     mode: str,
@@ -42,27 +40,27 @@ def about(
 
     Args:
         model: The model with ReLU.
-        data: What was given as data or objective.
-        objective: The objective made of it.
+        objective: What is looked for.
         space: The space.
         mode: How spectra are computed.
     """
     found = {
         "model": re.sub(r"_\d+$", "", model.name),
         "parameters": model.count_params(),
-        "data": _data_name(data),
+        "data": objective.task.data_name,
         "space": next((n for n, make in SPACES.items() if make().hash == space.hash), "space"),
         "schemas": list(space.get_config()["schemas"]),
         "functions": len(space),
         "backend": keras.backend.backend(),
         "measure": objective.measure,
+        "mode": objective.criterion.mode,
         "spectra": mode,
     }
     if isinstance(objective, TrainingObjective):
-        settings = objective.settings()
-        keys = ("epochs", "batch_size", "training_images", "validation_images")
+        settings = objective.settings(model)
+        keys = ("epochs", "batch_size", "train_examples", "validation_examples")
         found |= {key: settings[key] for key in keys}
-        found["recipe"] = objective.setup.recipe.name
+        found["recipe"] = objective.recipe and objective.recipe.name
     return found
 
 
@@ -80,7 +78,13 @@ def default_mode(model: keras.Model) -> str:
     return "sampled" if isinstance(shape, tuple) and len(shape) > 2 else "exact"
 
 
-def _data_name(data):
-    if isinstance(data, Dataset):
-        return data.name
-    return getattr(data, "__name__", type(data).__name__) if callable(data) else "data"
+def check_limits(evaluations: int | None, minutes: float | None) -> None:
+    """Raise a ValueError unless a search has a limit, and limits are positive numbers."""
+    for name, value in (("evaluations", evaluations), ("minutes", minutes)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} is a positive number. Received: {value}.")
+    if evaluations is None and minutes is None:
+        raise ValueError(
+            "A search ends after a number of evaluations or of minutes. Received: neither. Pass "
+            "run(evaluations=…) or run(minutes=…)."
+        )

@@ -23,7 +23,7 @@ class SearchRow:
         number: Number of the Optuna trial.
         candidate: Number of the function.
         expression: Its text, as `keras_actfn.activation` takes it.
-        value: What is maximised: the validation metric. None if the evaluation failed.
+        value: The validation metric, or the objective's number. None if the evaluation failed.
         diverged: Whether the evaluation failed: it ranks behind all others.
         baseline: Whether it is one of the functions that the search began with.
         seconds: Seconds of the training, or None.
@@ -38,11 +38,6 @@ class SearchRow:
     baseline: bool = False
     seconds: float | None = None
     pruned: bool = False
-
-    @property
-    def rank(self) -> tuple:
-        """What orders rows, the best first: finished ones, those stopped early, failures."""
-        return self.diverged, self.pruned, -self.value if self.value is not None else 0, self.number
 
 
 def search_rows(study: "optuna.Study", baselines: Collection[int]) -> list[SearchRow]:
@@ -66,7 +61,13 @@ def search_rows(study: "optuna.Study", baselines: Collection[int]) -> list[Searc
         for trial in study.get_trials(deepcopy=False)
         if claims.is_evaluated(trial) and claims.CANDIDATE in trial.params
     ]
-    return sorted(rows, key=lambda row: row.rank)
+    sign = 1 if study.direction.name == "MINIMIZE" else -1
+
+    def rank(row: SearchRow) -> tuple:
+        """The best first: finished ones, those stopped early, failures; of equals, the earliest."""
+        return row.diverged, row.pruned, sign * (row.value or 0.0), row.number
+
+    return sorted(rows, key=rank)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ sqlalchemy = require("sqlalchemy", extra="search")
 #: Key of the study's user attribute with what it searches.
 RECORD = "keras_actfn"
 #: Version of what trials and studies hold.
-FORMAT = 2
+FORMAT = 3
 
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _JOURNAL = (".log", ".journal")
@@ -168,6 +168,8 @@ def open_study(
     sampler: "optuna.samplers.BaseSampler | None" = None,
     pruner: "optuna.pruners.BasePruner | None" = None,
     about: dict | None = None,
+    mode: str = "max",
+    place: object = None,
 ) -> "optuna.Study":
     """The study of this name, made if it is not there; it must search what `record` says.
 
@@ -178,38 +180,57 @@ def open_study(
         sampler: An Optuna sampler.
         pruner: An Optuna pruner; None for none.
         about: What people want to know of it, for JSON; it is kept where the study begins.
+        mode: `"max"` or `"min"`: whether more or less of a trial's value is better.
+        place: The storage as it was given, for messages.
 
     Returns:
-        An `optuna.Study` that maximises.
+        An `optuna.Study` of that direction.
 
     Raises:
-        ValueError: If a study of this name searches something else, minimises, or was made by an
-            incompatible version or another program.
+        ValueError: If a study of this name searches something else or in another direction, or was
+            made by an incompatible version or another program.
     """
-    record = json.loads(json.dumps({"format": FORMAT, **record}))
+    record = json.loads(json.dumps({"format": FORMAT, "study": name, **record}))
+    title = f"the study '{name}'" + (f" in {place_of(place)}" if place else "")
+    for other in storage.get_all_studies():
+        began = other.user_attrs.get(RECORD)
+        if isinstance(began, dict) and began.get("study") == name != other.study_name:
+            raise ValueError(
+                f"A study keeps its name. Received: {title}, which is called "
+                f"'{other.study_name}' now: the storage was damaged. Restore it from a copy. "
+                f"{_ANOTHER}"
+            )
     study = optuna.create_study(
         storage=storage,
         study_name=name,
-        direction="maximize",
+        direction=f"{mode}imize",
         sampler=sampler,
         pruner=pruner or optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    if study.directions != [optuna.study.StudyDirection.MAXIMIZE]:
+    if study.directions != [optuna.study.StudyDirection[f"{mode}imize".upper()]]:
         directions = ", ".join(direction.name.lower() for direction in study.directions)
         raise ValueError(
-            f"A search maximises one value. Received: the study '{name}', made by another program "
-            f"with the directions: {directions}. {_ANOTHER}"
+            f"A search has one value, and mode='{mode}' makes it {mode}imize it. Received: "
+            f"{title}, made with the directions: {directions}. {_ANOTHER}"
         )
     found = study.user_attrs.get(RECORD)
     if found is None and study.get_trials(deepcopy=False):
         found = study.user_attrs.get(RECORD)  # another worker has just begun the study
         if found is None:
-            raise ValueError(f"The study '{name}' has trials of another program. {_ANOTHER}")
+            raise ValueError(
+                f"A search goes on with its own trials. Received: {title}, which has trials of "
+                f"another program. {_ANOTHER}"
+            )
     if found is None:
         about = {"about": about} if about else {}
         study.set_user_attr(RECORD, {**record, **about, "version": __version__})
         return study
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"A study keeps what it searches. Received: {title}, where this is {_short(found)}: "
+            f"the storage was damaged. Restore it from a copy. {_ANOTHER}"
+        )
     differing = [key for key in record if found.get(key) != record[key]]
     if differing:
         shown = "; ".join(
@@ -217,8 +238,8 @@ def open_study(
             for key in differing
         )
         raise ValueError(
-            f"A study goes on with what it began with. The study '{name}' differs: {shown}. Use "
-            f"the same settings. {_ANOTHER}"
+            f"A study goes on with what it began with. T{title[1:]} differs: {shown}. Use the "
+            f"same settings. {_ANOTHER}"
         )
     return study
 

@@ -208,7 +208,7 @@ def register_regressor(name: str, make: Callable[[int], Regressor]) -> None:
         ValueError: If another regressor has the name.
 
     For example, `register_regressor("trees", lambda seed: ExtraTreesRegressor(random_state=seed))`,
-    and then `ActivationSearch(build_model, data, space, regressor="trees")`.
+    and then `ActivationSearch(task, space, regressor="trees")`.
     """
     if REGRESSORS.get(name, make) is not make:
         raise ValueError(f"A regressor's name is not taken. Received: {name!r}. Choose another.")

@@ -3,10 +3,12 @@
 `find_activations` lists where a model has activations, `replace_activations` gives a new
 model with others, `set_activation_trainable` switches their learning, and
 `freeze_activations` fixes what was learned for serving. `compile_activations` turns them into
-few linear segments, which `export_int8` and `write_c` give to chips.
+few linear segments, which `export_int8` and `write_c` give to chips; `replacement_report` into
+the nearest formulas.
 """
 
 from .compile import Compiled, CompiledSite, compile_activations
+from .formulas import ReplacedSite, ReplacementReport, replacement_report
 from .freeze import freeze_activations, set_activation_trainable
 from .int8 import DenseSegments, export_int8, with_dense_segments
 from .replace import replace_activations, select
@@ -19,6 +21,8 @@ __all__ = [
     "CompiledSite",
     "DenseSegments",
     "Quantization",
+    "ReplacedSite",
+    "ReplacementReport",
     "compile_activations",
     "export_int8",
     "find_activations",
@@ -26,6 +30,7 @@ __all__ = [
     "int8_table",
     "quantizations",
     "replace_activations",
+    "replacement_report",
     "select",
     "set_activation_trainable",
     "with_dense_segments",

@@ -10,18 +10,16 @@ import numpy as np
 from keras import ops
 
 from .._files import write_json
-from ..layers import LearnableActivation, SegmentedLinear
-from ..models.layer_inputs import LayerInputs
+from ..layers import SegmentedLinear
+from ..layers.segmented_linear import MOST_SEGMENTS
 from ..theory.segments import Segments, fit_segments
 from .rebuild import rebuild
 from .replace import select
+from .seen import batches, checked, evaluate, function_of, inputs_of
 from .sites import ActivationSite, survey
 
 #: Bins of a site's density.
 _BINS = 1024
-
-#: Inputs of a site that are looked at for each sample; a fixed random part of more.
-_POSITIONS = 512
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,8 +160,8 @@ def compile_activations(
 
     Raises:
         ValueError: If no data reaches a site, its inputs are not finite or constant, its
-            activation is not finite there, it has a function for each channel, or there are no
-            sites. Nothing is changed.
+            activation is not finite there, it has a function for each channel, it sees fewer
+            distinct inputs than segments, or there are no sites. Nothing is changed.
 
     Example:
     ```python
@@ -174,26 +172,9 @@ def compile_activations(
     print(compiled)
     ```
     """
-    arrays = _checked(x, batch_size)
-    chosen = {site.path for site in select(model, sites, match)}
-    pairs = [(site, owner) for site, owner in survey(model) if site.path in chosen]
-    functions, kept = {}, []
-    for site, owner in pairs:
-        function, reason = _function_of(owner)
-        if reason is None:
-            functions[site.path] = function
-        elif sites is None:
-            kept.append((site, reason))
-            warnings.warn(f"'{site.path}' stays as it is: {reason}.", stacklevel=2)
-        else:
-            raise ValueError(f"'{site.path}' can't become segments: {reason}. Leave it out.")
-    pairs = [(site, owner) for site, owner in pairs if site.path in functions]
-    if not pairs:
-        raise ValueError(
-            "compile_activations needs an activation with one function for the layer. Received: "
-            + "; ".join(f"'{site.path}', which stays because {reason}" for site, reason in kept)
-        )
-    seen = _inputs_of(model, pairs, functions, arrays, batch_size)
+    arrays = checked(x, batch_size)
+    pairs, functions, kept = sites_with_functions(model, sites, match)
+    seen = inputs_of(model, pairs, functions, arrays, batch_size)
     compiled = tuple(
         _compiled_site(site, functions[site.path], seen[site.path], segments, options)
         for site, _ in pairs
@@ -211,59 +192,44 @@ def compile_activations(
         model=new,
         layers=tuple(layers[each.site.path] for each in compiled),
         sites=compiled,
-        kept=tuple(kept),
+        kept=kept,
         output_rms=float(np.sqrt(np.mean(change**2))),
         output_largest=float(np.abs(change).max()),
         output_scale=float(np.sqrt(np.mean((old_outputs - old_outputs.mean(axis=0)) ** 2))),
     )
 
 
-class _Watched(keras.layers.Layer):
-    """The old function as a layer of its own, whose inputs can be read."""
+def sites_with_functions(
+    model: keras.Model, sites: Any, match: Any
+) -> tuple[list, dict[str, Any], tuple[tuple[ActivationSite, str], ...]]:
+    """The chosen sites that have one function each.
 
-    axis = None
-
-    def __init__(self, function, **kwargs):
-        super().__init__(**kwargs)
-        self._function = function
-
-    def call(self, inputs):
-        return self._function(inputs)
-
-
-def _checked(x, batch_size):
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is a positive integer. Received: {batch_size!r}.")
-    arrays = keras.tree.map_structure(np.asarray, x)
-    sizes = {len(array) for array in keras.tree.flatten(arrays) if array.ndim}
-    if len(sizes) != 1 or 0 in sizes:
+    Returns:
+        Pairs of site and owner; the functions by path; and pairs of the other sites and the
+        reason why they have none, which is warned of, or an error if `sites` names them.
+    """
+    chosen = {site.path for site in select(model, sites, match)}
+    pairs = [(site, owner) for site, owner in survey(model) if site.path in chosen]
+    functions, kept = {}, []
+    for site, owner in pairs:
+        function, reason = function_of(owner)
+        if reason is None:
+            functions[site.path] = function
+        elif sites is None:
+            kept.append((site, reason))
+            warnings.warn(f"'{site.path}' stays as it is: {reason}.", stacklevel=3)
+        else:
+            raise ValueError(
+                f"An activation has one function for the layer. Received: '{site.path}', where "
+                f"{reason}. Leave it out."
+            )
+    if not functions:
         raise ValueError(
-            "x holds arrays of one number of samples, at least one. Received: "
-            f"{sorted(sizes) or 'no array'}."
+            "The model has an activation with one function for the layer. Received: "
+            + "; ".join(f"'{site.path}', which stays because {reason}" for site, reason in kept)
         )
-    return arrays
-
-
-def _function_of(owner):
-    """The activation of a site as a function of tensors, and the reason why there is none."""
-    if isinstance(owner, LearnableActivation):
-        if owner.axis is not None:
-            return None, "it has a function for each channel"
-        return owner, None
-    if isinstance(owner, keras.layers.PReLU):
-        alpha = ops.convert_to_numpy(owner.alpha)
-        if alpha.size > 1:
-            return None, "it has a slope for each channel"
-        slope = float(alpha.reshape(-1)[0])
-        return (lambda x: ops.where(x > 0, x, slope * x)), None
-    fused = getattr(owner, "activation", None)
-    if isinstance(owner, keras.layers.Activation) or not isinstance(owner, keras.layers.Layer):
-        return (fused or owner), None
-    if fused is not None and not isinstance(fused, keras.layers.Layer):
-        return fused, None
-    if isinstance(fused, LearnableActivation):
-        return _function_of(fused)
-    return owner, None
+    pairs = [(site, owner) for site, owner in pairs if site.path in functions]
+    return pairs, functions, tuple(kept)
 
 
 def _maker(compiled, layers):
@@ -276,50 +242,18 @@ def _maker(compiled, layers):
     return make
 
 
-def _batches(arrays, batch_size):
-    count = len(keras.tree.flatten(arrays)[0])
-    for start in range(0, count, batch_size):
-        yield keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], arrays)
-
-
-def _inputs_of(model, pairs, functions, arrays, batch_size):
-    """What reaches each site on the data, by path."""
-    watched = {}
-
-    def maker(path):
-        def make(old, name):
-            policy = getattr(old, "dtype_policy", None)
-            watched[path] = _Watched(functions[path], name=name, dtype=policy)
-            return watched[path]
-
-        return make
-
-    probe = rebuild(model, {id(owner): maker(site.path) for site, owner in pairs})
-    layers = [watched[site.path] for site, _ in pairs]
-    read = LayerInputs(probe, layers, lambda _, x: ops.reshape(x, (-1,)), _POSITIONS, False)
-    seen: dict[str, list] = {site.path: [] for site, _ in pairs}
-    for batch in _batches(arrays, batch_size):
-        for (site, _), values in zip(pairs, read(batch), strict=True):
-            seen[site.path].append(values)
-    return {path: np.concatenate(parts).astype(np.float64) for path, parts in seen.items()}
-
-
 def _compiled_site(site, function, inputs, segments, options):
     """Fit one site."""
-    if not np.isfinite(inputs).all():
-        bad = inputs[~np.isfinite(inputs)]
+    distinct = len(np.unique(inputs))
+    if isinstance(segments, int) and distinct < segments <= MOST_SEGMENTS:
         raise ValueError(
-            f"What reaches an activation is finite. Received: {bad[0]} and {len(bad) - 1} more "
-            f"among {len(inputs)} inputs of '{site.path}'. Look at the weights and the data."
-        )
-    if inputs.min() == inputs.max():
-        raise ValueError(
-            f"What reaches an activation varies. Received: {inputs[0]:g} for every input of "
-            f"'{site.path}'. Give data that reaches it, or leave the site out with `sites`."
+            "A function needs at least as many distinct inputs as segments. Received: "
+            f"{distinct} distinct inputs of '{site.path}' for {segments} segments. Ask for fewer "
+            "segments or give more data."
         )
     counts, edges = np.histogram(inputs, bins=_BINS)
     points = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
-    values = _evaluate(function, points)
+    values = evaluate(function, points)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))[0]
         raise ValueError(
@@ -330,7 +264,7 @@ def _compiled_site(site, function, inputs, segments, options):
     found = fit_segments(points, values, weights, segments, **options)
     error = np.abs(found(points) - values)
     knots = np.linspace(edges[0], edges[-1], segments + 1)
-    even = np.abs(np.interp(points, knots, _evaluate(function, knots)) - values)
+    even = np.abs(np.interp(points, knots, evaluate(function, knots)) - values)
     return CompiledSite(
         site=site,
         segments=found,
@@ -344,15 +278,10 @@ def _compiled_site(site, function, inputs, segments, options):
     )
 
 
-def _evaluate(function, points):
-    values = function(ops.convert_to_tensor(points[None], "float32"))
-    return ops.convert_to_numpy(values)[0].astype(np.float64)
-
-
 def _outputs(model, arrays, batch_size):
     """All outputs of a model, flattened to one row a sample."""
     rows = []
-    for batch in _batches(arrays, batch_size):
+    for batch in batches(arrays, batch_size):
         outputs = model(keras.tree.map_structure(ops.convert_to_tensor, batch), training=False)
         flat = [ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
         rows.append(np.concatenate([each.reshape(len(each), -1) for each in flat], axis=1))

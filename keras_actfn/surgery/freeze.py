@@ -7,6 +7,7 @@ import keras
 from .. import expressions
 from ..layers import AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
 from ..models import activations, graph
+from ..models.learned import learned_layers
 from .rebuild import rebuild
 
 
@@ -35,7 +36,7 @@ def set_activation_trainable(model: keras.Model, trainable: bool) -> int:
     model.compile("adam", "categorical_crossentropy")
     ```
     """
-    learned = _learned(model)
+    learned = learned_layers(model)
     if not learned:
         raise ValueError(
             f"The model '{model.name}' has no learned activations. Put some in with "
@@ -95,15 +96,11 @@ def freeze_activations(model: keras.Model) -> keras.Model:
             if text is not None:
                 exchange[id(operation)] = _expression_layer(text, learned.dtype_policy)
     frozen = rebuild(model, exchange)
-    for layer in _learned(frozen):
+    for layer in learned_layers(frozen):
         layer.trainable = False
-    if not exchange and not _learned(frozen):
+    if not exchange and not learned_layers(frozen):
         set_activation_trainable(model, False)  # raises
     return frozen
-
-
-def _learned(model):
-    return activations.learned_layers(graph.nested(model))
 
 
 def _expression_layer(text, policy):

@@ -10,6 +10,7 @@ from ..layers import PWL
 from ..models import activations
 from ..models.layer_inputs import LayerInputs
 from .rebuild import rebuild
+from .seen import Probe
 
 #: Quantiles of a site's inputs where the first and the last knot are.
 QUANTILES = (0.001, 0.999)
@@ -44,7 +45,7 @@ def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: An
 
     def maker(path):
         def make(old, name):
-            probes[path] = _Probe(old, name)
+            probes[path] = Probe(_function_of(old), name=name)
             return probes[path]
 
         return make
@@ -85,21 +86,6 @@ def with_range(layer: keras.layers.Layer, low: float, high: float) -> keras.laye
     new = PWL.from_config({**config, "low": low, "high": high})
     new.activity_regularizer = layer.activity_regularizer
     return new
-
-
-class _Probe(keras.layers.Layer):
-    """Applies what the old model applies at a site; `LayerInputs` sees its inputs."""
-
-    axis = None
-
-    def __init__(self, old, name):
-        super().__init__(name=name)
-        # Not tracked: the old layer stays the old model's.
-        object.__setattr__(self, "_function", _function_of(old))
-        self.supports_masking = True
-
-    def call(self, x):
-        return self._function(x)
 
 
 def _function_of(old):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ..models import _keras, activations, graph
+from ..models.learned import build_learned
 from .attributes import Attributes
 from .compiling import copy_compilation
 from .copying import copy_operation
@@ -42,7 +43,7 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder = _Builder(exchange, graph.containers(model))
     new = builder.container(model)
     builder.finish()
-    activations.build_learned(new)
+    build_learned(new)
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()

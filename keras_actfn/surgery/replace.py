@@ -88,7 +88,7 @@ def replace_activations(
 
     def maker(path):
         def make(old, name):
-            layer = _new_layer(activation, old, name)
+            layer = new_layer(activation, old, name)
             for other, given in made.items():
                 if given is layer:
                     raise ValueError(
@@ -137,7 +137,7 @@ def select(
     return _chosen([site for site, _ in survey(model)], sites, match)
 
 
-def _new_layer(spec, old, name):
+def new_layer(spec: Any, old: keras.Operation, name: str) -> keras.layers.Layer:
     """The layer for the place of `old`, with its dtype policy and activity regularizer."""
     if not isinstance(old, keras.layers.Layer):
         return new_activation(spec, name=name, dtype=graph.tensor_policy(old.output))

@@ -5,6 +5,7 @@
 `shapes` the fits that name what was found. NumPy and SciPy in float64, no Keras.
 """
 
+from ..densities import GaussianMixture, kernel_bandwidth, kernel_estimate, smooth_density
 from . import correlation, entropy, shapes
 from .class_statistics import ClassStatistics
 from .correlation import (
@@ -13,7 +14,6 @@ from .correlation import (
     UnrestrictedOptimum,
     two_class_optimum,
 )
-from .density import kernel_bandwidth, kernel_estimate, smooth_density
 from .entropy import (
     EafoStep,
     Wafbc,
@@ -23,7 +23,6 @@ from .entropy import (
     output_entropy,
     wafbc,
 )
-from .gaussian_mixture import GaussianMixture
 from .knot_training import Training
 from .monotone import SmoothedPWL
 from .shapes import (

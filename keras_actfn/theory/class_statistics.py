@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .gaussian_mixture import GaussianMixture
+from ..densities import GaussianMixture
 
 EXTRAPOLATIONS = ("linear", "clamp")
 
@@ -190,6 +190,18 @@ class ClassStatistics:
         """Whether f is not constant on the inputs seen, shape (units…)."""
         square = np.einsum("...s,...st,...t->...", y, self.second, y)
         return self.variance(y) > CONSTANT * np.maximum(square, np.finfo(np.float64).tiny)
+
+    def unit_variance(self, y: np.ndarray) -> np.ndarray:
+        """(y − y_0) / √Var f, shape (units…, S): leftmost knot zero, Var f = 1 (Section 2.1).
+
+        A function that is constant on the inputs seen has no direction and becomes all zeros, as
+        under `keras_actfn.constraints.anchored_unit_norm`.
+        """
+        y = np.asarray(y, dtype=np.float64)
+        anchored = y - y[..., :1]
+        alive = self.varies(anchored)[..., None]
+        variance = np.where(alive, self.variance(anchored)[..., None], 1.0)
+        return np.where(alive, anchored / np.sqrt(variance), 0.0)
 
     def correlations(self, y: np.ndarray) -> np.ndarray:
         """ρ_k, shape (units…, K); zero where f is constant."""

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..densities import GaussianMixture
 from . import sign_patterns
 from .class_statistics import (
     ClassStatistics,
@@ -24,7 +25,6 @@ from .class_statistics import (
     mixture_moments,
     sample_moments,
 )
-from .gaussian_mixture import GaussianMixture
 from .knot_training import Training, train_knots
 from .shapes import (
     compare_layer_shapes,
@@ -222,9 +222,7 @@ def two_class_optimum(
     statistics = CorrelationObjective(mixture, knots, extrapolation).statistics
     root = sign_patterns.whiten(statistics.covariance)
     projected = statistics.contrasts[1] @ root
-    values = root @ projected
-    values = values - values[0]
-    values = values / np.sqrt(statistics.variance(values))
+    values = statistics.unit_variance(root @ projected)
     slope = centre = None
     if mixture.std[0] == mixture.std[1]:
         slope = float((mixture.means[1] - mixture.means[0]) / mixture.std[0] ** 2)

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._optional import require
-from .density import Density, as_density, smooth_density
+from ..densities import Density, as_density, smooth_density
 from .grid import Grid, input_entropy, make_grid
 from .monotone import Monotone, raise_not_monotone, refuse_flat, smooth_activation
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .density import Density, as_density
+from ..densities import Density, as_density
 from .eafo import EafoStep, eafo_step, max_step
 from .grid import Grid, input_entropy, make_grid
 from .monotone import Monotone, monotone_regions, raise_not_monotone, refuse_flat

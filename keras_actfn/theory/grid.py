@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._optional import require
-from .density import Density
+from ..densities import Density
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +82,7 @@ def make_grid(known: Density, points: int | None = None) -> Grid:
 def _centre(known: Density) -> tuple[float, float]:
     """Median and half the interquartile range, by bisection of the distribution function."""
     low, high = known.reach
-    base = float(known.cdf(low))
-
-    def quantile(share):
-        a, b = low, high
-        for _ in range(200):
-            middle = 0.5 * (a + b)
-            below = float(known.cdf(middle)) - base < share * known.mass
-            a, b = (middle, b) if below else (a, middle)
-        return 0.5 * (a + b)
-
-    lower, middle, upper = (quantile(share) for share in (0.25, 0.5, 0.75))
+    lower, middle, upper = (float(q) for q in known.quantiles([0.25, 0.5, 0.75]))
     return middle, max(0.75 * (upper - lower), 1e-13 * (high - low))
 
 

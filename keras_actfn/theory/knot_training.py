@@ -139,7 +139,7 @@ def train_knots(
         if project is not None:
             y = project(y)
         history.append(objective.value(y))
-    y = (y - y[0]) / np.sqrt(objective.statistics.variance(y))
+    y = objective.statistics.unit_variance(y)
     return Training(y, objective.value(y), objective.correlations(y), np.array(history))
 
 

@@ -12,7 +12,7 @@ _TOLERANCE = 1e-4
 #: Weight of the ends of a segment, where all points together weigh one.
 _END_WEIGHT = 1e-9
 
-#: Partial functions of one number of segments that are followed at most.
+#: Partial functions that are followed at most, of all numbers of segments together: about a second.
 _MOST_PATHS = 10_000
 
 
@@ -209,6 +209,8 @@ def _search(costs, rest, problem, limit, zero, beam=None):
     a, b, c = np.zeros((3, 1))
     levels = [_Paths(np.array([0]), a, b, c, none, np.zeros(1))]
     best = (np.inf, None, None)
+    choices = 1 if problem.slopes is None else len(problem.slopes)
+    left = _MOST_PATHS
     for level in range(1, problem.segments + 1):
         ended = _extended(levels[-1], costs, problem, level == 1, np.array([last]), True)
         if len(ended.end):
@@ -224,11 +226,11 @@ def _search(costs, rest, problem, limit, zero, beam=None):
             found = _best_of_each_end(found, beam)
         if not len(found.end):
             break
-        if beam is None and len(found.end) > 3 * _MOST_PATHS:
+        if beam is None and len(found.end) * choices > 3 * left:
             return None
         found = _undominated(found)
-        choices = 1 if problem.slopes is None else len(problem.slopes)
-        if beam is None and len(found.end) * choices > _MOST_PATHS:
+        left -= len(found.end) * choices
+        if beam is None and left < 0:
             return None
         levels.append(found)
     return best

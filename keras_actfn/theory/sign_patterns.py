@@ -182,8 +182,7 @@ def solve(
     ties = np.flatnonzero(scores > scores[best] - 1e-10 * abs(scores[best]))
     best = ties[np.argmax(rho[ties, order[-1]])]
     values = _fill(root @ z[best], np.any(root != 0.0, axis=1))
-    values = values - values[0]
-    values = values / np.sqrt(statistics.variance(values))
+    values = statistics.unit_variance(values)
     return Optimum(
         values=values,
         objective=float(statistics.value(values)),

@@ -1,75 +1,57 @@
 """Train one model with several activations and several seeds, and compare them in pairs.
 
 What the runs of one seed share: every weight but the activations' own, at the start; the
-order of the training images in every epoch; the random states of dropout and augmentation
-layers at the start, so that every activation sees the same masks, flips and shifts. What
-they do not share: the order of floating-point sums inside a backend, and whatever draws
-random numbers without a Keras seed generator.
+order of arrays in every epoch; the random states of dropout and augmentation layers at the start,
+so that every activation sees the same masks, flips and shifts. Data of other kinds is read with the
+generators of Python, NumPy, TensorFlow and PyTorch set to the seed. What the runs do not share: the
+order of floating-point sums inside a backend, and whatever draws random numbers in another way, as
+a dataset does that goes on shuffling where the run before it ended. A function that makes the
+dataset anew is called for each run.
 
-Each epoch drops the images that do not fill a batch (others every time), so that every step
-has one shape and the backend compiles one training step for an activation. All seeds of an
-activation use that step: model and optimiser are set back to their initial values instead
-of built anew. Batches follow each other as they would in a single `fit`.
+An uncompiled model is trained by a recipe (`by_recipe`), a compiled one by `fit` (`by_fit`).
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from .._optional import require
 from .._progress import Progress
-from ..models.seeds import seeds_drawn_from
 from . import fingerprints
-from .classifier import check_classifier
+from .data import check_positive
 from .results import Comparison
 from .run_store import RunStore
-from .setup import Setup
-from .split import check_positive
+from .task import Task
 from .trainer import Trainer
 
 
 def compare(
-    build_model: Callable[..., keras.Model],
-    data: Any,
+    task: Task,
     activations: Any,
     *,
-    epochs: int = 1,
     seeds: int | Sequence[int] = 3,
-    batch_size: int = 128,
-    recipe: Any = None,
-    subset: int | None = None,
-    validation: int | None = None,
     output: str | os.PathLike | None = None,
     plots: bool = True,
     progress: bool = False,
 ) -> Comparison:
-    """Train `build_model(activation)` for every activation and seed, and compare.
+    """Train a task's model with every activation and seed, and compare.
 
-    Test accuracy is measured once, at the end of training. With `output`, every finished
-    run is a file there, and a call with the same settings reads it instead of training
-    again: a comparison that was killed goes on where it was, and one more activation or
-    seed costs only its own runs. A run whose settings, data or model differ in anything is
-    trained. A run that diverges ends there and counts with an accuracy of 0.
+    Runs are compared by the task's metric on its test data, measured once at the end of training;
+    on its validation data if it has no test data. With `output`, every finished run is a file
+    there, and a call with the same settings reads it instead of training again: a comparison that
+    was killed goes on where it was, and one more activation or seed costs only its own runs. A run
+    whose settings, data or model differ in anything that can be known is trained (see
+    `keras_actfn.training.fingerprints`). A run that diverges, or whose metric is NaN, has failed:
+    no other run counts less.
 
     Args:
-        build_model: Function of an activation that returns a new uncompiled classifier with
-            probabilities as its output; it changes nothing but the activation and accepts
-            `"relu"`.
-        data: A `keras_actfn.datasets.Dataset`, or `((x_train, y_train), (x_test, y_test))`
-            with integer labels.
-        activations: What `build_model` takes, usually specifications of
+        task: A `Task` with data.
+        activations: What the task's `build_model` takes, usually specifications of
             `keras_actfn.activation`; the others are compared to the first.
-        epochs: Epochs of training, at least 1.
         seeds: The number n of seeds (then 0 to n − 1), or the seeds themselves.
-        batch_size: Images a step, at most the training images.
-        recipe: A name of `keras_actfn.training.RECIPES` (None for `"adam"`), or a `Recipe`.
-        subset: Train on this many training images, classes in balance; None for all.
-        validation: Hold out this many training images (before the subset is drawn) and
-            report accuracy on them after each epoch; None for none.
         output: Folder for finished runs, tables and pictures; None writes nothing.
         plots: Whether to draw pictures into `output`; needs matplotlib.
         progress: Whether to show a progress bar on standard error; needs rich.
@@ -78,35 +60,37 @@ def compare(
         A `Comparison`: `print` shows its table.
 
     Raises:
-        ValueError: If an argument is not what it should be, or the models for two
-            activations differ in more than the activation.
+        ValueError: If an argument is not what it should be, the models for two activations differ
+            in more than the activation, the metric is not reported, or data ends early.
         ImportError: If a library for the intervals, pictures or progress bar is missing.
 
     Example:
     ```python
     from keras_actfn import applications, datasets, training
 
-    result = training.compare(
+    task = training.Task(
         lambda activation: applications.LeNet5(activation=activation),
         datasets.digits(image_size=28),
-        ["relu", "aff(identity,relu,tanh)"],
         epochs=2,
-        seeds=3,
     )
-    print(result)
+    print(training.compare(task, ["relu", "aff(identity,relu,tanh)"], seeds=3))
     ```
     """
+    if not isinstance(task, Task):
+        raise ValueError(
+            f"compare takes a keras_actfn.training.Task. Received: {type(task).__name__}. Write "
+            "compare(Task(build_model, train, …), activations)."
+        )
     labels = _labels(activations)
     seeds = _seeds(seeds)
-    setup = Setup.of(
-        build_model,
-        data,
-        epochs=epochs,
-        batch_size=batch_size,
-        recipe=recipe,
-        subset=subset,
-        validation=validation,
-    )
+    trainer = Trainer(task, seeds[0])
+    parts = task.data.parts()
+    part = next((name for name in ("test", "validation") if name in parts), None)
+    if part is None:
+        raise ValueError(
+            "Runs are compared on test or validation data. Received: a task with neither. Pass "
+            "test=… or validation=…."
+        )
     if output is not None:
         output = Path(output)
         output.mkdir(parents=True, exist_ok=True)
@@ -115,12 +99,12 @@ def compare(
     if len(seeds) > 1:
         require("scipy.stats", extra="cli")
 
-    settings = setup.settings()
     store = RunStore(output)
+    settings: dict = {}
     plan, finished = [], {}
     for label, activation in labels.items():
-        with seeds_drawn_from(seeds[0]):
-            built = check_classifier(build_model(activation), setup.classes)
+        built = trainer.build(activation, seeds[0])
+        settings = settings or trainer.settings(built)
         model = fingerprints.model_fingerprint(built)
         for seed in seeds:
             run = {**settings, "model": model, "activation": label, "seed": seed}
@@ -130,25 +114,29 @@ def compare(
             finished[label, seed] = store.load(key, label)
     missing = [entry for entry in plan if finished[entry[:2]] is None]
     reused = len(plan) - len(missing)
+    criterion = trainer.criterion(labels[(missing or plan)[0][0]])
 
-    steps = setup.epochs * setup.steps_per_epoch
-    trainer = Trainer(setup)
-    with Progress(steps * len(missing), progress, unit="steps") as bar:
+    steps = trainer.routine.steps
+    total, unit = (len(missing), "runs") if steps is None else (steps * len(missing), "steps")
+    with Progress(total, progress, unit=unit) as bar:
         if reused:
             bar.say(f"{reused} of {len(plan)} runs were finished before and are not done again.")
         for number, (label, seed, key, run) in enumerate(missing, start=1):
             bar.describe(f"{label}, seed {seed}")
             result = trainer.train_once(
-                labels[label], seed, label=label, key=key, on_step=lambda loss: bar.advance()
+                labels[label],
+                seed,
+                label=label,
+                key=key,
+                on_step=None if steps is None else bar.advance,
             )
-            bar.advance(steps - result.steps)
+            bar.advance(1 if steps is None else steps - result.steps)
             store.save(result, run)
             finished[label, seed] = result
-            accuracy = 100 * (result.test_accuracy or 0.0)
+            value = criterion.text((getattr(result, part) or {}).get(criterion.metric, np.nan))
             bar.say(
-                f"{number + reused}/{len(plan)}  {label}, seed {seed}: test accuracy "
-                f"{accuracy:.2f} %{', diverged' if result.diverged else ''}, "
-                f"{result.seconds:.0f} s"
+                f"{number + reused}/{len(plan)}  {label}, seed {seed}: {part} {criterion.metric} "
+                f"{value}{', diverged' if result.diverged else ''}, {result.seconds:.0f} s"
             )
 
     comparison = Comparison(
@@ -157,6 +145,8 @@ def compare(
         runs=tuple(done for entry in plan if (done := finished[entry[:2]]) is not None),
         settings=settings,
         reused=reused,
+        criterion=criterion,
+        part=part,
     )
     if output is not None:
         comparison.save(output)

@@ -1,4 +1,4 @@
-"""The Keras callback that watches one run: loss, accuracy, seconds a step, divergence."""
+"""The Keras callback that watches a run by a recipe: loss, accuracy, seconds a step, divergence."""
 
 import math
 import time
@@ -17,12 +17,12 @@ class RunMonitor(keras.callbacks.Callback):
     two steps is the time of a step on asynchronous backends too.
 
     Args:
-        on_step: Function that is called after each step with the epoch's mean loss so far.
+        on_step: Function that is called after each step with the number of steps taken: 1.
     """
 
     def __init__(self, on_step: Callable | None = None):
         super().__init__()
-        self._on_step = on_step or (lambda loss: None)
+        self._on_step = on_step or (lambda count: None)
         self._epochs: list[list[tuple[float, float, float]]] = []
         self.diverged = False
 
@@ -37,7 +37,7 @@ class RunMonitor(keras.callbacks.Callback):
         if not math.isfinite(loss):
             self.diverged = True
             self.model.stop_training = True
-        self._on_step(loss)
+        self._on_step(1)
 
     @property
     def steps(self) -> int:

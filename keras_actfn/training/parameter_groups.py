@@ -4,6 +4,7 @@ import keras
 
 from ..models import activations, graph
 from ..models.building import build_late_layers, unbuilt_layers
+from ..models.learned import learned_layers
 from .grouped_optimizer import GroupedOptimizer, VariableGroups
 from .schedules import FrozenUntil
 
@@ -18,7 +19,7 @@ def activation_variables(model: keras.Model) -> list[keras.Variable]:
         List of `keras.Variable`; those of keras_actfn's layers and of `keras.layers.PReLU`.
     """
     found: dict[int, keras.Variable] = {}
-    for layer in activations.learned_layers(graph.nested(model)):
+    for layer in learned_layers(model):
         found.update((id(v), v) for v in layer.trainable_variables)
     return list(found.values())
 

@@ -1,12 +1,13 @@
 """What a comparison found: runs, the table over seeds, and the files they are written to.
 
-For activation a and seed s, A(a, s) is the test accuracy at the end of training. A row
-of the table has the mean and the sample standard deviation of A(a, ·) over the seeds, and
-the paired difference D(s) = A(a, s) − A(first, s) with its 95 % interval
+For activation a and seed s, M(a, s) is the leading metric on the test data at the end of training,
+or on the validation data where there are no test data. A row of the table has the mean and the
+sample standard deviation of M(a, ·) over the seeds, and the paired difference
+D(s) = ±(M(a, s) − M(first, s)), + where more is better and − where less is, with its 95 % interval
 
     mean D ± t₀.₉₇₅(n − 1) · sd(D) / √n
 
-over the n seeds (Student's t). The test set chooses nothing: no epoch, no setting.
+over the n seeds (Student's t). The test data choose nothing: no epoch, no setting.
 """
 
 import csv
@@ -21,38 +22,43 @@ import numpy as np
 
 from .._files import write_file, write_json
 from .._optional import require
+from .criterion import Criterion
 from .run_store import RunResult
 
 LEVEL = 0.95
 
+_ACCURACY = Criterion("accuracy", "max")
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One activation over all seeds. Accuracies are fractions; None where n is too small.
+    """One activation over all seeds. None where n is too small or a run has failed.
 
     Attributes:
         activation: Label of the activation.
         seeds: Number of seeds n.
-        accuracy: Mean test accuracy.
-        accuracy_std: Sample standard deviation over seeds (n ≥ 2).
-        difference: Mean paired difference to the first activation; None for the first.
+        value: Mean of the leading metric; an accuracy is a fraction. Not finite if a run has
+            failed that counts no number.
+        std: Sample standard deviation over seeds (n ≥ 2).
+        difference: Mean paired difference to the first activation, more being better; None for the
+            first.
         difference_low: Lower end of its 95 % interval (n ≥ 2).
         difference_high: Upper end.
-        validation_accuracy: Mean accuracy on held-out training images; None without any.
+        validation: Mean of the metric on the validation part, where `value` is of the test part.
         parameters: Number of the model's parameters, trainable or not.
         step_seconds: Median over seeds of the median seconds of a training step.
         step_ratio: `step_seconds` over the first activation's.
-        diverged: Number of runs whose loss became NaN or infinite.
+        diverged: Number of runs whose loss or leading metric was NaN or infinite.
     """
 
     activation: str
     seeds: int
-    accuracy: float
-    accuracy_std: float | None
+    value: float
+    std: float | None
     difference: float | None
     difference_low: float | None
     difference_high: float | None
-    validation_accuracy: float | None
+    validation: float | None
     parameters: int
     step_seconds: float | None
     step_ratio: float | None
@@ -69,6 +75,8 @@ class Comparison:
         runs: One `RunResult` for every activation and seed, seeds changing fastest.
         settings: What was compared and how, for JSON.
         reused: How many of the runs were finished before and read from files.
+        criterion: The leading metric and its direction.
+        part: What it is measured on: `"test"` or `"validation"`.
     """
 
     activations: tuple[str, ...]
@@ -76,68 +84,104 @@ class Comparison:
     runs: tuple[RunResult, ...]
     settings: dict
     reused: int = 0
+    criterion: Criterion = _ACCURACY
+    part: str = "test"
 
     def runs_of(self, activation: str) -> list[RunResult]:
         """The runs of one activation, in the order of the seeds."""
         return [run for run in self.runs if run.activation == activation]
 
+    def values_of(self, activation: str) -> list[float]:
+        """The leading metric of an activation's runs; of a failed one the worst there is."""
+        return [self._value(run) for run in self.runs_of(activation)]
+
     def rows(self) -> list[Row]:
         """The table: one `Row` for each activation."""
-        first = self.runs_of(self.activations[0])
-        return [self._row(self.runs_of(label), first) for label in self.activations]
+        return [self._row(label) for label in self.activations]
 
-    def _row(self, runs, first):
-        accuracy = [run.test_accuracy for run in runs]
-        seconds = _median(run.step_seconds for run in runs)
-        base_seconds = _median(run.step_seconds for run in first)
+    def _value(self, run, part=None):
+        value = run.value(self.criterion.metric, part or self.part)
+        return self.criterion.worst if math.isnan(value) else value
+
+    def _row(self, label):
+        first, runs = self.activations[0], self.runs_of(label)
+        values, base = self.values_of(label), self.values_of(first)
+        seconds, base_seconds = (
+            _median(run.step_seconds for run in self.runs_of(name)) for name in (label, first)
+        )
         difference = low = high = None
-        if runs[0].activation != first[0].activation:
-            base = [run.test_accuracy for run in first]
-            difference, low, high = paired_difference(accuracy, base)
-        held_out = [run.validation_accuracy for run in runs if run.validation_accuracy is not None]
+        if label != first:
+            gains = [self.criterion.gain(*pair) for pair in zip(values, base, strict=True)]
+            if all(map(math.isfinite, gains)):
+                difference, low, high = paired_difference(gains, [0.0] * len(gains))
+        held_out = [self._value(run, "validation") for run in runs if run.validation is not None]
+        spread = len(values) > 1 and all(map(math.isfinite, values))
         return Row(
-            activation=runs[0].activation,
+            activation=label,
             seeds=len(runs),
-            accuracy=float(np.mean(accuracy)),
-            accuracy_std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else None,
+            value=float(np.mean(values)),
+            std=float(np.std(values, ddof=1)) if spread else None,
             difference=difference,
             difference_low=low,
             difference_high=high,
-            validation_accuracy=float(np.mean(held_out)) if held_out else None,
+            validation=float(np.mean(held_out)) if held_out and self.part == "test" else None,
             parameters=runs[0].parameters,
             step_seconds=seconds,
             step_ratio=seconds / base_seconds if seconds and base_seconds else None,
-            diverged=sum(run.diverged for run in runs),
+            diverged=sum(
+                run.diverged or math.isnan(run.value(self.criterion.metric, self.part))
+                for run in runs
+            ),
         )
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """The table as text: a list of headings and a list of rows of as many texts."""
+        criterion = self.criterion
+        name = criterion.metric.replace("_", " ")
+        unit = "points" if criterion.is_share else "+ is better"
         headings = [
             "activation",
-            "test accuracy (%)",
-            f"difference to {self.activations[0]} (points, 95 % interval)",
+            f"{self.part} {name}{criterion.unit}",
+            f"difference to {self.activations[0]} ({unit}, 95 % interval)",
             "parameters",
             "time per step",
         ]
         rows = self.rows()
-        held_out = any(row.validation_accuracy is not None for row in rows)
+        held_out = any(row.validation is not None for row in rows)
         if held_out:
-            headings.insert(2, "validation accuracy (%)")
+            headings.insert(2, f"validation {name}{criterion.unit}")
         body = []
         for row in rows:
             diverged = f" ({row.diverged} of {row.seeds} diverged)" if row.diverged else ""
             cells = [
                 row.activation,
-                _with_spread(row) + diverged,
-                _with_interval(row),
+                self._with_spread(row) + diverged,
+                self._with_interval(row),
                 f"{row.parameters:,}",
                 "—" if row.step_ratio is None else f"{row.step_ratio:.2f}×",
             ]
             if held_out:
-                value = row.validation_accuracy
-                cells.insert(2, "—" if value is None else f"{100 * value:.2f}")
+                cells.insert(2, "—" if row.validation is None else self._number(row.validation))
             body.append(cells)
         return headings, body
+
+    def _number(self, value, signed=False):
+        return self.criterion.number(value, signed) if math.isfinite(value) else "—"
+
+    def _with_spread(self, row):
+        text = self._number(row.value)
+        return text if row.std is None else f"{text} ± {self._number(row.std)}"
+
+    def _with_interval(self, row):
+        if row.difference is None:
+            return "—"
+        text = self._number(row.difference, signed=True)
+        if row.difference_low is None:
+            return text
+        low, high = (
+            self._number(n, signed=True) for n in (row.difference_low, row.difference_high)
+        )
+        return f"{text} [{low}, {high}]"
 
     def markdown(self) -> str:
         """The table in Markdown, columns aligned."""
@@ -152,8 +196,11 @@ class Comparison:
             "settings": self.settings,
             "activations": list(self.activations),
             "seeds": list(self.seeds),
+            "metric": self.criterion.metric,
+            "mode": self.criterion.mode,
+            "part": self.part,
             "interval_level": LEVEL,
-            "table": [dataclasses.asdict(row) for row in self.rows()],
+            "table": [_finite_only(dataclasses.asdict(row)) for row in self.rows()],
             "runs": [run.summary() for run in self.runs],
         }
 
@@ -168,9 +215,7 @@ class Comparison:
         """
         write_json(folder / "results.json", self.to_dict())
         write_file(folder / "results.csv", _csv([dataclasses.asdict(r) for r in self.rows()]))
-        columns = ("activation", "seed", "key", *RunResult.NUMBERS)
-        summaries = [run.summary() for run in self.runs]
-        write_file(folder / "runs.csv", _csv([{c: s[c] for c in columns} for s in summaries]))
+        write_file(folder / "runs.csv", _csv([_flat(run.summary()) for run in self.runs]))
         arrays: dict[str, Any] = {"activations": np.array(self.activations)}
         for run in self.runs:
             prefix = f"activation{self.activations.index(run.activation)}_seed{run.seed}"
@@ -232,23 +277,29 @@ def _median(values):
     return float(np.median(known)) if known else None
 
 
-def _with_spread(row):
-    text = f"{100 * row.accuracy:.2f}"
-    return text if row.accuracy_std is None else f"{text} ± {100 * row.accuracy_std:.2f}"
+def _finite_only(row):
+    """A row for JSON, which has no infinite numbers."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
-def _with_interval(row):
-    if row.difference is None:
-        return "—"
-    text = f"{100 * row.difference:+.2f}"
-    if row.difference_low is None:
-        return text
-    return f"{text} [{100 * row.difference_low:+.2f}, {100 * row.difference_high:+.2f}]"
+def _flat(summary):
+    """A run's summary with a column for each metric, as `test_accuracy`."""
+    found: dict[str, Any] = {}
+    for name, value in summary.items():
+        if name in ("validation", "test"):
+            found |= {f"{name}_{metric}": number for metric, number in (value or {}).items()}
+        else:
+            found[name] = value
+    return found
 
 
 def _csv(rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -23,22 +23,20 @@ class RunResult:
         activation: Label of the activation.
         seed: The seed.
         key: Key of everything that decides the result (see `fingerprints`).
-        test_accuracy: Accuracy on the test images at the end of training, a fraction.
-        test_loss: Loss there; NaN for a diverged run.
-        validation_accuracy: The same on held-out training images, or None.
+        validation: Metrics on the validation part at the end of training by the names that
+            `evaluate` reports, or None without such a part.
+        test: The same on the test part.
         parameters: Number of the model's parameters.
         steps: Training steps taken.
         step_seconds: Median seconds of a step, or None if too few were taken.
         seconds: Seconds that the run took in all.
         diverged: True if the loss became NaN or infinite, which ends the training.
-        arrays: Curves: `step`, `loss`, `accuracy` of the training; `validation_accuracy` of
-            the epochs; `x` and `slot_1`, `slot_2`, … of the activations at the end.
+        arrays: Curves: `step` and the metrics of the training, `loss` first; those of the
+            validation with `validation_` in front; `x` and `site_1`, `site_2`, … of the
+            activations at the end.
     """
 
     NUMBERS: ClassVar[tuple[str, ...]] = (
-        "test_accuracy",
-        "test_loss",
-        "validation_accuracy",
         "parameters",
         "steps",
         "step_seconds",
@@ -49,9 +47,8 @@ class RunResult:
     activation: str
     seed: int
     key: str
-    test_accuracy: float | None
-    test_loss: float | None
-    validation_accuracy: float | None
+    validation: dict[str, float] | None
+    test: dict[str, float] | None
     parameters: int
     steps: int
     step_seconds: float | None
@@ -59,10 +56,23 @@ class RunResult:
     diverged: bool
     arrays: dict
 
+    def value(self, metric: str, part: str) -> float:
+        """A metric on a part of the data; NaN where it is not finite or not there.
+
+        Args:
+            metric: A name that `evaluate` reports.
+            part: `"validation"` or `"test"`.
+        """
+        value = (getattr(self, part) or {}).get(metric, math.nan)
+        return value if math.isfinite(value) else math.nan
+
     def summary(self) -> dict:
         """Everything but the arrays, for JSON; None for numbers that are not finite."""
-        names = ("activation", "seed", "key", *self.NUMBERS)
-        return {name: _finite(getattr(self, name)) for name in names}
+        found = {name: getattr(self, name) for name in ("activation", "seed", "key")}
+        for part in ("validation", "test"):
+            metrics = getattr(self, part)
+            found[part] = metrics and {name: _finite(value) for name, value in metrics.items()}
+        return found | {name: _finite(getattr(self, name)) for name in self.NUMBERS}
 
 
 class RunStore:
@@ -114,14 +124,27 @@ def _result(values, activation, arrays):
     """The run of a file's values; numbers are numbers."""
     numbers = {name: values[name] for name in RunResult.NUMBERS}
     for name, value in numbers.items():
-        if value is None and name in ("test_loss", "validation_accuracy", "step_seconds"):
-            continue
-        if not isinstance(value, int | float):
-            raise ValueError(f"{name} is a number. Received: {value!r}")
-        float(value)
-    if numbers["test_loss"] is None:
-        numbers["test_loss"] = math.inf  # a diverged run's, as `Trainer` gives it
-    return RunResult(activation, values["seed"], values["key"], **numbers, arrays=arrays)
+        if value is not None or name != "step_seconds":
+            _check_number(name, value)
+    parts = {part: _metrics(part, values[part]) for part in ("validation", "test")}
+    return RunResult(activation, values["seed"], values["key"], **parts, **numbers, arrays=arrays)
+
+
+def _metrics(part, values):
+    """The metrics of a part; a number that was not finite is what a failed run has."""
+    if values is None:
+        return None
+    for name, value in values.items():
+        if value is not None:
+            _check_number(f"{part} {name}", value)
+    lost = {name: math.inf if name == "loss" else math.nan for name in values}
+    return {name: lost[name] if value is None else value for name, value in values.items()}
+
+
+def _check_number(name, value):
+    if not isinstance(value, int | float):
+        raise ValueError(f"{name} is a number. Received: {value!r}")
+    float(value)
 
 
 def _finite(value):

@@ -1,90 +1,112 @@
-"""What the runs of a comparison or a search share: the model family, its data and the training."""
+"""What the runs of an uncompiled classifier share: the data and the training by a recipe."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 
-from .._version import __version__
 from . import fingerprints, recipes
 from .augmentation import RandomPaddedCrop
+from .criterion import unknown_metric
+from .data import Arrays, Source
 from .recipe import Recipe
-from .split import Split, check_positive
+from .task import Task
+
+#: What a recipe's training is judged by, the first where nobody says.
+METRICS = ("accuracy", "loss")
+
+
+#: Images per step where nobody says.
+BATCH_SIZE = 128
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
-    """A model family, its data, and how it is trained.
+    """A model family that a recipe trains on images and integer labels.
 
     Attributes:
         build_model: Function of an activation that returns a new uncompiled classifier.
-        split: The images and labels, a `Split`.
+        train: Training images and labels.
+        validation: The same, held out; or None.
+        test: The same, to test on; or None.
         recipe: A `Recipe`.
         epochs: Epochs of training.
         batch_size: Images per step.
     """
 
     build_model: Callable
-    split: Split
+    train: Arrays
+    validation: Arrays | None
+    test: Arrays | None
     recipe: Recipe
     epochs: int
     batch_size: int
 
     @classmethod
-    def of(
-        cls,
-        build_model: Callable,
-        data: Any,
-        *,
-        epochs: int = 1,
-        batch_size: int = 128,
-        recipe: Any = None,
-        subset: int | None = None,
-        validation: int | None = None,
-    ) -> "Setup":
-        """Check `compare`'s arguments of these names.
+    def of(cls, task: Task) -> "Setup":
+        """The setup of a task whose models are not compiled.
 
         Raises:
-            ValueError: If an argument is not what it should be.
+            ValueError: If the task has what a recipe does not take.
         """
-        check_positive("epochs", epochs)
-        recipe = recipes.get(recipe)
+        if task.callbacks is not None or task.fit:
+            given = "callbacks" if task.callbacks is not None else "fit"
+            raise ValueError(
+                f"A recipe sets how an uncompiled model is trained. Received: {given}. Compile the "
+                f"model in build_model, or leave out {given}."
+            )
+        if task.metric not in (None, *METRICS):
+            raise unknown_metric(task.metric, METRICS)
+        parts = {name: _checked(name, part) for name, part in task.data.parts().items()}
+        count = len(parts["train"])
+        batch_size = min(BATCH_SIZE, count) if task.batch_size is None else task.batch_size
+        if batch_size > count:
+            raise ValueError(
+                f"A batch has at most the {count} training examples. Received: "
+                f"batch_size={batch_size}."
+            )
         return cls(
-            build_model, Split.of(data, subset, validation, batch_size), recipe, epochs, batch_size
+            task.build_model,
+            parts["train"],
+            parts.get("validation"),
+            parts.get("test"),
+            recipes.get(task.recipe),
+            task.epochs,
+            batch_size,
         )
 
     @property
     def steps_per_epoch(self) -> int:
         """Training steps in an epoch; images that do not fill a batch are left out."""
-        return len(self.split.x_train) // self.batch_size
+        return len(self.train) // self.batch_size
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return self.split.x_train.shape[1:]
+        return self.train.x.shape[1:]
 
-    @property
+    @functools.cached_property
     def classes(self) -> int:
         """Number of classes: one more than the largest label of any part."""
-        return self.split.classes
+        parts = (self.train, self.validation, self.test)
+        return 1 + max(int(part.y.max()) for part in parts if part is not None)
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """Mean of the training images in each channel, float64."""
-        return self.split.x_train.mean(self._pixel_axes, dtype="float64")
+        return self.train.x.mean(self._pixel_axes, dtype="float64")
 
     @functools.cached_property
     def std(self) -> np.ndarray:
         """Standard deviation of the training images in each channel; 1 where they are constant."""
-        std = self.split.x_train.std(self._pixel_axes, dtype="float64")
+        std = self.train.x.std(self._pixel_axes, dtype="float64")
         return np.where(std > 0, std, 1.0)
 
     @property
     def _pixel_axes(self):
-        return tuple(range(self.split.x_train.ndim - 1))
+        return tuple(range(self.train.x.ndim - 1))
 
     def input_moments(self) -> tuple[float, float]:
         """Mean and variance of what the model sees, over all pixels and channels."""
@@ -120,18 +142,33 @@ class Setup:
         return keras.ops.convert_to_numpy(images)
 
     def settings(self) -> dict:
-        """What decides a result besides the model and the seed, for JSON."""
-        split = self.split
+        """What decides how it trains, for JSON."""
         return {
-            "keras_actfn": __version__,
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-            "dtype_policy": keras.config.dtype_policy().name,
-            "epochs": self.epochs,
             "batch_size": self.batch_size,
-            "training_images": len(split.x_train),
-            "validation_images": 0 if split.x_validation is None else len(split.x_validation),
-            "test_images": 0 if split.x_test is None else len(split.x_test),
             "recipe": fingerprints.recipe_settings(self.recipe),
-            "data": fingerprints.data_fingerprint(*split.arrays()),
         }
+
+
+def _checked(name, part):
+    """A part of the data as images and integer labels from 0, or a ValueError."""
+    if isinstance(part, Source):
+        raise ValueError(
+            "A recipe trains an uncompiled classifier on arrays of images and integer labels. "
+            f"Received: {name} of another kind. Compile the model in build_model; fit takes such "
+            "data."
+        )
+    x, y = part.x, part.y
+    plain = isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and part.sample_weight is None
+    if not plain or y.shape != x.shape[:1] or not np.issubdtype(y.dtype, np.integer):
+        shapes = (
+            f"images of shape {x.shape}, labels of shape {y.shape} and dtype {y.dtype}"
+            if plain
+            else "other structures, or sample weights"
+        )
+        raise ValueError(
+            f"A recipe trains an uncompiled classifier on N images and N integer labels. Received "
+            f"as {name}: {shapes}. Compile the model in build_model to train it on other data."
+        )
+    if y.min() < 0:
+        raise ValueError(f"Labels of classes count from 0. Received: {y.min()} in {name}.")
+    return part

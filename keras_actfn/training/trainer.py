@@ -5,41 +5,103 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+import keras
 
+from .._version import __version__
 from ..models.curves import GRID, activation_curves
-from ..models.seeds import batch_order, seeds_drawn_from
-from .monitor import RunMonitor
-from .network import Network, Reference
+from ..models.seeds import seeds_drawn_from
+from . import fingerprints
+from .by_fit import ByFit
+from .by_recipe import ByRecipe
+from .criterion import Criterion, unknown_direction, unknown_metric
+from .network import REFERENCE, Network, Reference, Routine
 from .run_store import RunResult
 from .setup import Setup
-from .threads import threads_for
-
-#: What a diverged run measures: no finished run has a lower accuracy or a higher loss.
-DIVERGED = {"accuracy": 0.0, "loss": math.inf}
+from .task import Task
 
 
 class Trainer:
-    """Trains the models of a `Setup`, one run at a time.
+    """Trains the models of a `Task`, one run at a time.
 
     Runs of one activation that follow each other share its compiled training step, and all
     runs of a seed start from the same weights.
 
     Args:
-        setup: A `Setup`.
+        task: A `Task` without an objective.
+        seed: A seed to look at a model with, before the first run.
+
+    Raises:
+        ValueError: If the task can't be trained.
 
     Example:
     ```python
-    trainer = Trainer(Setup.of(build_model, data, epochs=2, batch_size=16))
+    trainer = Trainer(Task(build_model, (x, y), epochs=2, batch_size=16))
     result = trainer.train_once("relu", seed=0)
     ```
     """
 
-    def __init__(self, setup: Setup):
-        self.setup = setup
-        self._reference = Reference(setup)
+    def __init__(self, task: Task, seed: int = 0):
+        if task.objective is not None:
+            raise ValueError(
+                "A task with an objective trains by itself, without seeds and tests. Received: the "
+                f"objective '{task.data_name}'. Use it in ActivationSearch, or give train data "
+                "instead."
+            )
+        self.task = task
+        self._seed = seed
+        self.routine = _routine(task, seed)
+        self._reference = Reference(self.routine)
         self._activation: Any = None
         self._network: Network | None = None
+        self._criterion: Criterion | None = None
+
+    def build(self, activation: Any, seed: int) -> keras.Model:
+        """A checked model with an activation, before any training."""
+        with seeds_drawn_from(seed):
+            return self.routine.build(activation)[0]
+
+    def settings(self, model: keras.Model) -> dict:
+        """What decides a result besides the model's structure and the seed, for JSON."""
+        data = self.task.data
+        sizes = {f"{name}_examples": size for name, size in data.sizes().items()}
+        return {
+            "keras_actfn": __version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "dtype_policy": keras.config.dtype_policy().name,
+            "epochs": self.task.epochs,
+            **sizes,
+            **self.routine.settings(model),
+            "data": {
+                name: fingerprints.part_fingerprint(part) for name, part in data.parts().items()
+            },
+        }
+
+    def criterion(self, activation: Any = REFERENCE) -> Criterion:
+        """What runs are ordered by, found before any of them.
+
+        Args:
+            activation: One that is trained next, so that what is compiled for it is used again.
+
+        Raises:
+            ValueError: If the task's metric is not reported, or has no direction and no mode.
+        """
+        if self._criterion is None:
+            network = self._network_for(activation)
+            names = network.reported(self._seed, self._reference)
+            metric = self.task.metric or network.default_metric()
+            if metric not in names:
+                raise unknown_metric(metric, names)
+            mode = self.task.mode or network.direction(metric)
+            if mode is None:
+                raise unknown_direction(metric)
+            self._criterion = Criterion(metric, mode)
+        return self._criterion
+
+    def _network_for(self, activation):
+        if self._network is None or activation is not self._activation:
+            self._activation, self._network = activation, self.routine.network(activation)
+        return self._network
 
     def train_once(
         self,
@@ -54,90 +116,66 @@ class Trainer:
     ) -> RunResult:
         """Train with one activation from the start of one seed, and measure.
 
-        A run whose training loss, validation loss or test loss is not finite has diverged: its
-        accuracies are 0 and its losses infinite, so that no finished run ranks behind it.
+        A run whose training loss, validation loss or test loss is not finite has diverged, and no
+        finished run ranks behind it: its losses are infinite, and its
+        accuracies 0 by a recipe; other metrics are NaN.
 
         Args:
             activation: What `build_model` takes.
-            seed: Seed of weights, images' order, dropout and augmentation.
+            seed: Seed of weights, of the order of arrays, of dropout and augmentation.
             label: Name of the activation in the result; its text if None.
             key: Key of the result.
-            on_step: Function that is called after each step with the epoch's mean loss so far.
-            after_epoch: Function of the epoch, from 1, and the validation part's
-                `{"loss": …, "accuracy": …}`, which is called unless the training diverged. It may
-                raise, which ends the training.
+            on_step: Function of the number of steps taken since its last call.
+            after_epoch: Function of the epoch, from 1, and the validation part's metrics by name,
+                which is called unless the training diverged. It may raise, which ends the training.
             validate_every_epoch: Whether the validation part is measured after each epoch, or
                 at the end only. `after_epoch` needs each.
 
         Returns:
-            A `RunResult`. `arrays` has `validation_loss` and `validation_accuracy` where there
-            is a validation part; `test_accuracy` and `test_loss` are None without a test part.
+            A `RunResult`.
 
         Raises:
-            ValueError: If the model is not one that `compare` trains.
+            ValueError: If the model is not one that can be trained, or the data ends early.
         """
-        if self._network is None or activation is not self._activation:
-            self._activation, self._network = activation, Network(self.setup, activation)
-        network, setup, split = self._network, self.setup, self.setup.split
+        network, data = self._network_for(activation), self.task.data
         network.start_from(seed, self._reference)
         started = time.perf_counter()
-        monitor = RunMonitor(on_step)
-        used = setup.steps_per_epoch * setup.batch_size
-        validations = []
-        with seeds_drawn_from(seed), threads_for(network.trained, setup.batch_size):
-            for epoch in range(setup.epochs):
-                order = batch_order(seed, epoch, len(split.x_train))[:used]
-                network.trained.fit(
-                    **network.batches(
-                        split.x_train[order], split.y_train[order], seed * setup.epochs + epoch
-                    ),
-                    initial_epoch=epoch,
-                    epochs=epoch + 1,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[monitor],
-                )
-                diverged = monitor.diverged
-                last = diverged or epoch == setup.epochs - 1
-                if split.x_validation is not None and (last or validate_every_epoch):
-                    validations.append(_measured(network, split.validation, diverged))
-                    diverged = not math.isfinite(validations[-1]["loss"])
-                    if after_epoch and not diverged:
-                        after_epoch(epoch + 1, validations[-1])
-                if diverged:
-                    break
-            test = None
-            if split.x_test is not None:
-                test = _measured(network, split.test, diverged)
-                diverged = not math.isfinite(test["loss"])
-        if diverged and validations:
-            validations[-1] = DIVERGED
+        trained = network.train(
+            seed,
+            on_step=on_step,
+            after_epoch=after_epoch,
+            validate_every_epoch=validate_every_epoch,
+        )
+        validation, test, diverged = trained.validation, None, trained.diverged
+        if data.test is not None:
+            test = network.measured(data.test, diverged)
+            diverged = diverged or not math.isfinite(test.get("loss", 0.0))
+        if diverged and validation is not None:
+            validation = network.failed()
+            for name, value in validation.items():
+                if f"validation_{name}" in trained.arrays:
+                    trained.arrays[f"validation_{name}"][-1:] = value
+        curves = activation_curves(network.model)
+        sites = {f"site_{number}": curve for number, curve in enumerate(curves, start=1)}
         return RunResult(
             activation=str(activation) if label is None else label,
             seed=seed,
             key=key,
-            test_accuracy=test and test["accuracy"],
-            test_loss=test and test["loss"],
-            validation_accuracy=validations[-1]["accuracy"] if validations else None,
+            validation=validation,
+            test=test,
             parameters=network.model.count_params(),
-            steps=monitor.steps,
-            step_seconds=monitor.step_seconds(),
+            steps=trained.steps,
+            step_seconds=trained.step_seconds,
             seconds=time.perf_counter() - started,
             diverged=diverged,
-            arrays=_arrays(monitor, validations, activation_curves(network.model)),
+            arrays={**trained.arrays, "x": GRID, **sites},
         )
 
 
-def _measured(network, part, diverged):
-    """Loss and accuracy on (x, y), or those of a diverged run."""
-    measured = DIVERGED if diverged else network.measure(*part)
-    return measured if math.isfinite(measured["loss"]) else DIVERGED
-
-
-def _arrays(monitor, validations, curves):
-    """The curves of a run by name."""
-    step, loss, accuracy = monitor.curves()
-    arrays = {"step": step, "loss": loss, "accuracy": accuracy, "x": GRID}
-    for name in ("accuracy", "loss") if validations else ():
-        arrays[f"validation_{name}"] = np.array([measured[name] for measured in validations])
-    return arrays | {f"slot_{number}": curve for number, curve in enumerate(curves, start=1)}
+def _routine(task: Task, seed: int) -> Routine:
+    """How a task's models are trained: what the first one asks for."""
+    with seeds_drawn_from(seed):
+        model = task.build_model(REFERENCE)
+    if getattr(model, "compiled", False):
+        return ByFit(task)
+    return ByRecipe(Setup.of(task))

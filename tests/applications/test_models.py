@@ -213,7 +213,26 @@ def test_logits_are_what_softmax_is_taken_of(name):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(softmax(x)), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
+#: Models of nothing but Keras's own layers and the activation, which train alike on every backend.
+#: `lenet5` and `resnet56v2`, of their kind, are trained under each.
+KERAS_LAYERS_ONLY = {
+    "kerasnet",
+    "resnet56",
+    "all_cnn_c",
+    "resnet50",
+    "vgg11",
+    "resnet10",
+    "resnet18",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.once] if name in KERAS_LAYERS_ONLY else [])
+        for name in MODELS
+    ],
+)
 def test_a_step_trains_every_weight(name):
     # The attention of MobileViTV2 over the single patch of 32 pixels has no gradient.
     size = 64 if name == "mobilevit_v2" else None

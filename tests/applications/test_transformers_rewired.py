@@ -88,6 +88,7 @@ def test_fisher_spectrum(name):
 def test_activation_search(name, tmp_path):
     from keras_actfn.expressions import SearchSpace, parse
     from keras_actfn.search import ActivationSearch
+    from keras_actfn.training import Task
 
     def build(activation):
         model = BUILDERS[name](activation)
@@ -100,12 +101,11 @@ def test_activation_search(name, tmp_path):
     def closeness_to_tanh(text):
         return -float(np.abs(parse(text)(x) - np.tanh(x)).mean())
 
+    inputs = TOKENS if name == "gpt2" else IMAGES
     found = ActivationSearch(
-        build,
-        closeness_to_tanh,
+        Task(build, inputs, objective=closeness_to_tanh, mode="max"),
         SearchSpace(["mul(unary(x),unary(x))"], unary=["sigmoid", "tanh", "identity", "one"]),
         storage=tmp_path / "search.db",
-        probe_data=TOKENS if name == "gpt2" else IMAGES,
         probes=10,
         baselines=("relu", "gelu"),
         embedding="pca",

@@ -9,21 +9,28 @@ import importlib
 import keras
 import numpy as np
 import pytest
-from differentiation.cases import LAYERS, SOME_LAYERS, Case
+from differentiation.cases import LAYERS, SINGULAR, SOME_LAYERS, Case
 from keras import ops
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
 MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
 
-#: Without those that differ from another one in what `test_compiled_derivatives` has too.
+#: Without those that differ from another one only in an axis.
 EAGER_LAYERS = [spec for spec in LAYERS if "axis" not in spec or "clamp" in spec]
+
+#: JAX compiles each operation of an eager derivative by itself, and differentiates by the same
+#: rules as under `jit`, where all modes run. One mode of each kind shows that it works outside.
+EAGER_MODES = ("grad", "jvp", "vmap of grad") if BACKEND == "jax" else tuple(MODES)
 
 #: TensorFlow raises for accumulators of accumulators in a graph, whatever the function.
 NOT_IN_GRAPHS = ("accumulator of accumulator",)
 
+#: What TensorFlow compiles for each function.
+SLOW = ("vectorized_map of tape", "jacobian", "hessian", "accumulator of accumulator")
 
-@pytest.mark.parametrize("mode", MODES)
+
+@pytest.mark.parametrize("mode", EAGER_MODES)
 @pytest.mark.parametrize("spec", LAYERS if BACKEND == "torch" else EAGER_LAYERS)
 def test_derivatives(spec, mode):
     case = Case(spec)
@@ -31,9 +38,14 @@ def test_derivatives(spec, mode):
     check(compute(case), getattr(case, expected))
 
 
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in SLOW])
+def test_a_zero_coefficient_takes_its_term_away(mode):
+    test_derivatives(SINGULAR, mode)
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles plain operations")
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in NOT_IN_GRAPHS])
-@pytest.mark.parametrize("spec", SOME_LAYERS)
+@pytest.mark.parametrize("spec", EAGER_LAYERS if BACKEND == "jax" else SOME_LAYERS)
 def test_compiled_derivatives(spec, mode):
     case = Case(spec)
     expected, compute = MODES[mode]

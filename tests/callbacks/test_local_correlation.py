@@ -170,6 +170,21 @@ def test_training_lowers_the_objective_beside_a_stateful_optimizer(options):
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("projection", ["anchored_unit_norm", "unit_variance"])
+def test_every_projection_makes_a_constant_zero(projection):
+    x, y = make_data()
+    model = make_model()
+    for name in ("shared", "each"):
+        layer = model.get_layer(name)
+        layer.values.assign(0.7 * ops.ones_like(layer.values))
+    callback = LocalCorrelation(x, y, projection=projection)
+    callback.set_model(model)
+    callback.update()
+    for now in values(model):
+        np.testing.assert_array_equal(now, 0)
+
+
+@pytest.mark.once
 def test_solve_keeps_mean_and_variance_and_reaches_the_optimum():
     x, y = make_data()
     model = make_model(learning_rate=0.0)

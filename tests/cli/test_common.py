@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from keras_actfn.cli import COMMANDS, build_app, main
-from keras_actfn.cli.common import load_data, parse_seeds, spread_values
+from keras_actfn.cli.common import parse_seeds, spread_values
+from keras_actfn.cli.data import DataChoice
 
 pytestmark = pytest.mark.once
 
@@ -154,7 +155,7 @@ def test_images_larger_than_the_memory_are_refused(monkeypatch):
 
     monkeypatch.setattr(base, "machine_memory", lambda: 2.0**30)
     with pytest.raises(ValueError, match=r"memory of 1 GiB. Received: image_size=4096, .* 90 GiB"):
-        load_data("digits", image_size=4096)
+        DataChoice("digits", image_size=4096).load()
 
 
 def test_the_end_of_a_file_is_no_interrupt(capsys, tmp_path):

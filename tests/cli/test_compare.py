@@ -72,7 +72,7 @@ def stop_after_first_run(folder, words, number):
 
 
 def test_a_killed_comparison_goes_on(folder, capsys):
-    words = [*WORDS, "--epochs", "40"]
+    words = [*WORDS, "--epochs", "10"]
     status, error = stop_after_first_run(folder, words, signal.SIGKILL)
     assert status == -signal.SIGKILL, error
     runs = {path: path.read_bytes() for path in folder.glob("results/runs/*.json")}
@@ -93,7 +93,7 @@ def test_a_killed_comparison_goes_on(folder, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
 def test_an_interrupted_comparison_says_how_to_go_on(folder):
-    status, error = stop_after_first_run(folder, [*WORDS, "--epochs", "200"], signal.SIGINT)
+    status, error = stop_after_first_run(folder, [*WORDS, "--epochs", "40"], signal.SIGINT)
     assert status == 130
     assert "interrupted; finished runs are in results" in error.splitlines()[-1]
     assert "Traceback" not in error

@@ -1,5 +1,9 @@
 """What the command line says when it is interrupted, or its disk is full."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 import typer
 
@@ -10,7 +14,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def command(monkeypatch):
-    """A function that replaces all commands by one, `go`, that raises an error."""
+    """A function that replaces all commands by one, `go`, that raises an error or calls."""
 
     def replace(error):
         def build_app():
@@ -18,6 +22,8 @@ def command(monkeypatch):
 
             @app.command()
             def go(output: str = "runs"):
+                if callable(error):
+                    error()
                 raise error
 
             @app.command()
@@ -71,3 +77,38 @@ def test_a_build_that_finds_the_disk_full_names_the_folder(monkeypatch, tmp_path
 def _full(self, rows):
     with open("/dev/full", "wb", buffering=0) as file:
         file.write(b"x")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_is_an_interrupt(command, capsys, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    command(lambda: signal.raise_signal(number))
+    assert cli.main(["go"]) == 130
+    assert capsys.readouterr().err == "keras-actfn: interrupted\n"
+    assert signal.getsignal(number) == before
+
+
+PARENT = """
+import subprocess, sys, time
+from keras_actfn.cli.search import _end
+
+def start(reaction):
+    code = f"import signal, time; signal.signal(signal.SIGTERM, {reaction}); print(1, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + "; time.sleep(600)"], stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    return process
+
+processes = [start("lambda *_: exit(3)"), start("signal.SIG_IGN")]
+_end(processes, seconds=1.0)
+print([process.returncode for process in processes])
+"""
+
+
+def test_workers_are_waited_for_and_killed_where_they_do_not_end():
+    run = subprocess.run(
+        [sys.executable, "-c", PARENT], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert run.stdout == "[3, -9]\n"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import ANY_BACKEND
 
 from keras_actfn import applications, datasets, expressions, fisher, search, training
 from keras_actfn.cli import COMMANDS, build_app, main, tables
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.once
 
 TABLES = {
     "MODELS": applications.MODELS,
+    "TABLE_MODELS": applications.TABLE_MODELS,
     "DATASETS": datasets.DATASETS,
     "RECIPES": training.RECIPES,
     "SPACES": expressions.SPACES,
@@ -52,12 +54,18 @@ def test_there_is_no_other_table_of_names():
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ("compare", [*tables.MODELS, *tables.DATASETS, *tables.RECIPES]),
-        ("probe", [*tables.MODELS, *tables.DATASETS, *tables.ENGINES]),
+        ("compare", [*tables.MODELS, *tables.TABLE_MODELS, *tables.DATASETS, *tables.RECIPES]),
+        ("probe", [*tables.MODELS, *tables.TABLE_MODELS, *tables.DATASETS, *tables.ENGINES]),
         (
             "search",
             [
-                *(*tables.MODELS, *tables.DATASETS, *tables.RECIPES, *tables.SPACES),
+                *(
+                    *tables.MODELS,
+                    *tables.TABLE_MODELS,
+                    *tables.DATASETS,
+                    *tables.RECIPES,
+                    *tables.SPACES,
+                ),
                 *(*tables.REGRESSORS, *tables.EMBEDDINGS, *tables.PRUNERS),
             ],
         ),
@@ -205,7 +213,7 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path, missing, extra, wor
         f"sys.exit(main({words}))"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ANY_BACKEND)
     assert done.returncode == 1 and done.stdout == ""
     fix = f'which is not installed. Install it with: pip install "keras-actfn[{extra}]"'
     assert f"'{missing}', {fix}" in done.stderr

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 SPACE = "max(unary(x),unary(x))"
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", SPACE, "--probe", "12", "--subset", "300", "--validation", "200"]
-WORDS += ["--batch-size", "20", "--epochs", "8"]
+WORDS += ["--batch-size", "20", "--epochs", "3"]
 WORDS += ["--embedding", "pca", "--storage", "search.log"]
 
 
@@ -58,16 +58,27 @@ def test_search_and_status(small_model, capsys):
 
 
 def test_two_workers_never_take_the_same_function(small_model):
+    """One in a process of its own, whose evaluations take longer, and one here."""
     assert main([*WORDS, "--evaluations", "2", "--seeds", "0"]) == 0
     words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
     words += ["--model", "small_model:build"]
-    command = [sys.executable, "-m", "keras_actfn", *words]
-    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for worker in workers:
-        assert worker.wait(timeout=300) == 0, worker.stderr.read()
-        worker.stderr.close()
-    functions = [trial.params["candidate"] for trial in finished("search.log")]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "keras_actfn", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SECONDS_TO_BUILD": "0.5"},
+    )
+    while len(study_in("search.log").trials) < 3:
+        assert worker.poll() is None, worker.stderr.read()
+        time.sleep(0.1)
+    assert main(words) == 0
+    assert worker.wait(timeout=300) == 0, worker.stderr.read()
+    worker.stderr.close()
+    trials = finished("search.log")
+    functions = [trial.params["candidate"] for trial in trials]
     assert len(functions) == len(set(functions)) == 10
+    processes = {trial.user_attrs["lease"]["process"] for trial in trials[2:]}
+    assert processes == {os.getpid(), worker.pid}
 
 
 PASSWORD = "sesame-4711"

@@ -82,7 +82,7 @@ def test_train_validation_split_partitions():
 
 @pytest.mark.parametrize("validation", [0, 100])
 def test_train_validation_split_refuses(validation):
-    with pytest.raises(ValueError, match="validation images is from 1 to 99"):
+    with pytest.raises(ValueError, match="validation examples is from 1 to 99"):
         datasets.train_validation_split(np.zeros(100), np.zeros(100), validation)
 
 

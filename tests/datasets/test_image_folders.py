@@ -74,6 +74,28 @@ def test_a_truncated_image_is_named(tree, part, kept):
         imagenette(tree, image_size=8)
 
 
+def test_a_truncated_image_is_named_while_batches_stream(tree, monkeypatch):
+    monkeypatch.setitem(image_folders.CLASSES, "imagenet", 10)
+    path = tree / "train" / CLASSES[4] / "1.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    train, test = imagenet(tree, image_size=8, batch_size=6)
+    model.evaluate(test, verbose=0)
+    with pytest.raises(Exception, match=rf"train/{CLASSES[4]}/1\.png is no image, or is trunc"):
+        model.fit(train, verbose=0)
+
+
+def test_images_are_cropped_in_the_middle(tmp_path):
+    image = np.zeros((4, 9, 3), "uint8")
+    image[:, 2:6] = np.arange(48).reshape(4, 4, 3)  # what is left of the middle, rounded down
+    keras.utils.save_img(tmp_path / "0.png", image, scale=False)
+    files = [str(tmp_path / "0.png")]
+    ((x, y),) = image_folders._decoded(files, [3], 4, 8, None)
+    np.testing.assert_allclose(np.asarray(x)[0] * 255, image[:, 2:6], atol=1e-4)
+    assert np.asarray(y).tolist() == [3]
+
+
 @pytest.mark.parametrize("name", ["._0.png", ".ipynb_checkpoints"])
 def test_hidden_files_in_a_class_are_named(tree, name):
     path = tree / "val" / CLASSES[2] / name

@@ -39,6 +39,9 @@ SOME_LAYERS = (
     "mul(x,erfc(x))",
 )
 
+#: A hull with coefficients of 0 where values or derivatives of their terms are infinite.
+SINGULAR = "aff(tanh,reciprocal,pow(x,0.5),pow(x,1.5))"
+
 SHAPE = (4, 3, 5)
 
 
@@ -53,6 +56,9 @@ class Case:
         if "clamp" in spec:  # at knots, and at both ends
             x.flat[:6] = -1, 0, 1, 2, 3, 4
         parameters = [w + rng.normal(size=w.shape) * 0.1 for w in layer.get_weights()]
+        if spec == SINGULAR:
+            x.flat[:4] = 0, -1, -0.0, 0.25
+            parameters = [np.eye(4)[0]]
         given = [x, rng.normal(size=SHAPE), *parameters]
         directions = [rng.normal(size=array.shape) for array in (x, *parameters)]
         self.x, self.upstream, *self.parameters = (array.astype("float32") for array in given)
@@ -66,7 +72,7 @@ class Case:
         self.weight = ops.convert_to_tensor(self.upstream)
         self.along = [ops.convert_to_tensor(array) for array in self.directions]
         self._own = "axis=-1" in spec
-        self._exact = self._derivatives(LAYERS[spec])
+        self._exact = self._derivatives(LAYERS.get(spec, reference.singular_hull))
 
     def weighted(self, *sources):
         """The sum of f(x), weighted."""

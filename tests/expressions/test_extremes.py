@@ -10,6 +10,8 @@ from reference.random_expressions import random_expressions
 
 from keras_actfn import backend
 from keras_actfn.expressions import operators, parse
+from keras_actfn.layers import AffineHullActivation
+from keras_actfn.testing import output_and_gradients
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "extremes.py"
 spec = importlib.util.spec_from_file_location("extremes", SCRIPT)
@@ -51,6 +53,30 @@ def test_what_was_reported():
     function = parse("x*tanh(x)")
     (slope,) = backend.vector_jacobian_product(function, ops.ones_like(x), x)
     np.testing.assert_array_equal(ops.convert_to_numpy(slope), [-1, -1, 1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prod_n(swish(x),x,max_n(x,x),add(x,x))",
+        "prod_n(mul(x,sigmoid(x)),x,x,x)",
+        "mul(gelu(x),mul(x,mul(x,x)))",
+        "sum_n(selu(pow(max(x,x),x)),softsign(x),bessel_i0e(x),x)",
+    ],
+)
+def test_gradients_that_grow_on_their_way_back(text):
+    """Infinity times 0, where a slope is formed from the outside in."""
+    dtype = "float64" if "pow" in text and "float64" in extremes.dtypes() else "float32"
+    results = extremes.compare(parse(text), dtype)
+    assert not [r for r in results if r[0] == "wrong"]
+    assert sum(r[0] == "right" for r in results) > 10
+
+
+def test_a_zero_gradient_stays_zero_in_a_hull():
+    text = "prod_n(mul(x,sigmoid(x)),x,x,x)"
+    layer = AffineHullActivation(("identity", text), initializer=[0.5, 0.5])
+    slope = output_and_gradients(layer, np.array([[-1e10, -1e9]]))[1]
+    np.testing.assert_array_equal(slope, [[0.5, 0.5]])
 
 
 @pytest.mark.once

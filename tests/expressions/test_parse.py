@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from reference.random_expressions import random_expressions
 
-from keras_actfn.expressions import SpecError, nearest, parse, register_operator
+from keras_actfn._names import nearest
+from keras_actfn.expressions import SpecError, parse, register_operator
 from keras_actfn.expressions.expression import Expression
 
 pytestmark = pytest.mark.once

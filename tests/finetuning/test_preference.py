@@ -300,7 +300,7 @@ def test_hostile_lines_are_no_preferences(line, tmp_path):
 
 @pytest.mark.once
 def test_an_endless_line_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_actfn._files._LARGEST_LINE", 1000)
+    monkeypatch.setattr("keras_actfn._texts._LARGEST_LINE", 1000)
     path = tmp_path / "train.jsonl.gz"
     path.write_bytes(gzip.compress(b"a" * 100_000))
     with pytest.raises(ValueError, match="a line of 1,000 characters or more"):

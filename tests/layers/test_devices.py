@@ -26,6 +26,7 @@ X, Y = (RNG.normal(size=(16, size)).astype("float32") for size in (6, 4))
 
 def model():
     keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
     layers = [keras.Input((6,))]
     for spec in ("pwl(axis=-1,knots=5)", "aff(identity,relu,tanh)", "crrelu", "pwl(knots=7)"):
         layers += [keras.layers.Dense(8), activation(spec)]
@@ -46,8 +47,7 @@ def jax_devices():
     both = mesh((2, 2), ["batch", "model"], distribution.list_devices())
     layout = distribution.LayoutMap(both)
     layout[".*kernel"] = distribution.TensorLayout([None, "model"], both)
-    layout[".*values"] = distribution.TensorLayout([None, None], both)
-    layout["sequential.pwl/values"] = distribution.TensorLayout([None, "model"], both)
+    layout["/pwl/values"] = distribution.TensorLayout([None, "model"], both)
     yield "model", distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 
@@ -55,7 +55,10 @@ def several():
     if keras.backend.backend() == "jax":
         for name, distribution in jax_devices():
             with distribution.scope():
-                yield name, train(model())
+                built = model()
+                own, shared = (built.layers[at].values.value.sharding for at in (1, 7))
+                assert own.is_fully_replicated == (name == "data") and shared.is_fully_replicated
+                yield name, train(built)
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -17,6 +17,7 @@ from keras_actfn._keras_activations import (
     keras_operation,
 )
 from keras_actfn.models import activations, graph
+from keras_actfn.models.learned import learned_layers
 
 HELPERS = {"get", "serialize", "deserialize"}
 KERAS_NAMES = [n for n in dir(keras.activations) if not n.startswith("_") and n not in HELPERS]
@@ -268,8 +269,6 @@ def test_fused_activations():
     assert activations.fused_name(dense) == "PWL"
     assert activations.fused_activation(layers.Dense(3, "linear")) is None
     assert activations.fused_activation(layers.LSTM(3)) is None
-    assert [v.name for v in activations.activation_variables(dense)] == ["values"]
-    assert activations.activation_variables(layers.Dense(3, "relu")) == []
 
 
 @pytest.mark.once
@@ -277,7 +276,7 @@ def test_learned_layers_wherever_they_are():
     one, other = keras_actfn.activation("pwl"), keras_actfn.activation("crrelu")
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation=one), layers.PReLU()])
     model = keras.Sequential([inner, layers.Reshape((4, 1)), layers.LSTM(3, other), layers.ReLU()])
-    found = activations.learned_layers(graph.nested(model))
+    found = learned_layers(model)
     assert len(found) == 3 and {id(layer) for layer in found} == {
         id(one),
         id(other),

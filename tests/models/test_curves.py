@@ -5,8 +5,8 @@ import numpy as np
 from keras import layers, ops
 
 from keras_actfn import activation
-from keras_actfn.models.activations import build_learned
 from keras_actfn.models.curves import GRID, activation_curves
+from keras_actfn.models.learned import build_learned
 
 
 def test_curves_of_every_kind_in_the_order_of_the_model():

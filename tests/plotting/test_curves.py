@@ -13,8 +13,8 @@ def run(activation):
     x = np.linspace(-4, 4, 9)
     steps = np.arange(1, 3)
     arrays = {"step": steps, "loss": 1 / steps, "accuracy": steps / 2, "x": x}
-    numbers = (0.5, 1.0, None, 10, 2, None, 1.0, False)
-    return RunResult(activation, 0, activation, *numbers, arrays | {"slot_1": np.maximum(x, 0)})
+    numbers = (None, {"accuracy": 0.5}, 10, 2, None, 1.0, False)
+    return RunResult(activation, 0, activation, *numbers, arrays | {"site_1": np.maximum(x, 0)})
 
 
 def test_a_curve_below_others_that_coincide_with_it_is_wider():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import optuna
 import pytest
-from small_search import build, distance_to_softplus
+from small_search import distance_to_softplus, task_of
 
 from keras_actfn import search
 from keras_actfn.cli import main
@@ -46,12 +46,10 @@ class WorseThan(optuna.pruners.BasePruner):
 
 def open_search(folder, objective=training, pruner="median", **options):
     return search.ActivationSearch(
-        build,
-        objective,
+        task_of(objective, np.random.default_rng(0).normal(size=(32, 6)).astype("float32")),
         SPACE,
         storage=folder / "search.db",
         study="s",
-        probe_data=np.random.default_rng(0).normal(size=(32, 6)).astype("float32"),
         embedding="pca",
         baselines=BASELINES,
         probes=20,

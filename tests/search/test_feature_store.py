@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from processes import ANY_BACKEND
 
 from keras_actfn._files import write_json
 from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
@@ -155,7 +156,7 @@ for i in range(10**6):
 def test_two_processes_write_and_one_is_killed(tmp_path):
     store = FeatureStore(tmp_path, KEY)
     command = [sys.executable, "-c", _WRITER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ANY_BACKEND) as writer:
         assert writer.stdout.readline() == b"ready\n"
         number = 10**7
         while len(store.ids()) < 60 or number < 10**7 + 20:

@@ -9,6 +9,7 @@ import warnings
 
 import optuna
 import pytest
+from processes import ANY_BACKEND
 
 from keras_actfn.search.journal import Journal
 from keras_actfn.search.storage import open_storage, open_study
@@ -94,7 +95,8 @@ def test_a_killed_writer_leaves_a_readable_journal(tmp_path):
         "    study.set_user_attr('a', 'x' * 200_000)\n"
         "    print(i, flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", program, path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ANY_BACKEND)
     while process.stdout.readline() != b"3\n":
         assert process.poll() is None
     process.kill()

@@ -10,19 +10,22 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import keras
 import numpy as np
 import optuna
 import pytest
-from small_search import build, distance_to_softplus, points
+from plotly.offline import get_plotlyjs
+from small_search import build, distance_to_softplus, points, task_of
 
 from keras_actfn import search
 from keras_actfn.expressions import SearchSpace
 from keras_actfn.search import chooser, probing
 from keras_actfn.search.probe import Probe
 from keras_actfn.search.sampler import evaluations_of
+from keras_actfn.training import Task
 from keras_actfn.training.results import Comparison
 from keras_actfn.training.run_store import RunResult
 
@@ -42,11 +45,13 @@ DATA = points(300, 1), points(90, 2)
 YEAR = datetime.date.today().year
 
 
-def open_search(folder, objective=distance_to_softplus, **options):
+INPUTS = DATA[0][0][:32]
+
+
+def open_search(folder, objective=distance_to_softplus, mode="max", **options):
     options = {"embedding": "pca", "baselines": BASELINES, "probes": 25, "study": "s", **options}
-    if callable(objective):
-        options = {"probe_data": DATA[0][0][:32], **options}
-    return search.ActivationSearch(build, objective, SPACE, storage=folder / "search.db", **options)
+    task = task_of(objective, INPUTS, mode=mode) if callable(objective) else objective
+    return search.ActivationSearch(task, SPACE, storage=folder / "search.db", **options)
 
 
 @pytest.fixture(scope="module")
@@ -103,34 +108,45 @@ def test_going_on_adds_only_what_is_missing(finished):
 
 
 def test_a_study_of_another_model_is_refused(finished):
-    other = points(300, 3), DATA[1]
-    with pytest.raises(ValueError, match=r"The study 's' differs: .*data is"):
+    other = Task(build, points(300, 3))
+    with pytest.raises(ValueError, match=r"The study 's' in .*search.db differs: .*data is"):
         open_search(finished[1], other, output=finished[1] / "other")
+    with pytest.raises(ValueError, match=r"mode='min' makes it minimize it.*directions: maximize"):
+        open_search(finished[1], mode="min", output=finished[1] / "other")
     with pytest.raises(ValueError, match=r"differs: .*seed is 0 there and 1 here"):
         open_search(finished[1], seed=1, output=finished[1] / "another")
 
 
 def test_pictures_and_report(finished):
     found, folder = finished
+    plotly = get_plotlyjs()
     figures = found.plot(folder / "pictures")
     assert sorted(figures) == ["functions", "map", "progress"]
     assert sorted(p.stem for p in (folder / "pictures").glob("*.png")) == sorted(figures)
     page = found.report(folder / "report.html").read_text(encoding="utf-8")
-    assert found.best.expression in page and "http" not in page
-    assert page.count("data:image/png;base64,") == 3
+    assert found.best.expression in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|@import|url\(""", page.replace(plotly, ""))
+    assert page.replace(plotly, "").count("data:image/png;base64,") == 2
     assert '<meta name="viewport" content="width=device-width' in page
     # A formula for each evaluation and the two best ones; no source of one.
-    assert page.count("<svg ") in (13, 14) and "\\left" not in page and "\\mathrm" not in page
+    assert page.count('<svg role="img" ') in (13, 14)
+    assert "\\left" not in page.replace(plotly, "") and "\\mathrm" not in page.replace(plotly, "")
     for fact in ("sequential", "distance_to_softplus", keras.backend.backend(), f"{YEAR}-"):
         assert fact in page
     assert "25 functions" not in page and "28 functions probed" in page
     orders = re.findall(r'<td class="number">(\d+)</td></tr>', page)
     assert sorted(map(int, orders)) == list(range(1, 13))
+    # Each evaluated function has a card of the map, with its formula and its figures.
+    cards = json.loads(re.search(r'id="map-cards">(.*?)</script>', page)[1])
+    assert len(cards) == 12 and all("<svg" in card and "<dd>" in card for card in cards)
+    assert any(f"<code>{found.best.expression}</code>" in card for card in cards)
 
 
 def test_a_comparison_is_a_table_in_the_report(finished, tmp_path):
     runs = [
-        RunResult(name, seed, "", 0.5 + 0.01 * seed, 1.0, None, 100, 3, 0.1, 1.0, False, {})
+        RunResult(
+            name, seed, "", None, {"accuracy": 0.5 + 0.01 * seed}, 100, 3, 0.1, 1.0, False, {}
+        )
         for name in ("relu(x)", "tanh(x)")
         for seed in (0, 1)
     ]
@@ -196,39 +212,67 @@ def test_an_error_in_the_objective_returns_the_function(tmp_path):
 
 
 def test_a_builder_that_ignores_its_argument(tmp_path):
-    found = search.ActivationSearch(
-        lambda spec: build("relu"),
-        distance_to_softplus,
-        SPACE,
-        storage=tmp_path / "search.db",
-        probe_data=DATA[0][0][:32],
-    )
+    task = task_of(distance_to_softplus, INPUTS, lambda spec: build("relu"))
+    found = search.ActivationSearch(task, SPACE, storage=tmp_path / "search.db")
     with pytest.raises(ValueError, match="build_model"):
         found.probe(3)
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match=r"A metric is one of accuracy, loss\. Received: 'f1'"):
-        open_search(tmp_path, DATA, metric="f1")
-    with pytest.raises(TypeError, match="unexpected argument 'epoch'"):
-        open_search(tmp_path, DATA, epoch=1)
-    with pytest.raises(ValueError, match="epochs set how data is trained on"):
-        open_search(tmp_path, epochs=1)
-    with pytest.raises(ValueError, match="Pass probe_data"):
-        open_search(tmp_path, probe_data=None)
-    with pytest.raises(ValueError, match="build_model is a function of an activation"):
-        search.ActivationSearch("lenet5", DATA, SPACE)
+    with pytest.raises(ValueError, match=r"reports: accuracy, loss\. Received: 'f1'"):
+        open_search(tmp_path, Task(build, DATA[0], metric="f1"))
+    with pytest.raises(ValueError, match=r"a task without any. Pass validation"):
+        open_search(tmp_path, Task(build, DATA[0], validation=0))
+    with pytest.raises(ValueError, match=r"Spectra are computed on inputs.*Pass inputs as train=x"):
+        open_search(tmp_path, task_of(len, None))
+    with pytest.raises(ValueError, match=r"takes a keras_actfn.training.Task. Received: function"):
+        search.ActivationSearch(build, SPACE)
+    found = open_search(tmp_path)
+    for limits, match in (
+        ({}, "Received: neither"),
+        ({"evaluations": 0}, "evaluations is a positive number. Received: 0"),
+        ({"minutes": float("nan")}, "minutes is a positive number. Received: nan"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            found.run(**limits)
+
+
+def test_a_number_of_minutes(tmp_path, monkeypatch):
+    """What an hour allows, on a clock on which each look takes a minute; then the rest."""
+    now = iter(range(0, 10**6, 60))
+    clock = types.SimpleNamespace(monotonic=lambda: next(now), sleep=time.sleep, time=time.time)
+    found = open_search(tmp_path, probes=4)
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_actfn.search.loop.time", clock)
+        patch.setattr("keras_actfn.search.probing.time", clock)
+        best = found.run(minutes=14)
+        probed, evaluated = found.store.counts()["probed"], len(found.table())
+        assert 0 < probed < 7 and 0 < evaluated < 14 and best == found.best
+        found.run(evaluations=evaluated + 1, minutes=60)
+    assert len(found.table()) == evaluated + 1
+    assert found.store.counts()["probed"] == 7
+
+
+def test_less_is_better(tmp_path):
+    """The mirror image of the search that maximises: the same functions in the same order."""
+
+    def distance(text):
+        return -distance_to_softplus(text)
+
+    found, other = open_search(tmp_path, distance, "min"), open_search(tmp_path / "max")
+    for each in (found, other):
+        each.run(8)
+    assert [row.expression for row in found.table()] == [row.expression for row in other.table()]
+    assert [row.value for row in found.table()] == [-row.value for row in other.table()]
+    assert found.study.best_value == found.best.value == -other.best.value
+    best = found.plot()["progress"].axes[0].lines[-1].get_ydata()
+    assert (np.diff(best) <= 0).all() and best[-1] == found.best.value
 
 
 def test_a_space_without_finite_functions(tmp_path):
     space = SearchSpace(["reciprocal(unary(x))"], unary=["zero"])
-    found = search.ActivationSearch(
-        build,
-        distance_to_softplus,
-        space,
-        storage=tmp_path / "search.db",
-        probe_data=DATA[0][0][:32],
-    )
+    task = task_of(distance_to_softplus, INPUTS)
+    found = search.ActivationSearch(task, space, storage=tmp_path / "search.db")
     with pytest.raises(ValueError, match="A search needs functions with finite outputs"):
         found.run(9)
 
@@ -329,13 +373,14 @@ PROGRAM = textwrap.dedent(
     import pathlib, sys, time
     sys.path[:0] = {folders!r}
     import test_loop
+    from keras_actfn.search.objective import FunctionObjective
 
-    def slowly(text):
+    def slowly(self, text, call=FunctionObjective.__call__):
         time.sleep(0.15)
-        return test_loop.distance_to_softplus(text)
+        return call(self, text)
 
-    slowly.__qualname__ = "distance_to_softplus"
-    test_loop.open_search(pathlib.Path({folder!r}), slowly).run(12)
+    FunctionObjective.__call__ = slowly
+    test_loop.open_search(pathlib.Path({folder!r})).run(12)
     """
 )
 

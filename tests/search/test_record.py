@@ -7,11 +7,13 @@ import keras
 import numpy as np
 import optuna
 import pytest
-from small_search import build, distance_to_softplus, points
+from processes import ANY_BACKEND
+from small_search import build, distance_to_softplus, points, task_of
 
 from keras_actfn import applications, datasets, search
 from keras_actfn.expressions import SearchSpace, three_node
 from keras_actfn.search.record import default_mode, study_name
+from keras_actfn.training import Task
 
 pytestmark = pytest.mark.once
 
@@ -19,25 +21,27 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACE = SearchSpace(["unary(x)"], unary=["relu", "tanh", "square"])
 
 
-def open_search(objective=distance_to_softplus, **options):
-    if callable(objective):
-        options.setdefault("probe_data", points(32, 1)[0])
+def open_search(task=None, **options):
+    task = task_of(distance_to_softplus, points(32, 1)[0]) if task is None else task
     return search.ActivationSearch(
-        build, objective, SPACE, embedding="pca", baselines=("relu",), probes=2, **options
+        task, SPACE, embedding="pca", baselines=("relu",), probes=2, **options
     )
 
 
 def test_searches_in_one_folder_do_not_meet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = points(90, 1), points(30, 2)
+
+    def training(**options):
+        return Task(build, points(90, 1), batch_size=16, **options)
+
     searches = [
         open_search(),
         open_search(seed=1),
-        open_search(probe_data=points(20, 3)[0]),
-        open_search(data, batch_size=16),
-        open_search(data, batch_size=16, epochs=2),
-        open_search(data, batch_size=16, subset=60),
-        open_search(data, batch_size=16, pruner="median", epochs=2),
+        open_search(task_of(distance_to_softplus, points(20, 3)[0])),
+        open_search(training()),
+        open_search(training(epochs=2)),
+        open_search(training(subset=60)),
+        open_search(training(epochs=2), pruner="median"),
     ]
     names = [found.study.study_name for found in searches]
     assert len(set(names)) == len({found.output for found in searches}) == len(searches)
@@ -50,17 +54,16 @@ def test_searches_in_one_folder_do_not_meet(tmp_path, monkeypatch):
 
 
 def test_the_name_of_a_dataset_a_model_and_a_space(tmp_path):
-    found = search.ActivationSearch(
+    task = Task(
         lambda activation: applications.LeNet5(activation=activation),
         datasets.digits(image_size=28),
-        three_node(),
-        storage=tmp_path / "all.db",
         subset=200,
     )
+    found = search.ActivationSearch(task, three_node(), storage=tmp_path / "all.db")
     name = found.study.study_name
     assert name.startswith("lenet5-digits-three_node-") and len(name) == 31
     assert found.output == tmp_path / f"all-{name}"
-    assert found.about["training_images"] == 200 and found.about["functions"] == 5103
+    assert found.about["train_examples"] == 200 and found.about["functions"] == 5103
 
 
 def test_names_hold_nothing_that_a_folder_cannot():
@@ -81,11 +84,9 @@ def test_outputs_with_positions_have_sampled_spectra_by_default(tmp_path):
 
     def open_with(name, **options):
         return search.ActivationSearch(
-            language_model,
-            distance_to_softplus,
+            task_of(distance_to_softplus, np.arange(40).reshape(8, 5) % 7, language_model),
             SPACE,
             storage=tmp_path / f"{name}.db",
-            probe_data=np.arange(40).reshape(8, 5) % 7,
             baselines=("relu",),
             **options,
         )
@@ -97,5 +98,5 @@ def test_outputs_with_positions_have_sampled_spectra_by_default(tmp_path):
 def test_without_optuna_the_extra_is_named(tmp_path):
     program = "import sys; sys.modules['optuna'] = None; import keras_actfn.search"
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ANY_BACKEND)
     assert "ImportError" in ended.stderr and "keras-actfn[search]" in ended.stderr

@@ -1,11 +1,17 @@
 """A search that trains by itself, on every backend."""
 
+import warnings
+
+import keras
 import numpy as np
 import optuna
+import pytest
+from keras import layers
 from small_search import build, points
 
-from keras_actfn import search
+from keras_actfn import activation, search
 from keras_actfn.expressions import SearchSpace
+from keras_actfn.training import Task
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -14,56 +20,120 @@ SPACE = SearchSpace(
     unary=["identity", "relu", "tanh", "square", "zero"],
     binary=["add", "max"],
 )
+OPTIONS = {"embedding": "pca", "baselines": ("relu", "tanh"), "probes": 4}
+
+
+def task_on_points(**options):
+    return Task(build, points(300, 1), 60, points(90, 2), batch_size=30, **options)
 
 
 def test_training_on_data(tmp_path):
-    found = search.ActivationSearch(
-        build,
-        (points(300, 1), points(90, 2)),
-        SPACE,
-        storage=tmp_path / "search.db",
-        embedding="pca",
-        baselines=("relu", "tanh"),
-        probes=4,
-        epochs=4,
-        batch_size=30,
-        validation=60,
-    )
+    task = task_on_points(epochs=4)
+    found = search.ActivationSearch(task, SPACE, storage=tmp_path / "search.db", **OPTIONS)
     found.run(4)
     rows = found.table()
     assert len(rows) == 4 and all(0 <= row.value <= 1 for row in rows)
     # Three classes at this distance: a linear rule finds nine of ten.
     assert found.best.value > 0.6
-    assert found.objective.settings()["validation_images"] == 60
+    assert found.about["validation_examples"] == 60
     comparison = found.retrain(seeds=2)
     baseline = next(row for row in rows if row.baseline)
     assert comparison.activations[0] == baseline.expression
     assert len(comparison.activations) == 2  # also where the best function is the baseline
     assert len(comparison.runs) == 4
-    assert comparison.settings["test_images"] == 90
+    assert comparison.settings["test_examples"] == 90
 
 
 def test_a_diverged_training_has_no_value():
     for metric in ("accuracy", "loss"):
-        objective = search.TrainingObjective(
-            build, (points(60, 1), points(30, 2)), batch_size=20, validation=12, metric=metric
-        )
-        found = objective("exp(exp(exp(x)))")
+        task = Task(build, points(60, 1), 12, batch_size=20, metric=metric)
+        found = search.TrainingObjective(task)("exp(exp(exp(x)))")
         assert (found.value, found.diverged) == (None, True)
-        assert found.details.keys() == {"seconds"}
 
 
 def test_reporting_changes_no_training():
-    objective = search.TrainingObjective(
-        build, (points(300, 1), points(90, 2)), epochs=3, batch_size=30, validation=60
-    )
+    objective = search.TrainingObjective(task_on_points(epochs=3))
     reported = {}
     alone = objective("tanh(x)")
     measured = objective("tanh(x)", lambda epoch, value: reported.update({epoch: value}))
     assert measured.value == alone.value
-    np.testing.assert_allclose(measured.details["loss"], alone.details["loss"], rtol=1e-6)
-    shorter = search.TrainingObjective(
-        build, (points(300, 1), points(90, 2)), epochs=2, batch_size=30, validation=60
-    )
+    assert measured.details["metrics"] == pytest.approx(alone.details["metrics"], rel=1e-6)
+    shorter = search.TrainingObjective(task_on_points(epochs=2))
     assert reported.keys() == {1, 2}
     assert reported[2] == shorter("tanh(x)").value
+
+
+def regression(spec):
+    model = keras.Sequential([keras.Input((10,)), layers.Dense(12), activation(spec)])
+    model.add(layers.Dense(1))
+    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    return model
+
+
+def test_regression_with_early_stopping(tmp_path):
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True)
+    x, y = (x / x.std(0)).astype("float32"), ((y - y.mean()) / y.std()).astype("float32")
+    task = Task(
+        regression,
+        (x[:250], y[:250]),
+        (x[250:350], y[250:350]),
+        (x[350:], y[350:]),
+        epochs=3,
+        batch_size=50,
+        callbacks=lambda: [keras.callbacks.EarlyStopping(patience=1, restore_best_weights=True)],
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The model has no Fisher spectrum")
+        found = search.ActivationSearch(task, SPACE, storage=tmp_path / "search.db", **OPTIONS)
+    best = found.run(4)
+    values = [row.value for row in found.table()]
+    assert values == sorted(values) and best.value == values[0] == found.study.best_value
+    assert found.study.direction == optuna.study.StudyDirection.MINIMIZE
+    assert found.store.load().cdfs.shape[1] > 0 and found.about["spectra"] == "exact"
+    assert {"loss", "mae"} == set(found.study.best_trial.user_attrs["metrics"])
+    comparison = found.retrain(seeds=1)
+    assert comparison.criterion.metric == "mae" and comparison.part == "test"
+
+
+class Pairs(keras.utils.PyDataset):
+    """Batches of two inputs, a target for each of two outputs, and weights."""
+
+    def __init__(self, seed):
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        self.x = {"a": rng.normal(size=(48, 3)), "b": rng.normal(size=(48, 2))}
+        self.y = (self.x["a"][:, :1] > self.x["b"][:, 1:]).astype("float32")
+        self.weights = rng.uniform(0.5, 1, size=48)
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = slice(16 * index, 16 * (index + 1))
+        y, weights = self.y[rows], self.weights[rows]
+        return {name: x[rows] for name, x in self.x.items()}, (y, 2 * y), (weights, weights)
+
+
+def two_of_each(spec):
+    inputs = {"a": keras.Input((3,), name="a"), "b": keras.Input((2,), name="b")}
+    x = layers.Concatenate()([layers.Dense(6)(inputs["a"]), inputs["b"]])
+    x = activation(spec)(x)
+    model = keras.Model(inputs, (layers.Dense(1, "sigmoid", name="p")(x), layers.Dense(1)(x)))
+    weighted = [[keras.metrics.AUC()], []]
+    model.compile("adam", ["binary_crossentropy", "mae"], weighted_metrics=weighted)
+    return model
+
+
+def test_a_model_without_a_spectrum_is_searched_by_outputs(tmp_path):
+    task = Task(two_of_each, lambda: Pairs(0), lambda: Pairs(1), metric="p_auc")
+    with pytest.warns(UserWarning, match="has no Fisher spectrum: .* outputs alone") as said:
+        found = search.ActivationSearch(task, SPACE, storage=tmp_path / "search.db", **OPTIONS)
+        found.run(3)
+    assert len([w for w in said if "no Fisher spectrum" in str(w.message)]) == 1
+    rows = found.table()
+    assert len(rows) == 3 and all(0 <= row.value <= 1 for row in rows)
+    assert found.store.load().cdfs.shape == (6, 0) and found.about["spectra"] == "none"
+    assert found.suggest() is not None
+    assert "with finite outputs" in found.report(tmp_path / "report.html").read_text("utf-8")

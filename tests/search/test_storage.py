@@ -121,7 +121,7 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "search.db"
     open_study(open_storage(path), "s", {})
     monkeypatch.setattr("keras_actfn.search.storage.FORMAT", 9)
-    with pytest.raises(ValueError, match="format is 2 there and 9 here"):
+    with pytest.raises(ValueError, match="format is 3 there and 9 here"):
         open_study(open_storage(path), "s", {})
 
 
@@ -138,7 +138,9 @@ def test_a_study_that_does_not_maximise_one_value_is_refused(directions, tmp_pat
     """Also while it is empty: the surrogate would seek the worst."""
     storage = open_storage(tmp_path / "search.db")
     optuna.create_study(storage=storage, study_name="s", directions=directions)
-    with pytest.raises(ValueError, match=f"maximises one value.*{', '.join(directions)}.*study="):
+    with pytest.raises(
+        ValueError, match=f"A search has one value.*{', '.join(directions)}.*study="
+    ):
         open_study(storage, "s", {})
     assert optuna.load_study(study_name="s", storage=storage).user_attrs == {}
 

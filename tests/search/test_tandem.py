@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from small_search import task_of
 
 from keras_actfn import activation, search
 from keras_actfn.expressions import SearchSpace, parse
@@ -43,12 +44,10 @@ def wish(text):
 
 def open_search(folder, **options):
     return search.ActivationSearch(
-        build,
-        wish,
+        task_of(wish, X, build),
         SPACE,
         groups=2,
         baselines=("relu", "tanh"),
-        probe_data=X,
         embedding="pca",
         storage=folder / "search.db",
         **options,

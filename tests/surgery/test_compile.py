@@ -81,6 +81,15 @@ def test_the_new_model_saves_and_loads(tmp_path):
     assert "| swish | silu |" in str(compiled)
 
 
+def test_one_segment_is_the_line_of_least_squares():
+    compiled = compile_activations(network(), numbers(200, 4), 1, sites="swish")
+    (site,) = compiled.sites
+    assert len(site.segments) == 1 and compiled.layers[0].breakpoints == []
+    slope, intercept = np.polyfit(site.middles, site.values, 1, w=np.sqrt(site.density))
+    assert site.segments.slopes[0] == pytest.approx(slope, rel=1e-4)
+    assert site.segments.intercepts[0] == pytest.approx(intercept, rel=1e-4)
+
+
 def test_options_reach_every_site():
     compiled = compile_activations(network(), numbers(64, 4), 6, match="silu", right="flat")
     assert [site.segments.slopes[-1] for site in compiled.sites] == [0.0]
@@ -101,7 +110,7 @@ def test_a_function_for_each_channel_stays_and_is_told():
     assert [(site.path, reason) for site, reason in compiled.kept] == [
         ("own", "it has a function for each channel")
     ]
-    with pytest.raises(ValueError, match="'own' can't become segments"):
+    with pytest.raises(ValueError, match="Received: 'own', where it has a function for each"):
         compile_activations(model, numbers(32, 4), sites="own")
 
 
@@ -130,6 +139,8 @@ def broken(weight):
         (network, numbers(8, 4), {"segments": 0}, "segments is a positive integer"),
         (network, numbers(8, 4), {"segments": 2000}, "at most 1024"),
         (network, numbers(8, 4), {"batch_size": 0}, "batch_size is a positive"),
+        (network, numbers(1, 4), {}, "6 distinct inputs of 'swish' for 16 segments"),
+        (network, np.full((8, 4), np.inf, "float32"), {}, "What reaches an activation is finite"),
         (network, numbers(8, 4), {"sites": "none"}, "no activation at 'none'"),
         (
             lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]),

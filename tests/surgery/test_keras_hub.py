@@ -1,7 +1,6 @@
 """A Keras Hub backbone with random weights: its sites, other functions in them, a step."""
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 from keras import ops
@@ -10,9 +9,16 @@ import keras_actfn
 from keras_actfn.surgery import find_activations, replace_activations
 
 
+def hub():
+    """Keras Hub's models; it imports TensorFlow, which takes seconds under another backend."""
+    import keras_hub
+
+    return keras_hub.models
+
+
 def backbone(blocks=2, pre_activation=False):
     """A residual network of basic blocks, every weight and moving average random."""
-    model = keras_hub.models.ResNetBackbone(
+    model = hub().ResNetBackbone(
         [64],
         [3],
         [64] * blocks,
@@ -79,9 +85,7 @@ def test_a_backbone_with_learned_activations_trains():
 
 @pytest.mark.once
 def test_a_classifier_of_keras_hub_is_replaced_inside():
-    head = keras_hub.models.ImageClassifier(
-        backbone=backbone(), num_classes=3, activation="softmax"
-    )
+    head = hub().ImageClassifier(backbone=backbone(), num_classes=3, activation="softmax")
     sites = {site.path: site for site in find_activations(head)}
     assert sum(site.replaced_by_default for site in sites.values()) == 5
     new = replace_activations(head, "relu")
@@ -103,7 +107,7 @@ TRANSFORMERS = {
 
 def transformer(name):
     arguments, _ = TRANSFORMERS[name]
-    model = getattr(keras_hub.models, name)(**arguments)
+    model = getattr(hub(), name)(**arguments)
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 0.5, w.shape) for w in model.weights])
     return model
@@ -190,7 +194,7 @@ def test_learned_activations_of_a_transformer_train_and_are_saved(name, spec, tm
 def test_blocks_that_fix_their_function_are_listed_by_name_with_the_reason(
     name, arguments, reasons
 ):
-    model = getattr(keras_hub.models, name)(**arguments)
+    model = getattr(hub(), name)(**arguments)
     for reason in reasons:
         with pytest.raises(ValueError, match=reason):
             replace_activations(model, "relu")
@@ -201,7 +205,7 @@ def test_a_task_keeps_its_class_its_preprocessing_and_its_backbone():
     def preprocess(x, y=None, sample_weight=None):
         return keras.utils.pack_x_y_sample_weight(x / 255.0, y, sample_weight)
 
-    task = keras_hub.models.ImageClassifier(backbone=backbone(), num_classes=3)
+    task = hub().ImageClassifier(backbone=backbone(), num_classes=3)
     task.preprocessor = preprocess
     new = replace_activations(task, "relu")
     assert type(new) is type(task) and new.preprocessor is preprocess

@@ -198,6 +198,20 @@ def test_unrestricted_optimum_bounds_every_piecewise_linear_one():
     assert mass @ best(x) ** 2 == pytest.approx(1, abs=1e-9)
 
 
+def test_unit_variance_of_samples_and_of_a_constant():
+    """The rule of `anchored_unit_norm`: what has no direction becomes zero."""
+    x = np.random.default_rng(0).normal(size=300)
+    statistics = CorrelationObjective.from_samples(x, np.arange(300) % 3, KNOTS, "clamp").statistics
+    y = np.random.default_rng(1).normal(size=KNOTS.size)
+    f = reference.piecewise_linear(x, KNOTS, y, "clamp")
+    np.testing.assert_allclose(statistics.unit_variance(y), (y - y[0]) / f.std(), rtol=1e-9)
+    np.testing.assert_array_equal(statistics.unit_variance(np.full(KNOTS.size, 0.7)), 0)
+    # The best function of two equal classes.
+    found = two_class_optimum(GaussianMixture([0, 0], 1.0), KNOTS, "clamp")
+    np.testing.assert_array_equal(found.values, 0)
+    assert found.correlation == 0
+
+
 @pytest.mark.parametrize("options", [{}, {"projection": "anchored_unit_norm"}])
 def test_adam_reaches_the_exact_optimum(options):
     objective = CorrelationObjective(mixture("even"), KNOTS, "clamp")

@@ -22,10 +22,20 @@ def functional(outputs):
     return keras.Model(inputs, outputs(inputs))
 
 
-def compiled():
-    model = classifier(keras.layers.Dense(3, "softmax"))
-    model.compile("adam", "mse")
-    return model
+@pytest.mark.once
+def test_a_compiled_model_among_others_is_refused():
+    def build_all_but(one):
+        def build(activation):
+            model = classifier(keras.layers.Dense(3, "softmax"))
+            if activation != one:
+                model.compile("adam", "sparse_categorical_crossentropy")
+            return model
+
+        return build
+
+    for one, words in (("relu", r"Leave out compile\(\)"), ("tanh", "not compiled, beside")):
+        with pytest.raises(ValueError, match=words):
+            training.compare(training.Task(build_all_but(one), *DATA), ["tanh"], seeds=1)
 
 
 class Subclassed(keras.Model):
@@ -78,7 +88,6 @@ REFUSED = {
     ),
     "several outputs": (lambda: functional(two_outputs), "a model with 1 inputs and 2 outputs"),
     "several inputs": (two_inputs, "a model with 2 inputs and 1 outputs"),
-    "compiled": (compiled, r"the compiled model .*\. Leave out compile\(\)"),
     "subclassed": (Subclassed, "Subclassed 'subclassed.*', which has no input_shape"),
     "without an input": (
         lambda: keras.Sequential([keras.layers.Dense(3, "softmax")]),
@@ -93,7 +102,8 @@ def test_what_does_not_fit_is_refused_before_training(what, monkeypatch):
     build, words = REFUSED[what]
     monkeypatch.setattr(Trainer, "train_once", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(ValueError, match=words) as caught:
-        training.compare(lambda activation: build(), DATA, ["tanh"], batch_size=4, seeds=1)
+        task = training.Task(lambda activation: build(), *DATA, batch_size=4)
+        training.compare(task, ["tanh"], seeds=1)
     assert "build_model returns an uncompiled classifier with one input" in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 import keras_actfn
 from keras_actfn import datasets
 from keras_actfn.models.seeds import batch_order, seeds_drawn_from
-from keras_actfn.training import RECIPES, Recipe, compare
+from keras_actfn.training import RECIPES, Recipe, Task, compare
 
 BATCH = 16
 
@@ -39,8 +39,17 @@ def poison(x):
     return x * float("nan")
 
 
-def small(data, activations, **options):
-    return compare(build, data, activations, **{"batch_size": BATCH, "seeds": 1, **options})
+#: Arguments of `compare`; all others are of `Task`.
+OF_COMPARE = ("seeds", "output", "plots", "progress")
+
+
+def small(data, activations, build=build, **options):
+    of_compare = {name: options.pop(name) for name in OF_COMPARE if name in options}
+    train, test = data
+    options = {"batch_size": BATCH, "validation": 0, **options}
+    return compare(
+        Task(build, train, test=test, **options), activations, **{"seeds": 1, **of_compare}
+    )
 
 
 def curves(result, index=0):
@@ -89,11 +98,11 @@ def test_a_run_is_what_one_fit_on_the_same_batches_gives(data):
     loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 
     # The other seed comes first: what it leaves in the network must not matter.
-    result = compare(with_seed, data, ["relu"], epochs=epochs, seeds=[9, seed], batch_size=BATCH)
+    result = small(data, ["relu"], with_seed, epochs=epochs, seeds=[9, seed])
     run = result.runs[1]
     assert run.steps == epochs * steps
-    assert run.test_loss == pytest.approx(loss, rel=1e-4)
-    assert run.test_accuracy == pytest.approx(accuracy, abs=1e-6)
+    assert run.test["loss"] == pytest.approx(loss, rel=1e-4)
+    assert run.test["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     means = [np.mean(part) for part in np.split(run.arrays["loss"], epochs)]
     np.testing.assert_allclose(means, model.history.history["loss"], rtol=1e-4)
 
@@ -109,7 +118,7 @@ def test_resume_and_files(data, tmp_path, capsys):
         path.name for path in tmp_path.iterdir()
     }
     stored = json.loads((tmp_path / "results.json").read_text())
-    assert stored["table"][1]["accuracy"] == again.runs[1].test_accuracy
+    assert stored["table"][1]["value"] == again.runs[1].test["accuracy"]
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -146,21 +155,21 @@ def test_a_diverged_run_is_a_result(data, tmp_path):
     result = small(data, ["relu", poison], epochs=2, output=tmp_path, plots=True)
     relu, poisoned = result.runs
     assert poisoned.diverged and poisoned.steps == 1 and poisoned.activation == "poison"
-    assert (poisoned.test_accuracy, poisoned.test_loss) == (0.0, np.inf)
+    assert poisoned.test == {"accuracy": 0.0, "loss": np.inf}
     assert not relu.diverged and relu.steps == 10
-    assert json.loads((tmp_path / "results.json").read_text())["runs"][1]["test_loss"] is None
+    assert json.loads((tmp_path / "results.json").read_text())["runs"][1]["test"]["loss"] is None
     assert small(data, [poison], epochs=2, output=tmp_path, plots=False).reused == 1
 
 
 def test_learned_curves_are_those_of_the_layers(data):
     result = small(data, ["relu", "aff(identity,relu)", "pwl(axis=-1)"], epochs=2)
     relu, hull, channels = (run.arrays for run in result.runs)
-    np.testing.assert_allclose(relu["slot_1"], np.maximum(relu["x"], 0), rtol=1e-6)
+    np.testing.assert_allclose(relu["site_1"], np.maximum(relu["x"], 0), rtol=1e-6)
     # Any point of aff(identity, relu) is x for x >= 0 and c·x below.
-    x, y = hull["x"], hull["slot_1"]
+    x, y = hull["x"], hull["site_1"]
     np.testing.assert_allclose(y[x >= 0], x[x >= 0], atol=1e-5)
     np.testing.assert_allclose(y[x < 0], y[0] / x[0] * x[x < 0], atol=1e-5)
-    assert channels["slot_1"].shape == (len(x), 12)
+    assert channels["site_1"].shape == (len(x), 12)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +183,14 @@ def test_learned_curves_are_those_of_the_layers(data):
         ({"seeds": [1, 1]}, "different non-negative integers"),
         ({"seeds": [-1]}, "different non-negative integers"),
         ({"seeds": "012"}, "different non-negative integers"),
-        ({"batch_size": 84}, "at most the 83 training images. Received: batch_size=84"),
+        ({"batch_size": 84}, "at most the 83 training examples. Received: batch_size=84"),
         ({"batch_size": 0}, "batch_size is a positive integer"),
         ({"subset": 84}, "from 1 to the 83 there are. Received: 84"),
-        ({"validation": 83}, "validation images is from 1 to 82"),
+        ({"validation": 83}, "validation examples is from 1 to 82"),
         ({"recipe": "hulll"}, "Did you mean 'hull'"),
-        ({"data": "digits"}, r"Dataset or \(\(x_train"),
+        ({"data": ("digits", None)}, "train is what fit takes: .* Received: str"),
         ({"data": ((np.ones((3, 8, 8, 1)), np.ones(3)),) * 2}, "integer labels"),
-        ({"data": ((np.ones((3, 8, 8, 1)), np.ones(2, int)),) * 2}, "N integer labels"),
+        ({"data": ((np.ones((3, 8, 8, 1)), np.ones(2, int)),) * 2}, "Received: 3, 2 examples"),
         ({"data": ((np.ones((3, 8, 8, 1)), -np.ones(3, int)),) * 2}, "from 0. Received: -1"),
     ],
 )
@@ -200,4 +209,4 @@ def test_a_builder_that_changes_more(data):
         )
 
     with pytest.raises(ValueError, match="changes nothing but the activation"):
-        compare(wide, data, ["relu", "tanh"], batch_size=BATCH, seeds=1)
+        small(data, ["relu", "tanh"], wide)

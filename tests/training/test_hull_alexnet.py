@@ -6,7 +6,7 @@ import pytest
 
 import keras_actfn
 from keras_actfn import datasets
-from keras_actfn.training import RECIPES, CoupledSGD, bias_variables, compare
+from keras_actfn.training import RECIPES, CoupledSGD, Task, bias_variables, compare
 from keras_actfn.training.setup import Setup
 
 RECIPE = RECIPES["hull_alexnet"]
@@ -120,7 +120,7 @@ def test_decay_is_part_of_the_velocity_and_kept_in_files():
 def test_images_are_cropped_and_centred_on_the_scale_of_bytes():
     digits = datasets.digits()
     x = digits.x_test[:40]
-    setup = Setup.of(None, digits, recipe=RECIPE)
+    setup = Setup.of(Task(lambda _: None, digits, validation=0, recipe=RECIPE))
     mean = digits.x_train.mean()
     assert RECIPE.model_shape((256, 256, 3)) == (227, 227, 3)
     shape = RECIPE.model_shape((8, 8, 1))
@@ -157,9 +157,8 @@ def test_a_comparison_by_the_recipe():
             ]
         )
 
-    result = compare(
-        build, digits, ["relu", "conv(relu)"], seeds=1, batch_size=32, recipe="hull_alexnet"
-    )
+    task = Task(build, digits, validation=0, batch_size=32, recipe="hull_alexnet")
+    result = compare(task, ["relu", "conv(relu)"], seeds=1)
     relu, hull = (run.arrays["loss"] for run in result.runs)
     assert len(relu) == 2 and np.isfinite(relu).all()
     np.testing.assert_allclose(hull, relu, rtol=1e-5)

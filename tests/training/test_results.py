@@ -22,9 +22,8 @@ def run_result(activation="relu", seed=0, accuracy=0.5, **changes):
         "activation": activation,
         "seed": seed,
         "key": f"{activation}-{seed}",
-        "test_accuracy": accuracy,
-        "test_loss": 0.3,
-        "validation_accuracy": None,
+        "validation": None,
+        "test": {"accuracy": accuracy, "loss": 0.3},
         "parameters": 1234,
         "steps": 4,
         "step_seconds": 0.01 if activation == "relu" else 0.012,
@@ -76,8 +75,8 @@ def test_unpaired_values(values, base):
 def test_rows():
     relu, pwl = comparison().rows()
     assert relu.difference is None and relu.step_ratio == 1.0
-    np.testing.assert_allclose(relu.accuracy, 0.90)
-    np.testing.assert_allclose(relu.accuracy_std, 0.02)
+    np.testing.assert_allclose(relu.value, 0.90)
+    np.testing.assert_allclose(relu.std, 0.02)
     np.testing.assert_allclose(pwl.difference, (0.03 + 0.00 + 0.02) / 3)
     np.testing.assert_allclose(pwl.step_ratio, 1.2)
     assert pwl.difference_low < pwl.difference < pwl.difference_high
@@ -93,11 +92,12 @@ def test_markdown():
 
 
 def test_a_diverged_run_counts_and_is_named():
-    result = comparison({"relu": [0.9], "pwl": [0.1]}, diverged=True, test_loss=math.nan)
+    lost = {"accuracy": 0.1, "loss": math.nan}
+    result = comparison({"relu": [0.9], "pwl": [0.1]}, diverged=True, test=lost)
     assert "10.00 (1 of 1 diverged)" in result.markdown()
-    assert result.rows()[1].accuracy == 0.1
+    assert result.rows()[1].value == 0.1
     text = json.dumps(result.to_dict(), allow_nan=False)
-    assert json.loads(text)["runs"][0]["test_loss"] is None
+    assert json.loads(text)["runs"][0]["test"]["loss"] is None
 
 
 def test_files(tmp_path):
@@ -105,7 +105,7 @@ def test_files(tmp_path):
     result.save(tmp_path)
     stored = json.loads((tmp_path / "results.json").read_text())
     assert stored["table"][1]["activation"] == "pwl"
-    assert [run["test_accuracy"] for run in stored["runs"]] == [
+    assert [run["test"]["accuracy"] for run in stored["runs"]] == [
         *ACCURACY["relu"],
         *ACCURACY["pwl"],
     ]
@@ -128,11 +128,11 @@ def test_files(tmp_path):
 @pytest.mark.parametrize("loss", [0.25, math.inf])
 def test_store_round_trip(tmp_path, loss):
     store = RunStore(tmp_path)
-    stored = run_result(test_loss=loss)
+    stored = run_result(test={"loss": loss, "accuracy": 0.5})
     store.save(stored, {"epochs": 1})
     loaded = store.load(stored.key, "another label")
     assert loaded.activation == "another label"
-    np.testing.assert_equal(loaded.test_loss, loss)
+    np.testing.assert_equal(loaded.test, stored.test)
     assert loaded.summary() == {**stored.summary(), "activation": "another label"}
     for name, array in stored.arrays.items():
         np.testing.assert_array_equal(loaded.arrays[name], array)
@@ -160,9 +160,10 @@ def test_a_foreign_file_is_named_and_kept(tmp_path, content):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"test_accuracy": "high"},
-        {"test_accuracy": None},
-        {"test_loss": 10**400},
+        {"test": {"accuracy": "high"}},
+        {"test": 0.5},
+        {"test": {"loss": 10**400}},
+        {"validation": ...},
         {"parameters": [1]},
         {"key": "another"},
         {"diverged": ...},

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_actfn import activation
-from keras_actfn.training import compare
+from keras_actfn.training import Task, compare
 from keras_actfn.training.threads import is_small, threads_for
 
 pytestmark = pytest.mark.once
@@ -73,6 +73,6 @@ def test_compare_trains_small_models_on_one_thread(four_threads):
         )
 
     x, y = np.random.default_rng(0).normal(size=(64, 4, 4, 1)).astype("float32"), np.arange(64) % 2
-    compare(build, ((x, y), (x, y)), ["relu"], seeds=1, batch_size=16)
+    compare(Task(build, (x, y), batch_size=16), ["relu"], seeds=1)
     assert set(seen) == {1}
     assert torch.get_num_threads() == 4

@@ -16,6 +16,7 @@ from ..._files import DamagedFile, append_line, read_lines
 from ..._optional import require
 from ..._progress import Progress
 from ...expressions import SearchSpace, three_node
+from ..outcomes import outcomes
 from .tasks import BenchRecipe, train_function
 
 FILE = "results.jsonl"
@@ -72,14 +73,13 @@ def build_bench(
     ][:limit]
     workers = workers or os.cpu_count() or 1
     path = folder / FILE
+    jobs = (joblib.delayed(_task)(*task, seeds[0]) for task in tasks)
     with (
         joblib.parallel_config(backend="loky", inner_max_num_threads=1),
         Progress(len(tasks), progress) as bar,
+        outcomes(jobs, workers) as results,
     ):
         bar.describe("trainings")
-        results = joblib.Parallel(
-            n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs", batch_size=1
-        )(joblib.delayed(_task)(*task, seeds[0]) for task in tasks)
         for result in results:
             append_line(path, result)
             bar.advance()

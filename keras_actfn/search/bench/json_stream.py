@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..._files import DamagedFile, open_text, text_errors
+from ..._files import DamagedFile
+from ..._texts import open_text, text_errors
 
 _CHUNK = 1 << 20  # characters
 _LARGEST_ITEM = 1 << 26  # characters

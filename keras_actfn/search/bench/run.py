@@ -23,6 +23,7 @@ from ..._files import DamagedFile, append_line, read_json, read_lines, write_jso
 from ..._optional import require
 from ..._progress import Progress
 from ..embedding import embed, read_coordinates
+from ..outcomes import outcomes
 from ..surrogate import REGRESSORS, CandidateFeatures, suggest
 from .published import ActBench
 from .results import SHARE, STARTS, BenchRun
@@ -139,10 +140,12 @@ def _map(function, tasks, workers, count):
         yield from map(function, tasks)
         return
     joblib = require("joblib", extra="search")
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from joblib.Parallel(
-            n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-        )(joblib.delayed(function)(task) for task in tasks)
+    jobs = (joblib.delayed(function)(task) for task in tasks)
+    with (
+        joblib.parallel_config(backend="loky", inner_max_num_threads=1),
+        outcomes(jobs, workers, "2*n_jobs") as results,
+    ):
+        yield from results
 
 
 def _features(bench, rows, kind, embedding, seed, store):

@@ -191,7 +191,7 @@ class _TorchNetwork:
             for layer in model.layers
             if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
         ]
-        slots = [
+        sites = [
             layer
             for layer in model.layers
             if not isinstance(
@@ -203,7 +203,7 @@ class _TorchNetwork:
                 | keras.layers.Flatten,
             )
         ]
-        self.activations = slots
+        self.activations = sites
         kernels = [
             k.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last) for k in (k2, k3)
         ]

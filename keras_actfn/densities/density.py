@@ -50,6 +50,22 @@ class Density:
         """Log density given that X lies in the interval."""
         return np.asarray(self.log(x), dtype=np.float64) - np.log(self.mass)
 
+    def quantiles(self, shares: ArrayLike) -> np.ndarray:
+        """The positions below which these shares of the probability in the interval lie.
+
+        Samples give their own quantiles, not those of the kernel estimate.
+        """
+        shares = np.asarray(shares, dtype=np.float64)
+        if self.samples is not None:
+            return np.quantile(self.samples, shares)
+        a, b = (np.full(shares.shape, end) for end in self.reach)
+        base = float(self.cdf(self.reach[0]))
+        for _ in range(200):
+            middle = 0.5 * (a + b)
+            below = np.asarray(self.cdf(middle)) - base < shares * self.mass
+            a, b = np.where(below, middle, a), np.where(below, b, middle)
+        return 0.5 * (a + b)
+
 
 def kernel_bandwidth(samples: np.ndarray) -> float:
     """Normal-reference bandwidth for the second derivative of a kernel estimate."""

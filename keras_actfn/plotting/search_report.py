@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._files import write_file
-from .formula import formula_svg
-from .results import SearchRow
-from .storage import RECORD
-from .tandem import latex_of
+from ..search.results import SearchRow
+from ..search.storage import RECORD
+from ..search.tandem import latex_of
+from .formula import Formulas
+from .interactive import asset, function_card, map_html
+from .search import search_map
 
 if TYPE_CHECKING:
+    from ..search import ActivationSearch
     from ..training.results import Comparison
-    from .loop import ActivationSearch
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1rem;
@@ -30,6 +32,8 @@ svg { height: auto; max-width: 100%; vertical-align: middle }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 }
 td, th { padding: .35rem .5rem; text-align: left; border-bottom: 1px solid #ddd;
   vertical-align: top; overflow-wrap: anywhere } th { font-weight: 600; font-size: .9em }
+th[data-sort] { cursor: pointer } th[aria-sort]::after { content: " ▲"; font-size: .7em }
+th[aria-sort="descending"]::after { content: " ▼" }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .evaluations { table-layout: fixed } .evaluations th:first-child { width: 1.8em }
 .evaluations th.value { width: 4em } .evaluations th.order { width: 2.6em }
@@ -50,19 +54,23 @@ def write_report(
     record = search.study.user_attrs[RECORD]
     about = record.get("about", search.about)
     title = f"Activation search: {about['model']} on {about['data']}"
-    parts = [f"<h1>{html.escape(title)}</h1>", _best(rows, about["measure"])]
+    formulas = Formulas()
+    parts = [f"<h1>{html.escape(title)}</h1>", _best(rows, about["measure"], formulas)]
     if comparison is not None:
-        parts += ["<h2>Trained again, on the test images</h2>", _comparison(comparison)]
-    parts += ["<h2>Evaluations</h2>", _evaluations(rows)]
-    for name, figure in search.plot().items():
-        parts += [f"<h2>{name.capitalize()}</h2>", _image(figure, name)]
+        parts += ["<h2>Trained again, on the test data</h2>", _comparison(comparison)]
+    parts += ["<h2>Evaluations</h2>", _evaluations(rows, formulas)]
+    figures = search.plot()
+    parts += ["<h2>Progress</h2>", _image(figures["progress"], "progress")]
+    parts += ["<h2>Map</h2>", _map(search, rows, about["measure"], formulas)]
+    parts += ["<h2>Functions</h2>", _image(figures["functions"], "functions")]
     parts += ["<h2>About this search</h2>", _facts(search, rows, about)]
     settings = html.escape(json.dumps(record, indent=1, ensure_ascii=False))
     parts.append(f"<details><summary>All settings</summary><pre>{settings}</pre></details>")
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
+        f"<script>{asset('tables.js')}</script></head>\n<body>\n{formulas.letters()}"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -71,7 +79,7 @@ def write_report(
     return path
 
 
-def _best(rows, measure):
+def _best(rows, measure, formulas):
     """The best function beside the best usual one."""
     ended = [row for row in rows if not row.diverged]
     if not ended:
@@ -83,18 +91,19 @@ def _best(rows, measure):
     elif usual is not None:
         cards = [("Best function, a usual one", usual)]
     shown = "".join(
-        f"<div><small>{name}</small><br>{_function(row)}<br><strong>{row.value:.4f}</strong> "
-        f"<small>{html.escape(measure)}</small></div>"
+        f"<div><small>{name}</small><br>{_function(row, formulas)}<br>"
+        f"<strong>{row.value:.4f}</strong> <small>{html.escape(measure)}</small></div>"
         for name, row in cards
     )
     return f'<div class="best">{shown}</div>'
 
 
-def _evaluations(rows: list[SearchRow]) -> str:
-    order = {row.number: place for place, row in enumerate(sorted(rows, key=_number), start=1)}
+def _evaluations(rows: list[SearchRow], formulas: Formulas) -> str:
+    order = _order(rows)
     lines = [
-        '<tr><th class="number">#</th><th>function</th><th class="number value">value</th>'
-        '<th class="number order">eval.</th></tr>'
+        '<thead><tr><th class="number" data-sort="number">#</th><th data-sort="text">function</th>'
+        '<th class="number value" data-sort="number">value</th>'
+        '<th class="number order" data-sort="number">eval.</th></tr></thead><tbody>'
     ]
     for rank, row in enumerate(rows, start=1):
         notes = {"failed": row.diverged, "stopped early": row.pruned, "usual": row.baseline}
@@ -102,16 +111,37 @@ def _evaluations(rows: list[SearchRow]) -> str:
         note = f' <span class="note">({note})</span>' if note else ""
         value = "–" if row.value is None else f"{row.value:.4f}"
         lines.append(
-            f'<tr><td class="number">{rank}</td><td>{_function(row)}{note}</td>'
+            f'<tr><td class="number">{rank}</td>'
+            f'<td data-value="{html.escape(row.expression)}">{_function(row, formulas)}{note}</td>'
             f'<td class="number">{value}</td><td class="number">{order[row.number]}</td></tr>'
         )
-    return f'<table class="evaluations">{"".join(lines)}</table>'
+    return f'<table class="evaluations">{"".join(lines)}</tbody></table>'
 
 
-def _function(row):
+def _map(search, rows, measure, formulas):
+    """The candidates where the embedding puts them, with a card for each evaluated one."""
+    placed, order = search_map(search), _order(rows)
+    by_text = {row.expression: row for row in rows}
+    cards = []
+    for text in placed.labels:
+        row = by_text[text]
+        figures = {
+            measure: "failed" if row.value is None else f"{row.value:.4f}",
+            "evaluation": str(order[row.number]),
+        }
+        cards.append(function_card(formulas.svg(latex_of(text), text), text, figures))
+    return map_html(placed, measure, cards)
+
+
+def _order(rows):
+    """The place of each row among the evaluations, by the number of its trial."""
+    return {row.number: place for place, row in enumerate(sorted(rows, key=_number), start=1)}
+
+
+def _function(row, formulas):
     """The formula, and the text from which `keras_actfn.activation` makes the layer."""
     text = f"<code>{html.escape(row.expression)}</code>"
-    drawn = formula_svg(latex_of(row.expression), row.expression)
+    drawn = formulas.svg(latex_of(row.expression), row.expression)
     return text if drawn is None else f"{drawn}<br>{text}"
 
 
@@ -137,17 +167,22 @@ def _facts(search, rows, about):
         "Space": f"{about['space']}, {_count(about['functions'], 'function')}: "
         + ", ".join(about["schemas"]),
         "Spectra": f"{_count(counts['probed'], 'function')} probed, {counts['valid']} of them with "
-        f"a valid Fisher spectrum ({about['spectra']})",
+        f"a valid Fisher spectrum ({about['spectra']})"
+        if about["spectra"] != "none"
+        else f"none; {_count(counts['valid'], 'function')} with finite outputs",
         "Evaluations": f"{len(rows)}, of which {sum(row.diverged for row in rows)} failed and "
         f"{sum(row.pruned for row in rows)} were stopped early",
         "Backend": about["backend"],
         "Study": search.study.study_name,
     }
     if "epochs" in about:
-        facts["Training"] = (
-            f"{_count(about['epochs'], 'epoch')} of {about['training_images']:,} images, recipe "
-            f"{about['recipe']}, {about['batch_size']} images per step; "
-            f"{about['validation_images']:,} images held out"
+        train, held_out = about["train_examples"], about["validation_examples"]
+        how = f"recipe {about['recipe']}" if about["recipe"] else "as the model is compiled"
+        facts["Training"] = f"{_count(about['epochs'], 'epoch')}, {how}" + "".join(
+            (
+                f"; {train:,} examples, {about['batch_size']} per step" if train else "",
+                f"; {held_out:,} examples held out" if held_out else "",
+            )
         )
     if ends:
         first, last = (f"{moment:%Y-%m-%d %H:%M}" for moment in (min(ends), max(ends)))

@@ -1,0 +1,142 @@
+"""What the activations of a model compute, and what reaches them on data."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..layers import LearnableActivation
+from ..models.layer_inputs import LayerInputs
+from .rebuild import rebuild
+
+#: Inputs of a site that are looked at for each sample; a fixed random part of more.
+_POSITIONS = 512
+
+
+class Probe(keras.layers.Layer):
+    """Applies what the old model applies at a site; `LayerInputs` sees its inputs.
+
+    Args:
+        function: The old function, of tensors; it stays the old model's.
+        **kwargs: `keras.layers.Layer`'s.
+    """
+
+    axis = None
+
+    def __init__(self, function: Callable, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Not tracked, so that an old layer stays the old model's.
+        object.__setattr__(self, "_function", function)
+        self.supports_masking = True
+
+    def call(self, x: Any) -> Any:
+        """The old function."""
+        return self._function(x)
+
+
+def checked(x: Any, batch_size: Any) -> Any:
+    """Inputs of a model as arrays, or the error for what is none."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is a positive integer. Received: {batch_size!r}.")
+    arrays = keras.tree.map_structure(np.asarray, x)
+    sizes = {len(array) for array in keras.tree.flatten(arrays) if array.ndim}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(
+            "x holds arrays of one number of samples, at least one. Received: "
+            f"{sorted(sizes) or 'no array'}."
+        )
+    return arrays
+
+
+def function_of(owner: keras.Operation) -> tuple[Any, str | None]:
+    """The activation of a site as a function of tensors, and the reason why there is none."""
+    if isinstance(owner, LearnableActivation):
+        if owner.axis is not None:
+            return None, "it has a function for each channel"
+        return owner, None
+    if isinstance(owner, keras.layers.PReLU):
+        alpha = ops.convert_to_numpy(owner.alpha)
+        if alpha.size > 1:
+            return None, "it has a slope for each channel"
+        slope = float(alpha.reshape(-1)[0])
+        return (lambda x: ops.where(x > 0, x, slope * x)), None
+    fused = getattr(owner, "activation", None)
+    if isinstance(owner, keras.layers.Activation) or not isinstance(owner, keras.layers.Layer):
+        return (fused or owner), None
+    if fused is not None and not isinstance(fused, keras.layers.Layer):
+        return fused, None
+    if isinstance(fused, LearnableActivation):
+        return function_of(fused)
+    return owner, None
+
+
+def batches(arrays: Any, batch_size: int) -> Iterator[Any]:
+    """Successive batches of a structure of arrays."""
+    count = len(keras.tree.flatten(arrays)[0])
+    for start in range(0, count, batch_size):
+        yield keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], arrays)
+
+
+def inputs_of(
+    model: keras.Model,
+    pairs: list,
+    functions: dict[str, Callable],
+    arrays: Any,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """What reaches each site on the data, by path, float64.
+
+    Args:
+        model: A built Sequential or functional model.
+        pairs: Pairs of site and owner, as `survey` gives them.
+        functions: The function of each site, by path.
+        arrays: Inputs of the model.
+        batch_size: Samples in a forward pass.
+
+    Raises:
+        ValueError: If they are not finite, or all the same.
+    """
+    probes = {}
+
+    def maker(path):
+        def make(old, name):
+            policy = getattr(old, "dtype_policy", None)
+            probes[path] = Probe(functions[path], name=name, dtype=policy)
+            return probes[path]
+
+        return make
+
+    exchange = {id(owner): maker(site.path) for site, owner in pairs}
+    probed = rebuild(model, exchange, compile=False)
+    layers = [probes[site.path] for site, _ in pairs]
+    read = LayerInputs(probed, layers, lambda _, x: ops.reshape(x, (-1,)), _POSITIONS, False)
+    seen: dict[str, list] = {site.path: [] for site, _ in pairs}
+    for batch in batches(arrays, batch_size):
+        for (site, _), values in zip(pairs, read(batch), strict=True):
+            seen[site.path].append(values)
+    found = {path: np.concatenate(parts).astype(np.float64) for path, parts in seen.items()}
+    for path, inputs in found.items():
+        _check_inputs(path, inputs)
+    return found
+
+
+def _check_inputs(path, inputs):
+    if not np.isfinite(inputs).all():
+        bad = inputs[~np.isfinite(inputs)]
+        raise ValueError(
+            f"What reaches an activation is finite. Received: {bad[0]} and {len(bad) - 1} more "
+            f"among {len(inputs)} inputs of '{path}'. Look at the weights and the data."
+        )
+    if inputs.min() == inputs.max():
+        raise ValueError(
+            f"What reaches an activation varies. Received: {inputs[0]:g} for every input of "
+            f"'{path}'. Give data that reaches it, or leave the site out with `sites`."
+        )
+
+
+def evaluate(function: Callable, points: np.ndarray) -> np.ndarray:
+    """A function of tensors on a row of points, float64."""
+    values = function(ops.convert_to_tensor(points[None], "float32"))
+    return ops.convert_to_numpy(values)[0].astype(np.float64)

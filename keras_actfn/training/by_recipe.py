@@ -1,0 +1,193 @@
+"""Trainings of uncompiled classifiers by a recipe.
+
+Each epoch drops the images that do not fill a batch (others every time), so that every step
+has one shape and the backend compiles one training step for an activation. All seeds of an
+activation use that step: model and optimiser are set back to their initial values instead
+of built anew. Batches follow each other as they would in a single `fit`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..initialization.autoinit import autoinit
+from ..models.seeds import batch_order, seeds_drawn_from, set_state, state_of, with_shared_start
+from .batches import AugmentedBatches
+from .classifier import check_classifier
+from .monitor import RunMonitor
+from .network import Network, Reference, Routine, Training
+from .setup import METRICS, Setup
+from .threads import threads_for
+
+#: What a diverged run measures: no finished run has a lower accuracy or a higher loss.
+DIVERGED = {"accuracy": 0.0, "loss": math.inf}
+
+
+class ByRecipe(Routine):
+    """How uncompiled classifiers are trained.
+
+    Args:
+        setup: A `Setup`.
+    """
+
+    def __init__(self, setup: Setup):
+        self.setup = setup
+
+    @property
+    def steps(self) -> int:
+        """Steps of a run that does not diverge."""
+        return self.setup.epochs * self.setup.steps_per_epoch
+
+    def check(self, model: keras.Model) -> keras.Model:
+        """Return `model`; see `check_classifier`."""
+        return check_classifier(model, self.setup.classes)
+
+    def build(self, activation: Any) -> tuple[keras.Model, keras.Model]:
+        """A new model, and the same behind the recipe's input layers."""
+        model = self.check(self.setup.build_model(activation))
+        return model, self.setup.with_input_layers(model)
+
+    def network(self, activation: Any) -> "RecipeNetwork":
+        """What trains the models of an activation."""
+        return RecipeNetwork(self, activation)
+
+    def settings(self, model: keras.Model) -> dict:
+        """What decides how a model is trained, for JSON."""
+        return self.setup.settings()
+
+    def as_the_model_sees(self, inputs: Any) -> Any:
+        """Images after the recipe's input layers, as outside training."""
+        return self.setup.as_the_model_sees(inputs)
+
+
+class RecipeNetwork(Network):
+    """One activation's classifier with its training step, set back for every seed.
+
+    Args:
+        routine: A `ByRecipe`.
+        activation: What the builder takes.
+
+    Attributes:
+        trained: The model with the recipe's augmentation in front; compiled.
+    """
+
+    def __init__(self, routine: ByRecipe, activation: Any):
+        self._routine = routine
+        self._setup = routine.setup
+        self._activation = activation
+        self._recipe = routine.setup.recipe
+        self.trained: Any = None
+        self._optimizer_start: Any = None
+
+    def start_from(self, seed: int, reference: Reference) -> None:
+        """Set weights, random states and optimiser to the start of `seed`."""
+        start = reference.state(seed)
+        with seeds_drawn_from(seed):
+            model, trained = self._routine.build(self._activation)
+        start = with_shared_start(state_of(trained), start)
+        if self.trained is None:
+            self.model, self.trained = model, trained
+            self._compile()
+        else:
+            set_state(self.trained.optimizer, self._optimizer_start)
+        set_state(self.trained, start)
+        if self._recipe.autoinit:
+            mean, variance = self._setup.input_moments()
+            autoinit(self.model, input_mean=mean, input_variance=variance)
+
+    def _compile(self):
+        one_hot = self._recipe.batch_augmentation is not None
+        metric = "CategoricalAccuracy" if one_hot else "SparseCategoricalAccuracy"
+        self.trained.compile(
+            optimizer=self._recipe.optimizer_for(
+                self.trained, self._setup.steps_per_epoch, self._setup.epochs
+            ),
+            loss=f"{'' if one_hot else 'sparse_'}categorical_crossentropy",
+            metrics=[getattr(keras.metrics, metric)(name="accuracy")],
+        )
+        self.trained.optimizer.build(self.trained.trainable_variables)
+        self._optimizer_start = state_of(self.trained.optimizer)
+
+    def train(
+        self,
+        seed: int,
+        *,
+        on_step: Callable | None = None,
+        after_epoch: Callable | None = None,
+        validate_every_epoch: bool = True,
+    ) -> Training:
+        """Train; see `Trainer.train_once`."""
+        setup = self._setup
+        monitor = RunMonitor(on_step)
+        used = setup.steps_per_epoch * setup.batch_size
+        validations: list[dict[str, float]] = []
+        with seeds_drawn_from(seed), threads_for(self.trained, setup.batch_size):
+            for epoch in range(setup.epochs):
+                order = batch_order(seed, epoch, len(setup.train))[:used]
+                self.trained.fit(
+                    **self._batches(order, seed * setup.epochs + epoch),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[monitor],
+                )
+                diverged = monitor.diverged
+                last = diverged or epoch == setup.epochs - 1
+                if setup.validation is not None and (last or validate_every_epoch):
+                    validations.append(self.measured(setup.validation, diverged))
+                    diverged = not math.isfinite(validations[-1]["loss"])
+                    if after_epoch and not diverged:
+                        after_epoch(epoch + 1, validations[-1])
+                if diverged:
+                    break
+        step, loss, accuracy = monitor.curves()
+        arrays = {"step": step, "loss": loss, "accuracy": accuracy}
+        for name in METRICS if validations else ():
+            arrays[f"validation_{name}"] = np.array([found[name] for found in validations])
+        last_one = validations[-1] if validations else None
+        return Training(monitor.steps, monitor.step_seconds(), diverged, arrays, last_one)
+
+    def _batches(self, order, seed):
+        """What `fit` trains on: the arrays, or batches by the recipe's augmentation."""
+        stages, batch_size = self._recipe.batch_augmentation, self._setup.batch_size
+        x, y = self._setup.train.x[order], self._setup.train.y[order]
+        if stages is None:
+            return {"x": x, "y": y, "batch_size": batch_size}
+        classes = self.model.output_shape[-1]
+        return {"x": AugmentedBatches(x, y, classes, stages, batch_size=batch_size, seed=seed)}
+
+    def measure(self, part: Any) -> dict[str, float]:
+        """Loss and accuracy on all of a part, in batches of one size where there is one."""
+        x, y = part.x, part.y
+        sizes = [size for size in range(min(len(x), 1000), 249, -1) if len(x) % size == 0]
+        if self._recipe.batch_augmentation is not None:
+            y = np.eye(self.model.output_shape[-1], dtype="float32")[y]
+        with threads_for(self.trained, self._setup.batch_size):
+            measured = self.trained.evaluate(
+                x,
+                y,
+                batch_size=sizes[0] if sizes else min(len(x), 1000),
+                verbose=0,
+                return_dict=True,
+            )
+        return {name: float(value) for name, value in measured.items()}
+
+    def reported(self, seed: int, reference: Reference) -> list[str]:
+        """Loss and accuracy."""
+        return list(METRICS)
+
+    def failed(self) -> dict[str, float]:
+        """An accuracy of 0 and an infinite loss."""
+        return dict(DIVERGED)
+
+    def default_metric(self) -> str:
+        """The accuracy."""
+        return METRICS[0]
+
+    def direction(self, metric: str) -> str:
+        """More accuracy is better, less loss."""
+        return "min" if metric == "loss" else "max"

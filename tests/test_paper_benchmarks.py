@@ -1,0 +1,174 @@
+"""The benchmarks of the papers' tables on a few small images: runs, files and tables."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_actfn._files import append_line
+from keras_actfn.datasets import Dataset
+from keras_actfn.training.network import Network
+
+pytestmark = pytest.mark.once
+
+HULL = "aff(tanh,relu)"
+
+
+def small_images(side):
+    """90 random images 80 of them for training."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(90, side, side, 1)).astype("float32")
+    y = np.arange(90) % 10
+    return Dataset(x[:80], y[:80], x[80:], y[80:], name="small", classes=10, source="random")
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The folder of the benchmarks is one to import from."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+
+
+@pytest.fixture
+def paper(benchmarks, monkeypatch):
+    """The hull paper's, which reads random images of 16×16 pixels as Fashion-MNIST."""
+    import hull_paper
+
+    data = small_images(16)
+    monkeypatch.setattr(hull_paper.paper_runs.datasets, "load", lambda name, path: data)
+    return hull_paper
+
+
+def finished(paper, words):
+    args = paper.arguments(words)
+    return paper.paper_runs.finished(args.results, paper.rule(args))
+
+
+def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
+    paper, tmp_path, monkeypatch, capsys
+):
+    accuracies = iter([0.5, 0.6, 0.6, 0.55, 0.4])  # the last is the test's
+    weights = []
+
+    def measure(network, x, y):
+        weights.append(np.concatenate([w.ravel() for w in network.trained.get_weights()]))
+        return {"loss": 1.0, "accuracy": next(accuracies)}
+
+    monkeypatch.setattr(Network, "measure", measure)
+    monkeypatch.setattr(paper, "PATIENCE", 2)
+    results = tmp_path / "results.jsonl"
+    words = ["--models", "LeNet5", "--activations", HULL, "--seeds", "0"]
+    words += ["--results", str(results), "--checkpoints", str(tmp_path / "checkpoints")]
+    paper.main(words)
+    assert not list((tmp_path / "checkpoints").iterdir())
+    (found,) = finished(paper, words).values()
+    assert found["best_epoch"] == 2 and found["epochs"] == 4 and found["test_accuracy"] == 0.4
+    assert found["validation_accuracy"] == [0.5, 0.6, 0.6, 0.55]
+    np.testing.assert_array_equal(weights[4], weights[1])
+    assert np.abs(weights[4] - weights[3]).max() > 0
+    assert np.shape(found["coefficients"]) == (3, 2)
+    np.testing.assert_allclose(np.sum(found["coefficients"], axis=1), 1, atol=1e-5)
+
+    paper.main(words)  # trains nothing: there are no more accuracies
+    assert len(results.read_text().splitlines()) == 1
+    assert "Missing" not in capsys.readouterr().out
+    # Records that follow another rule do not count.
+    assert not finished(paper, [*words, "--longest", "2"])
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(paper, tmp_path, monkeypatch):
+    setup = paper.setup_of(paper.arguments(["--longest", "3"]), "LeNet5")
+    network = Network(setup, "conv(identity,relu)")  # compiled once; each run sets it back
+    monkeypatch.setattr(paper, "Network", lambda *_: network)
+    reference, measure, calls = paper.Reference(setup), Network.measure, []
+
+    def stop_at_the_third(network, x, y):
+        calls.append(len(x))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return measure(network, x, y)
+
+    def train(name):
+        checkpoint = paper.Checkpoint(tmp_path / name, {"run": 1})
+        found = paper.train(setup, reference, "conv(identity,relu)", 0, checkpoint)
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    whole = train("whole.npz")
+    monkeypatch.setattr(Network, "measure", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        train("stopped.npz")
+    assert train("stopped.npz") == whole
+    assert calls == [8, 8, 8, 8, 10]  # the third epoch again, and the test
+    (tmp_path / "stopped.npz").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=r"stopped.npz cannot be read.*is made again"):
+        assert train("stopped.npz") == whole
+
+
+def test_the_table_pairs_by_seed_and_names_what_is_missing(paper, tmp_path, capsys):
+    results, output, picture = (tmp_path / name for name in ("r.jsonl", "t.txt", "p.png"))
+    words = ["--table", "--models", "LeNet5", "--activations", "relu", HULL]
+    words += ["--results", str(results)]
+    rule = paper.rule(paper.arguments(words))
+    tested = {("relu", 0): 0.91, ("relu", 1): 0.905, (HULL, 0): 0.925, (HULL, 1): 0.93}
+    for (activation, seed), accuracy in tested.items():
+        record = {**rule, "model": "LeNet5", "activation": activation, "seed": seed}
+        learned = [[1.5, -0.5]] * 3 if activation == HULL else []
+        measured = {"backend": "jax", "test_accuracy": accuracy, "best_epoch": 7}
+        append_line(results, {**record, **measured, "coefficients": learned})
+    paper.main([*words, "--seeds", "0", "1", "--output", str(output), "--plot", str(picture)])
+    text = capsys.readouterr().out
+    assert output.read_text() + "\n" == text and "Missing" not in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # Differences of 1.5 and 2.5 points; Student's t with one degree of freedom is 12.706.
+    half = 12.7062047 * math.sqrt(0.5) / math.sqrt(2)
+    row = next(line for line in text.splitlines() if line.startswith(f"| {HULL}"))
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    spread = f"{92.75:.2f} ± {math.sqrt(0.125):.2f}"
+    interval = f"+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]"
+    assert cells == [HULL, "2", spread, interval, "7, 7", "93.02", "+1.96"]
+
+    paper.main([*words, "--seeds", "0", "1", "2"])
+    text = capsys.readouterr().out
+    assert f"Missing: 2 of 6 runs\n\nLeNet5, seed 2: relu, {HULL}\n" in text
+
+
+def test_the_plan_gives_the_small_table_first(paper):
+    plan = paper.plan(paper.arguments([]))
+    assert len(plan) == len(set(plan)) == 2 * 12 * 3
+    assert plan[:5] == [("LeNet5", 0, activation) for activation in paper.FIRST]
+    assert {run[2] for run in plan[:15]} == set(paper.FIRST)
+    assert {run[0] for run in plan[:36]} == {"LeNet5"}
+
+
+def test_found_functions_are_trained_by_the_recipe_and_kept(
+    benchmarks, tmp_path, monkeypatch, capsys
+):
+    import aquasurf_paper
+
+    data = small_images(9)
+    monkeypatch.setattr(aquasurf_paper.paper_runs.datasets, "load", lambda name, path: data)
+    monkeypatch.setattr(aquasurf_paper, "HELD_OUT", 16)
+    monkeypatch.setattr(aquasurf_paper, "BATCH_SIZE", 64)
+    words = ["--models", "AllCNNC", "--longest", "1", "--seeds", "0"]
+    words += ["--results", str(tmp_path / "results.jsonl"), "--activations", "x_erfc_elu"]
+    aquasurf_paper.main(words)
+    assert "Missing" not in capsys.readouterr().out
+    monkeypatch.setattr(aquasurf_paper, "Trainer", None)  # a training would fail
+    aquasurf_paper.main(words)
+    assert "| x_erfc_elu |     1 |" in capsys.readouterr().out
+
+
+def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):
+    import aquasurf_paper
+
+    plan = aquasurf_paper.plan(aquasurf_paper.arguments([]))
+    assert len(plan) == len(set(plan)) == 2 * 3 * (8 + 12 + 5)
+    found = [
+        name
+        for name in aquasurf_paper.ACTIVATIONS
+        if aquasurf_paper.paper("ResNet56V2", name) and name not in aquasurf_paper.BASELINES
+    ]
+    assert found == ["swish_minus_two_x", "selu_sinh_expm1_arctan", "x_erfc_elu"]
+    assert aquasurf_paper.paper("ResNet56V2", "x_erfc_elu") == pytest.approx(74.19)
+    assert aquasurf_paper.paper("AllCNNC", "x_erfc_elu") is None
+    assert aquasurf_paper.paper("AllCNNC", "relu(x)") == 68.97

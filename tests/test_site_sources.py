@@ -1,0 +1,181 @@
+"""What the site says of functions and names, where it can be said without building the site."""
+
+import inspect
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_actfn
+from keras_actfn import activation
+from keras_actfn._activation import LAYERS
+from keras_actfn._keras_activations import KERAS_ACTIVATIONS
+from keras_actfn.expressions import DISCOVERED, parse
+from keras_actfn.expressions.operators import BUILT_IN
+from keras_actfn.plotting.formula import Formulas
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def extensions():
+    """The site's own modules, which are no package."""
+    sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+    yield
+    sys.path.remove(str(ROOT / "docs" / "_ext"))
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """Every function of the gallery by its name."""
+    from gallery import functions
+
+    found = functions()
+    assert len({each.name for each in found}) == len(found)
+    return {each.name: each for each in found}
+
+
+def test_every_function_of_the_package_and_of_keras_is_in_the_gallery(functions):
+    assert set(BUILT_IN) | set(DISCOVERED) <= set(functions)
+    words = {each.spec.partition("(")[0] for each in functions.values() if each.family == "learned"}
+    assert set(LAYERS) == words
+    named = {name for each in functions.values() for name in each.keras_names}
+    assert {alias for row in KERAS_ACTIVATIONS.values() for alias in (row.name, *row.aliases)} - {
+        "linear"  # the identity, by another name below
+    } <= named
+    assert "linear" in functions["identity"].keras_names
+
+
+def test_definitions_can_be_drawn(functions):
+    from gallery import defined
+
+    for each in functions.values():
+        assert defined(each.entry.definition, Formulas()).count("<svg") >= 1, each.name
+        assert each.entry.advice.endswith("."), each.name
+
+
+def test_what_a_page_draws_is_what_the_specification_makes(functions):
+    """By the layer itself, on both signs of x."""
+    x = np.linspace(-4, 4, 33).astype("float32")
+    for each in functions.values():
+        if each.spec is None or each.function is None or each.name == "reciprocal":
+            continue
+        layer = activation(each.spec)
+        made = layer(x.reshape(1, -1))
+        made = np.asarray(made.detach() if hasattr(made, "detach") else made).ravel()
+        np.testing.assert_allclose(
+            made, each.function(x.astype("float64")), rtol=2e-5, atol=2e-6, err_msg=each.name
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "kinks", "monotone", "gain"),
+    [
+        ("relu(x)", 0, np.inf, (0.0,), "rising", np.sqrt(2)),
+        ("negative(x)", -np.inf, np.inf, (), "falling", 1.0),
+        ("square(x)", 0, np.inf, (), "no", 1 / np.sqrt(3)),
+        ("erf(x)", -1, 1, (), "rising", (2 / np.pi * np.arcsin(2 / 3)) ** -0.5),
+        ("hard_sigmoid(x)", 0, 1, (-2.5, 2.5), "rising", None),
+        ("max(min(x/6+0.5,1),0)", 0, 1, (-3.0, 3.0), "rising", None),
+        ("exp(x)", 0, np.inf, (), "rising", np.exp(-1)),
+        ("min(square(x),2)", 0, 2, (-np.sqrt(2), np.sqrt(2)), "no", None),
+    ],
+)
+def test_facts_of_functions_that_are_known_in_closed_form(text, low, high, kinks, monotone, gain):
+    from function_facts import facts_of
+
+    facts = facts_of(parse(text))
+    assert (facts.low, facts.high) == pytest.approx((low, high), abs=1e-9)
+    assert facts.jumps == () and facts.monotone == monotone
+    assert facts.kinks == pytest.approx(kinks, abs=2e-4)
+    if gain is not None:
+        assert facts.gain == pytest.approx(gain, rel=2e-5)
+
+
+def test_poles_and_curvature():
+    from function_facts import curve_of, facts_of
+
+    facts = facts_of(parse("1/(x-1)"))
+    assert facts.jumps == pytest.approx((1.0,), abs=1e-4) and facts.kinks == ()
+    assert facts.gain is None
+    curve = curve_of(parse("x**3"), -2, 2, 41)
+    np.testing.assert_allclose(curve.derivatives[1], 3 * curve.x**2, atol=1e-6)
+    np.testing.assert_allclose(curve.derivatives[2], 6 * curve.x, atol=1e-5)
+    assert np.isnan(curve_of(parse("abs(x)"), -1, 1, 3).derivatives[2, 1])
+
+
+def test_a_page_of_a_function(functions):
+    """ReLU's, with its numbers, and the index with a row for each."""
+    from function_facts import bench_result, facts_of
+    from gallery import index, page
+
+    relu = functions["relu"]
+    facts, result = facts_of(relu.function), bench_result("relu(x)")
+    text = page(relu, facts, result, False)
+    for part in ("# relu\n", "| values | 0 to ∞ |", "1.4142", "slope jumps at | 0 |", "2,412"):
+        assert part in text
+    assert f"**{np.mean(result.validation):.4f}**" in text
+    assert re.search(r'activation\("relu"\)', text)
+    both = [relu, functions["softmax"]]
+    table = index(both, {"relu": facts, "softmax": None}, {"relu": result, "softmax": None})
+    assert table.count("<tr ") == 2 and table.count("data-sort=") == 6
+
+
+def test_public_names_are_those_of_the_packages():
+    from public_names import members, packages, public_names
+
+    names = public_names()
+    found = {name.full for name in names}
+    assert {f"keras_actfn.{package}" for package in keras_actfn._PACKAGES} < set(packages())
+    for text in ("activation", "layers.PWL", "search.ActivationSearch", "theory.GaussianMixture"):
+        assert f"keras_actfn.{text}" in found
+    for name in names:
+        assert name.kind == "data" or inspect.getdoc(name.value), name.full
+    own = {member for _, member, _ in members(keras_actfn.layers.PWL)}
+    assert {"evaluate", "range_for"} <= own and "add_weight" not in own
+
+
+def test_docstrings_become_markdown():
+    from docstrings import markdown, summary
+
+    text = (
+        "The sum of `x`.\n\nIt adds. See below.\n\nArgs:\n    x: A number,\n        or two.\n"
+        "    *more: Others.\n\nRaises:\n    ValueError: If not.\n\nInput shape:\n    Any.\n\n"
+        "Example:\n```python\nf(1)\n```\n"
+    )
+    assert markdown(text) == (
+        "The sum of `x`.\n\nIt adds. See below.\n\n**Arguments**\n\n`x`\n: A number,\n  or two.\n\n"
+        "`*more`\n: Others.\n\n**Raises**\n\n`ValueError`\n: If not.\n\n**Input shape**\n\nAny.\n\n"
+        "**Example**\n\n```python\nf(1)\n```\n"
+    )
+    assert markdown("F.\n\nExample:\n    >>> f(1)\n    2\n") == (
+        "F.\n\n**Example**\n\n\n```pycon\n>>> f(1)\n2\n```\n"
+    )
+    assert summary(text) == "The sum of `x`."
+
+
+def test_the_citation_names_this_version():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == keras_actfn.__version__
+    assert citation["cff-version"] == "1.2.0" and citation["authors"] and citation["message"]
+    for reference in citation["references"]:
+        assert reference["type"] == "article" and reference["title"] and reference["authors"]
+
+
+def test_pre_commit_checks_what_lint_checks():
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert "entry: make lint" in text
+    assert "\nlint:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_site_is_built_with_versions_that_are_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
+    for requirement in project["project"]["optional-dependencies"]["docs"]:
+        assert f"\n{re.split('[>=]', requirement)[0]}==" in pinned, requirement

@@ -26,7 +26,6 @@ X, Y = (RNG.normal(size=(16, size)).astype("float32") for size in (6, 4))
 
 def model():
     keras.utils.set_random_seed(0)
-    keras.backend.clear_session()
     layers = [keras.Input((6,))]
     for spec in ("pwl(axis=-1,knots=5)", "aff(identity,relu,tanh)", "crrelu", "pwl(knots=7)"):
         layers += [keras.layers.Dense(8), activation(spec)]
@@ -47,18 +46,22 @@ def jax_devices():
     both = mesh((2, 2), ["batch", "model"], distribution.list_devices())
     layout = distribution.LayoutMap(both)
     layout[".*kernel"] = distribution.TensorLayout([None, "model"], both)
-    layout["/pwl/values"] = distribution.TensorLayout([None, "model"], both)
+    layout["pwl/values"] = distribution.TensorLayout([None, "model"], both)
     yield "model", distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 
 def several():
     if keras.backend.backend() == "jax":
         for name, distribution in jax_devices():
+            keras.backend.clear_session()  # names from their beginning
             with distribution.scope():
                 built = model()
                 own, shared = (built.layers[at].values.value.sharding for at in (1, 7))
                 assert own.is_fully_replicated == (name == "data") and shared.is_fully_replicated
-                yield name, train(built)
+                weights = train(built)
+                assert keras.distribution.distribution() is distribution
+                assert len(built.layers[1].values.value.sharding.device_set) == 4
+                yield name, weights
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

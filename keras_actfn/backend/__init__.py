@@ -17,6 +17,7 @@ from .piecewise import piecewise_linear
 
 __all__ = [
     "BACKENDS",
+    "INDEX_DTYPE",
     "GradientTaps",
     "bessel_i0e",
     "bessel_i1e",
@@ -26,6 +27,7 @@ __all__ = [
     "elementwise",
     "elu",
     "keeping",
+    "knot_sums",
     "piecewise_linear",
     "pointwise",
     "power",
@@ -38,11 +40,13 @@ __all__ = [
 
 bessel_i0e = backend.bessel_i0e
 bessel_i1e = backend.bessel_i1e
+INDEX_DTYPE = backend.INDEX_DTYPE
 GradientTaps = backend.GradientTaps
 compiled = backend.compiled
 divide = backend.divide
 elu = backend.elu
 keeping = backend.keeping
+knot_sums = backend.knot_sums
 pointwise = backend.pointwise
 power = backend.power
 reverse_first = backend.reverse_first

@@ -1,15 +1,16 @@
-"""Functions of large CPU tensors, compiled by `torch.compile` into one loop.
+"""Functions of large tensors, compiled by `torch.compile` into one loop, or one kernel of a GPU.
 
 Run operation by operation, an elementwise function of many operations takes several times
 longer than ReLU. Compiled, it takes about as long; the price is a few seconds for each new
 function, so only tensors of a million elements and more are worth it. Where PyTorch cannot
-compile, for want of a C++ compiler or for a function that it does not understand, and where
-`TORCH_COMPILE_DISABLE=1` is set, the function runs as it is.
+compile, for want of a C++ compiler or of Triton or for a function that it does not understand,
+and where `TORCH_COMPILE_DISABLE=1` is set, the function runs as it is.
 """
 
 import contextlib
 import ctypes
 import functools
+import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,8 +38,16 @@ def worthwhile(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
     may vary along an axis of x could not be lined up with a slice of it.
     """
     shared = all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
-    plain = type(x) is torch.Tensor and x.device.type == "cpu"  # no tensor of a tracer's
-    return plain and x.numel() >= _FEWEST_ELEMENTS and shared
+    plain = type(x) is torch.Tensor  # no tensor of a tracer's
+    return plain and x.numel() >= _FEWEST_ELEMENTS and shared and _compiles_for(x.device.type)
+
+
+@functools.cache
+def _compiles_for(device):
+    """Whether there may be a compiler for a device; Triton comes with PyTorch's CUDA builds."""
+    if device == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return device == "cpu"
 
 
 def slices(tensors: Sequence[torch.Tensor], whole: bool) -> Iterator[list[torch.Tensor]]:

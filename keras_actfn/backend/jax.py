@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from . import _jax_knots
 from ._jax_linear import with_gradient
 from .folding import folded_gradients
 
@@ -42,26 +43,53 @@ def _gradients(forward, backward, sums, gradient, x, *parameters):
         to_x, *rest = vector_jacobian_product(forward, gradient, x, *parameters)
     else:
         to_x, *rest = backward(gradient, x, *parameters)
+    arguments = rest, gradient, x, *parameters
     if sums is not None:
-        rest = _sums(backward, sums, rest, gradient, x, *parameters)
-    elif parameters and _fuses_on_cpu(x) and all(p.ndim == 0 for p in parameters):
-        # The gradient to x is kept apart: what both share would be kept in memory, which
-        # takes longer than computing it twice.
-        arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
-        folded = folded_gradients(vector_jacobian_product, forward, *arguments)
-        rest = [part.sum() for part in folded]
+        by_slice = functools.partial(_sums_by_slice, backward, sums)
+        rest = _by_device(by_slice, functools.partial(_sums, backward, sums), *arguments)
+    elif parameters and _fuses(x) and all(p.ndim == 0 for p in parameters):
+        rest = _by_device(functools.partial(_folded, forward), _as_they_are, *arguments)
     return (to_x, *rest)
 
 
-def _sums(backward, sums, rest, gradient, x, *parameters):
-    """Gradients to the parameters: `sums` of `rest`, what `backward` returns behind that to x.
+def _by_device(on_cpu, elsewhere, *arguments):
+    """`on_cpu(*arguments)` in a program that is lowered for a CPU, else `elsewhere(*arguments)`.
 
-    Compiled for a CPU, one slice of the batch after the other, whose temporaries stay in the
-    cache: for whole tensors they would take fresh memory, and longer.
+    Both return a list. `jax.export` lowers for any device, whatever this machine has.
     """
-    count = _slice_count(x.shape) if _fuses_on_cpu(x) else 1
+    return jax.lax.platform_dependent(*arguments, cpu=on_cpu, default=elsewhere)
+
+
+def _as_they_are(rest, *arguments):
+    return rest
+
+
+def _folded(forward, rest, gradient, x, *parameters):
+    """Gradients to scalar parameters, added up as XLA does it quickly on a CPU."""
+    # The gradient to x is kept apart: what both share would be kept in memory, which
+    # takes longer than computing it twice.
+    arguments = *jax.lax.optimization_barrier((gradient, x)), *parameters
+    folded = folded_gradients(vector_jacobian_product, forward, *arguments)
+    return [part.sum() for part in folded]
+
+
+def _sums(backward, sums, rest, gradient, x, *parameters):
+    """Gradients to the parameters: `sums` of `rest`, what `backward` returns behind that to x."""
+    if any(p.ndim == x.ndim and p.shape[-1] > 1 for p in parameters):
+        # Sums for each entry of the last axis are a kernel of their own on a GPU. To compute their
+        # terms in it again takes half the traffic of keeping them.
+        rest = backward(*jax.lax.optimization_barrier((gradient, x)), *parameters)[1:]
+    return list(sums(*rest, *parameters))
+
+
+def _sums_by_slice(backward, sums, rest, gradient, x, *parameters):
+    """The same, compiled for a CPU: one slice of the batch after the other.
+
+    Their temporaries stay in the cache: for whole tensors they would take fresh memory, and longer.
+    """
+    count = _slice_count(x.shape) if _fuses(x) else 1
     if count == 1:
-        return sums(*rest, *parameters)
+        return list(sums(*rest, *parameters))
 
     def add(totals, arrays):
         rest = backward(*arrays, *parameters)[1:]
@@ -101,11 +129,12 @@ def _fuses(x: jax.Array) -> bool:
     return isinstance(x, jax.core.Tracer)
 
 
-def _fuses_on_cpu(x):
-    return _fuses(x) and jax.default_backend() == "cpu"
+def selects(x: jax.Array) -> bool:
+    """Whether a look-up by selects is faster than a gather: in a kernel, but not on a GPU.
 
-
-selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
+    There a small table stays in the cache next to the threads.
+    """
+    return _fuses(x) and jax.default_backend() != "gpu"
 
 
 def keeping(
@@ -166,21 +195,11 @@ def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, flo
     """None: no operation here writes in place."""
 
 
+knot_sums = _jax_knots.knot_sums
+
+
 def reverse_first(function: Callable, pull_back: Callable) -> None:
     """None: a kernel takes no longer for a gradient that is formed from the inside out."""
-
-
-def knot_sums(
-    gradient: jax.Array, right: jax.Array, index: jax.Array, knots: int, channels: int
-) -> jax.Array:
-    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
-    # One scatter of complex numbers costs as much as one of real numbers; to check the indices
-    # would double that.
-    pairs = jax.lax.complex(gradient, right).reshape(-1)
-    size = (knots + 1) * channels
-    sums = jnp.zeros(size, pairs.dtype).at[index.reshape(-1)].add(pairs, mode="promise_in_bounds")
-    left = (sums.real - sums.imag)[:-channels]
-    return left + jnp.pad(sums.imag, (channels, 0))[: knots * channels]
 
 
 elu = jax.nn.elu

@@ -115,9 +115,8 @@ def sums_by_knot(gradient: Array, right: Array, index: Array, values: Array) -> 
     Returns:
         A tuple of one tensor, shaped as `values`.
     """
-    channels = math.prod(values.shape[1:])
-    sums = backend.knot_sums(gradient, right, index, values.shape[0], channels)
-    return (ops.cast(ops.reshape(sums, values.shape), values.dtype),)
+    sums = backend.knot_sums(gradient, right, index, tuple(values.shape))
+    return (ops.cast(sums, values.dtype),)
 
 
 def _locate(x, values, low, scale, bounds):

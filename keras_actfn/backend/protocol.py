@@ -83,9 +83,14 @@ class Backend(Protocol):
         """`function` and a quicker `pull_back`, for `custom_gradient`'s `in_place`, or None."""
 
     def knot_sums(
-        self, gradient: Array, right: Array, index: Array, knots: int, channels: int
+        self, gradient: Array, right: Array, index: Array, shape: tuple[int, ...]
     ) -> Array:
-        """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
+        """Sums over equal indices of `gradient − right`, and over the next knots' of `right`.
+
+        `shape` is that of the values, and of the result; `index` counts its entries, and those of
+        one more knot. On a CPU by a scatter; elsewhere by comparisons and reductions, which give
+        the same bits in every run.
+        """
 
     def bessel_i0e(self, x: Array) -> Array:
         """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util, record
 
+from .comparisons import knot_sums_by_comparison
 from .folding import folded_gradients
 
 #: The indices that `knot_sums` takes.
@@ -14,6 +15,9 @@ INDEX_DTYPE = "int32"
 
 #: Elements of a slice of a batch, at most.
 _SLICE = 1 << 17
+
+#: Off the CPU, each element is compared with every knot of up to this many.
+_MOST_COMPARED = 128
 
 
 def custom_gradient(
@@ -123,15 +127,19 @@ def reverse_first(function: Callable, pull_back: Callable) -> None:
 
 
 def knot_sums(
-    gradient: tf.Tensor, right: tf.Tensor, index: tf.Tensor, knots: int, channels: int
+    gradient: tf.Tensor, right: tf.Tensor, index: tf.Tensor, shape: tuple[int, ...]
 ) -> tf.Tensor:
-    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
+    """Sums over equal indices of `gradient − right`, and over the next knots' of `right`."""
+    if not _on_cpu() and shape[0] <= _MOST_COMPARED:
+        return knot_sums_by_comparison(gradient, right, index, shape)
     gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
     # One sum of complex numbers is faster than two sums.
-    size = (knots + 1) * channels
+    channels = math.prod(shape[1:])
+    size = (shape[0] + 1) * channels
     sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
     total, right = tf.math.real(sums), tf.math.imag(sums)
-    return (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
+    sums = (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
+    return tf.reshape(sums, shape)
 
 
 def _fuses(x: tf.Tensor) -> bool:
@@ -143,7 +151,12 @@ def _fuses(x: tf.Tensor) -> bool:
     return static and record.could_possibly_record()
 
 
-selects = _fuses  # in a kernel, a look-up by selects is faster than a gather
+def selects(x: tf.Tensor) -> bool:
+    """Whether a look-up by selects is faster than a gather: in a kernel, but not on a GPU.
+
+    There a small table stays in the cache next to the threads.
+    """
+    return _fuses(x) and not tf.config.list_logical_devices("GPU")
 
 
 def _on_cpu():

@@ -11,14 +11,19 @@ from dataclasses import dataclass
 
 import torch
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from . import _torch_fusion as fusion
+from .comparisons import knot_sums_by_comparison
 
 #: What `scatter_add_` takes.
 INDEX_DTYPE = "int64"
 
 #: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
 _TILE = 1 << 18
+
+#: Comparisons of elements with knots at a time, off the CPU.
+_COMPARED = 1 << 26
 
 #: Backward passes that run side by side on a CPU.
 _PASSES = 2
@@ -56,28 +61,57 @@ def _transformed(tensor):
 
 
 def selects(x: torch.Tensor) -> bool:
-    """Whether compiled functions look up by selects; not where the compiler differentiates them."""
-    return not torch.compiler.is_compiling()
+    """Whether compiled functions look up by selects: on a CPU, if nothing differentiates them.
+
+    On a GPU a small table stays in the cache next to the threads.
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def knot_sums(
-    gradient: torch.Tensor, right: torch.Tensor, index: torch.Tensor, knots: int, channels: int
+    gradient: torch.Tensor, right: torch.Tensor, index: torch.Tensor, shape: tuple[int, ...]
 ) -> torch.Tensor:
-    """Sums over equal indices of `gradient − right`, and over the next ones of `right`."""
+    """Sums over equal indices of `gradient − right`, and over the next knots' of `right`."""
+    if index.device.type == "cpu":
+        return _scattered(gradient, right, index, shape)
+    if get_proxy_mode() is not None:  # traced for the compiler
+        return knot_sums_by_comparison(gradient, right, index, shape)
+    return _compared(gradient, right, index, shape)
+
+
+def _scattered(gradient, right, index, shape):
+    """`knot_sums` by a scatter, which on a CPU runs in order."""
     rows = math.gcd(index.numel(), 8)  # to share out among threads
+    channels = math.prod(shape[1:])
+    # One scatter of complex numbers is faster than two.
+    pairs = torch.complex(gradient, right)
+    sums = torch.zeros(rows, (shape[0] + 1) * channels, dtype=pairs.dtype, device=pairs.device)
+    # In a new tensor: `torch.vmap` puts no batch into one that has none.
+    sums = sums.scatter_add(1, index.reshape(rows, -1), pairs.reshape(rows, -1)).sum(0)
+    shifted = torch.nn.functional.pad(sums.imag[: -2 * channels], (channels, 0))
+    return ((sums.real - sums.imag)[:-channels] + shifted).reshape(shape)
 
-    def scatter(part):
-        sums = torch.zeros(rows, (knots + 1) * channels, dtype=part.dtype, device=part.device)
-        # In a new tensor: `torch.vmap` puts no batch into one that has none.
-        return sums.scatter_add(1, index.reshape(rows, -1), part.reshape(rows, -1)).sum(0)
 
-    if index.device.type == "cpu":  # one scatter of complex numbers is faster than two
-        sums = scatter(torch.complex(gradient, right))
-        total, right = sums.real, sums.imag
-    else:
-        total, right = scatter(gradient), scatter(right)
-    shifted = torch.nn.functional.pad(right[: -2 * channels], (channels, 0))
-    return (total - right)[:-channels] + shifted
+def _compared(gradient, right, index, shape):
+    """`knot_sums` by comparing elements with every knot, a slice of them at a time.
+
+    A scatter on a GPU adds in no fixed order, and all threads at the same few addresses.
+    """
+    channels = math.prod(shape[1:])
+    own = [axis for axis in range(1, len(shape)) if shape[axis] > 1]
+    last = range(gradient.ndim - len(own), gradient.ndim)
+    arrays = (
+        torch.movedim(array, own, list(last)).reshape(-1, channels)
+        for array in (gradient - right, right, index)
+    )
+    knots = torch.arange(shape[0], device=index.device)[:, None, None] * channels
+    sums = torch.zeros(shape[0], channels, dtype=gradient.dtype, device=gradient.device)
+    step = max(1, _COMPARED // (shape[0] * channels))
+    for left, right, row in zip(*(array.split(step) for array in arrays), strict=True):
+        row = row - torch.arange(channels, device=row.device)
+        sums = sums + torch.where(row == knots, left, 0).sum(1)
+        sums = sums + torch.where(row == knots - channels, right, 0).sum(1)
+    return sums.reshape(shape)
 
 
 def vector_jacobian_product(
@@ -268,6 +302,9 @@ def _evaluate(function, run, arrays, parameters, sums=None):
     """
     output = torch.empty_like(arrays[-1])
     tensors, write = (output, *arrays), None
+    if sums is not None and output.device.type != "cpu":  # one kernel for all
+        function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
+        sums = None
     if fusion.worthwhile(output, parameters):
         slices = fusion.slices(tensors, whole=sums is None)
         first = next(slices)
@@ -282,6 +319,11 @@ def _evaluate(function, run, arrays, parameters, sums=None):
         rest = write(*some, *parameters)
         parts.append(rest if sums is None else sums(*rest, *parameters))
     return [output, *(sum(each) for each in zip(*parts, strict=True))]
+
+
+def _with_sums(function, sums, gradient, x, *parameters):
+    to_x, *rest = function(gradient, x, *parameters)
+    return to_x, *sums(*rest, *parameters)
 
 
 def _tiles(x):

@@ -1,5 +1,6 @@
 """A piecewise-linear activation with breakpoints at any places, for networks that are done."""
 
+import functools
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from .. import backend
 from .base import LearnableActivation
 
 #: Inputs count as no farther from zero than this.
@@ -109,17 +111,9 @@ class SegmentedLinear(LearnableActivation):
 
     def activate(self, x: Any, slopes: Any, intercept: Any) -> Any:
         """The formula above."""
-        dtype = x.dtype
-        x = ops.clip(ops.cast(x, slopes.dtype), -_FARTHEST, _FARTHEST)
-        if not self.breakpoints:
-            return ops.cast(slopes[0] * x + intercept, dtype)
-        positions = ops.convert_to_tensor(self.breakpoints, slopes.dtype)
-        steps = (slopes[:-1] - slopes[1:]) * positions
-        intercepts = intercept + ops.concatenate([ops.zeros_like(slopes[:1]), ops.cumsum(steps)])
-        index = ops.searchsorted(positions, ops.reshape(x, (-1,)), side="right")
-        lines = ops.stack([slopes, intercepts], axis=1)
-        chosen = ops.take(lines, ops.reshape(index, ops.shape(x)), axis=0)
-        return ops.cast(chosen[..., 0] * x + chosen[..., 1], dtype)
+        rules = (functools.partial(f, self.breakpoints) for f in (_value, _gradient, _sums))
+        forward, backward, sums = rules
+        return backend.custom_gradient(forward, backward, x, slopes, intercept, sums=sums)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -131,6 +125,49 @@ class SegmentedLinear(LearnableActivation):
             "slopes": self.initial_slopes,
             "intercept": self.initial_intercept,
         }
+
+
+def _value(breakpoints, x, slopes, intercept):
+    wide, slope, start, _ = _line(breakpoints, x, slopes, intercept)
+    return ops.cast(slope * wide + start, x.dtype)
+
+
+def _gradient(breakpoints, gradient, x, slopes, intercept):
+    """Gradient to x, and what `_sums` takes."""
+    wide, slope, _, index = _line(breakpoints, x, slopes, intercept)
+    gradient = ops.cast(gradient, wide.dtype)
+    within = ops.absolute(ops.cast(x, wide.dtype)) <= _FARTHEST
+    to_x = ops.where(within, gradient * slope, ops.zeros_like(gradient))
+    return ops.cast(to_x, x.dtype), gradient, gradient * wide, index
+
+
+def _sums(breakpoints, gradient, moment, index, slopes, intercept):
+    """Gradients to the slopes and the intercept, from those to each segment's line."""
+    nothing, shape = ops.zeros_like(gradient), tuple(slopes.shape)
+    index = ops.cast(index, backend.INDEX_DTYPE)
+    to_slopes, to_starts = (
+        backend.knot_sums(each, nothing, index, shape) for each in (moment, gradient)
+    )
+    if breakpoints:
+        # Each start is the one before it plus (slope before - slope behind) * breakpoint.
+        behind = ops.flip(ops.cumsum(ops.flip(to_starts[1:])))
+        moved = behind * ops.convert_to_tensor(breakpoints, slopes.dtype)
+        to_slopes = to_slopes + ops.pad(moved, [[0, 1]]) - ops.pad(moved, [[1, 0]])
+    return ops.cast(to_slopes, slopes.dtype), ops.cast(ops.sum(to_starts), intercept.dtype)
+
+
+def _line(breakpoints, x, slopes, intercept):
+    """X in the slopes' precision, the slope and start of its segment, and the segment's index."""
+    wide = ops.clip(ops.cast(x, slopes.dtype), -_FARTHEST, _FARTHEST)
+    if not breakpoints:
+        return wide, slopes[0], intercept, ops.zeros_like(wide, dtype="int32")
+    positions = ops.convert_to_tensor(breakpoints, slopes.dtype)
+    steps = (slopes[:-1] - slopes[1:]) * positions
+    starts = intercept + ops.concatenate([ops.zeros_like(slopes[:1]), ops.cumsum(steps)])
+    index = ops.searchsorted(positions, ops.reshape(wide, (-1,)), side="right")
+    index = ops.reshape(index, ops.shape(wide))
+    chosen = ops.take(ops.stack([slopes, starts], axis=1), index, axis=0)
+    return wide, chosen[..., 0], chosen[..., 1], index
 
 
 def _numbers(name: str, values: ArrayLike) -> list[float]:

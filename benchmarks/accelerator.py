@@ -1,0 +1,262 @@
+"""The layers on whatever device there is, relative to ReLU in the same run.
+
+    python benchmarks/accelerator.py [--backend jax] [--elements 67108864] [--rounds 21]
+
+No result from an accelerator is committed yet: none could be had when this was written. On a CPU it
+runs in small sizes, which says that it works and nothing else.
+
+The first line names the device. Then, in float32 and bfloat16:
+
+- One layer, forward and backward with gradients to the input and the parameters: its time divided
+  by ReLU's (bars: hulls, CRReLU and expressions 1.15; PWL and every layer per channel 1.5), and
+  the bandwidth that the bytes which must move (five times the input's) come to, divided by a
+  copy's on the same device (bar: 0.8). Peers are there where they can be imported: on PyTorch
+  rational-activations, torchpwl, and pykan's splines.
+- A train step of ResNet-50 and ViT-Tiny with mixed_bfloat16, divided by that with ReLU or GELU
+  (bar: 1.05).
+
+All candidates of a table take turns, each twice and timed the second time; printed are medians.
+"""
+
+import argparse
+import importlib.util
+import os
+import statistics
+import time
+
+LAYERS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "conv(identity,relu,tanh)": "conv(identity,relu,tanh)",
+    "aff(identity,relu,tanh)": "aff(identity,relu,tanh)",
+    "CRReLU": "crrelu",
+    "x * erfc(x)": "mul(x,erfc(x))",
+    "PWL": "pwl",
+    "aff per channel": "aff(identity,relu,tanh,axis=-1)",
+    "CRReLU per channel": "crrelu(axis=-1)",
+    "PWL per channel": "pwl(axis=-1)",
+}
+PEERS = {"rational-activations": "rational", "torchpwl": "torchpwl", "pykan": "kan"}
+CHANNELS = 128
+#: Model: its constructor's name, arguments, and what it is compared with.
+MODELS = {"ResNet-50": ("ResNet50", "relu"), "ViT-Tiny": ("ViTTiny", "gelu")}
+IN_MODELS = ("aff(identity,relu,tanh)", "crrelu", "pwl", "pwl(axis=-1)")
+
+
+def main():
+    """Print both tables for the running device."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--backend", default="jax", choices=["jax", "tensorflow", "torch"])
+    parser.add_argument("--elements", type=int, help="of the layers' input; 64 M off the CPU")
+    parser.add_argument("--batch", type=int, help="of the models; 128 off the CPU")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--no-models", action="store_true")
+    arguments = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = arguments.backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    device, on_cpu = device_name(arguments.backend)
+    elements = arguments.elements or (1 << 16 if on_cpu else 1 << 26)
+    print(f"{arguments.backend} on {device}; {elements:,} elements, {arguments.rounds} rounds\n")
+    for dtype in ("float32", "bfloat16"):
+        layers_table(dtype, elements, arguments.rounds)
+    if not arguments.no_models:
+        batch = arguments.batch or (2 if on_cpu else 128)
+        models_table(batch, 32 if on_cpu else 224, max(3, arguments.rounds // 3))
+
+
+def device_name(backend):
+    """The name of the device that runs, and whether it is a CPU."""
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return device.device_kind, device.platform == "cpu"
+    if backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name(), False
+        return "cpu", True
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        return "cpu", True
+    return tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU"), False
+
+
+def layers_table(dtype, elements, rounds):
+    """One layer, forward and backward, and a copy of its input."""
+    import keras
+
+    from keras_actfn import activation
+
+    policy = "float32" if dtype == "float32" else "mixed_bfloat16"
+    shape = (max(1, elements // CHANNELS), CHANNELS)
+    runs = {}
+    for name, spec in LAYERS.items():
+        keras.config.set_dtype_policy(policy)
+        layer = activation(spec)
+        layer.build((None, CHANNELS))
+        runs[name] = forward_and_backward(layer, layer.trainable_variables, shape, dtype)
+    if keras.backend.backend() == "torch" and dtype == "float32":
+        for name, package in PEERS.items():
+            if importlib.util.find_spec(package):
+                runs[name] = peer(package, shape)
+    runs["copy"] = copy(shape, dtype)
+    keras.config.set_dtype_policy("float32")
+    times = medians(runs, rounds)
+    bandwidth = 2 / times.pop("copy")
+    print(f"## One layer, {dtype}, forward and backward\n")
+    print("| | time / ReLU's | bandwidth / a copy's |\n|---|---|---|")
+    for name, seconds in times.items():
+        print(f"| {name} | {seconds / times['relu']:.2f} | {5 / seconds / bandwidth:.2f} |")
+    print(flush=True)
+
+
+def forward_and_backward(layer, variables, shape, dtype):
+    """A function that runs the layer forward and backward once, and waits for it."""
+    import keras
+
+    sources = [variable.value for variable in variables]
+    x, upstream = (keras.random.normal(shape, dtype=dtype) for _ in range(2))
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        @jax.jit
+        def step(sources, x, upstream):
+            def call(sources, x):
+                return layer.stateless_call(sources, [], x)[0]
+
+            output, pull_back = jax.vjp(call, sources, x)
+            return output, pull_back(upstream)
+
+        return lambda: jax.block_until_ready(step(sources, x, upstream))
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=True)
+        def step(x, upstream):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = layer(x)
+            return output, tape.gradient(output, [x, *sources], upstream)
+
+        def run():
+            step(x, upstream)
+            tf.experimental.sync_devices()
+
+        return run
+    return torch_step(layer, sources, x, upstream)
+
+
+def torch_step(layer, sources, x, upstream):
+    """The same for any callable on PyTorch."""
+    import torch
+
+    x = x.detach().requires_grad_()
+
+    def step():
+        output = layer(x)
+        torch.autograd.grad(output, [x, *sources], upstream, allow_unused=True)
+        if x.is_cuda:
+            torch.cuda.synchronize()
+
+    return step
+
+
+def peer(package, shape):
+    """A layer of another package for PyTorch, one function for all inputs."""
+    import keras
+
+    x, upstream = (keras.random.normal(shape) for _ in range(2))
+    if package == "torchpwl":
+        import torchpwl
+
+        layer = torchpwl.PWL(num_channels=1, num_breakpoints=33).to(x.device)
+        call = lambda x: layer(x.reshape(-1, 1)).reshape(x.shape)  # noqa: E731
+    elif package == "kan":
+        from kan import KANLayer
+
+        layer = KANLayer(in_dim=1, out_dim=1, num=32, k=1).to(x.device)
+        call = lambda x: layer(x.reshape(-1, 1))[0].reshape(x.shape)  # noqa: E731
+    else:
+        from rational.torch import Rational
+
+        call = layer = Rational(cuda=x.is_cuda)
+    return torch_step(call, [p for p in layer.parameters() if p.requires_grad], x, upstream)
+
+
+def copy(shape, dtype):
+    """A function that copies a tensor on the device, and waits for it."""
+    import keras
+
+    x = keras.random.normal(shape, dtype=dtype)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        run = jax.jit(jax.numpy.copy)
+        return lambda: jax.block_until_ready(run(x))
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        plus_one = tf.function(lambda x: x + tf.cast(1, x.dtype), jit_compile=True)
+
+        def run():
+            plus_one(x)
+            tf.experimental.sync_devices()
+
+        return run
+
+    def run():
+        x.clone()
+        if x.is_cuda:
+            import torch
+
+            torch.cuda.synchronize()
+
+    return run
+
+
+def medians(runs, rounds):
+    """Median seconds of each, taking turns."""
+    for run in runs.values():
+        run()  # compile
+    times = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def models_table(batch, size, rounds):
+    """Whole train steps in mixed_bfloat16."""
+    import keras
+    import numpy as np
+
+    from keras_actfn import applications
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, size, size, 3)).astype("float32")
+    y = rng.integers(0, 10, size=batch)
+    print(f"## Train step, mixed_bfloat16, batches of {batch} images of {size} x {size}\n")
+    print("| | time / the model's own |\n|---|---|")
+    for title, (name, own) in MODELS.items():
+        runs = {}
+        for spec in (own, *IN_MODELS):
+            build = getattr(applications, name)
+            model = build(activation=spec, input_shape=(size, size, 3), classes=10)
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            runs[spec] = lambda model=model: model.train_on_batch(x, y)
+        times = medians(runs, rounds)
+        for spec in IN_MODELS:
+            print(f"| {title}, {spec} | {times[spec] / times[own]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import pytest
 
 from keras_actfn._files import append_line
 from keras_actfn.datasets import Dataset
-from keras_actfn.training.network import Network
+from keras_actfn.training.by_recipe import RecipeNetwork
 
 pytestmark = pytest.mark.once
 
@@ -50,11 +50,11 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
     accuracies = iter([0.5, 0.6, 0.6, 0.55, 0.4])  # the last is the test's
     weights = []
 
-    def measure(network, x, y):
+    def measure(network, part):
         weights.append(np.concatenate([w.ravel() for w in network.trained.get_weights()]))
         return {"loss": 1.0, "accuracy": next(accuracies)}
 
-    monkeypatch.setattr(Network, "measure", measure)
+    monkeypatch.setattr(RecipeNetwork, "measure", measure)
     monkeypatch.setattr(paper, "PATIENCE", 2)
     results = tmp_path / "results.jsonl"
     words = ["--models", "LeNet5", "--activations", HULL, "--seeds", "0"]
@@ -77,24 +77,24 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(paper, tmp_path, monkeypatch):
-    setup = paper.setup_of(paper.arguments(["--longest", "3"]), "LeNet5")
-    network = Network(setup, "conv(identity,relu)")  # compiled once; each run sets it back
-    monkeypatch.setattr(paper, "Network", lambda *_: network)
-    reference, measure, calls = paper.Reference(setup), Network.measure, []
+    routine = paper.routine_of(paper.arguments(["--longest", "3"]), "LeNet5")
+    network = routine.network("conv(identity,relu)")  # compiled once; each run sets it back
+    monkeypatch.setattr(routine, "network", lambda _: network)
+    reference, measure, calls = paper.Reference(routine), RecipeNetwork.measure, []
 
-    def stop_at_the_third(network, x, y):
-        calls.append(len(x))
+    def stop_at_the_third(network, part):
+        calls.append(len(part))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return measure(network, x, y)
+        return measure(network, part)
 
     def train(name):
         checkpoint = paper.Checkpoint(tmp_path / name, {"run": 1})
-        found = paper.train(setup, reference, "conv(identity,relu)", 0, checkpoint)
+        found = paper.train(routine, reference, "conv(identity,relu)", 0, checkpoint)
         return {key: value for key, value in found.items() if key != "seconds"}
 
     whole = train("whole.npz")
-    monkeypatch.setattr(Network, "measure", stop_at_the_third)
+    monkeypatch.setattr(RecipeNetwork, "measure", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         train("stopped.npz")
     assert train("stopped.npz") == whole

@@ -148,7 +148,7 @@ def model_builder(
     """
     name = model_name(name, data)
     if ":" in name:
-        return _own_builder(name)
+        return own_function(name, "--model", "a function of an activation")
     from ..applications import MODELS, TABLE_MODELS
 
     shape = input_shape or data.input_shape
@@ -267,12 +267,21 @@ def _seed_range(word: str) -> range:
     return range(int(first), int(end) if colon else int(first) + 1)
 
 
-def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
-    """The function that `module:function` names; modules are found in the current folder too."""
+def own_function(name: str, option: str, what: str) -> Callable[..., Any]:
+    """The function that `module:function` names; modules are found in the current folder too.
+
+    Args:
+        name: `module:function`.
+        option: The option that names it, for messages.
+        what: What the function is, for messages.
+
+    Raises:
+        ValueError: If there is no such module or function.
+    """
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), function]):
         raise ValueError(
-            "--model module:function names a module and a function in it, such as "
+            f"{option} module:function names a module and a function in it, such as "
             f"my_models:build. Received: '{name}'."
         )
     with _importable(os.getcwd()):
@@ -282,12 +291,12 @@ def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
             if error.name != module:
                 raise
             raise ValueError(
-                f"--model module:function names a module that Python finds from here. Received: "
+                f"{option} module:function names a module that Python finds from here. Received: "
                 f"'{name}'; there is no module '{module}'."
             ) from error
     if not callable(found):
         raise ValueError(
-            f"--model module:function names a function of an activation. Received: '{name}'; "
+            f"{option} module:function names {what}. Received: '{name}'; "
             f"'{module}' has no function '{function}'."
         )
     return found

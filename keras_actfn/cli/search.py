@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,7 +34,15 @@ from .search_common import (
     open_search,
 )
 from .search_join import status, worker
-from .tables import EMBEDDINGS, PRUNERS, RECIPES, REGRESSORS, SPACES, listed
+from .tables import EMBEDDINGS, PRUNERS, REGRESSORS, SPACES, listed
+from .task import (
+    MetricOption,
+    ModeOption,
+    RecipeOption,
+    TaskOption,
+    check_task_alone,
+    is_given,
+)
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -55,6 +64,7 @@ def register(app: typer.Typer) -> None:
 def search(
     *,
     context: typer.Context,
+    task: TaskOption = None,
     model: ModelOption = None,
     data: DataChoice,
     space: Annotated[
@@ -67,17 +77,27 @@ def search(
     evaluations: Annotated[
         int, typer.Option(min=1, max=10**9, help="Trainings in all, the usual functions included.")
     ] = 20,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=10**6,
+            help="Begin no training after this time, spectra included. Alone, or beside "
+            "--evaluations: then whichever comes first. Default: no limit.",
+        ),
+    ] = None,
     epochs: EpochsOption = 1,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[str, typer.Option(help=f"How to train: {listed(RECIPES)}.")] = "adam",
+    recipe: RecipeOption = "adam",
     subset: SubsetOption = None,
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, help="Hold out this many training images. Default: a tenth."
+            min=1, max=10**9, help="Hold out this many training examples. Default: a tenth."
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="What is best: accuracy or loss.")] = "accuracy",
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     regressor: Annotated[
         str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
     ] = "knr",
@@ -117,7 +137,10 @@ def search(
         return
     require("optuna", extra="search")
     require("matplotlib", extra="plot")  # now, not after the work that it draws
+    check_task_alone(context, task)
+    asked_for = None if minutes and not is_given(context, "evaluations") else evaluations
     options = {
+        "task": task,
         "model": model,
         "data": data.to_dict(),
         "space": space,
@@ -127,6 +150,7 @@ def search(
         "subset": subset,
         "validation": validation,
         "metric": metric,
+        "mode": mode,
         "regressor": regressor,
         "embedding": embedding,
         "pruner": pruner,
@@ -138,11 +162,16 @@ def search(
         if workers > 1:
             typer.echo(f"{workers} workers, {threads} of {cores()} cores each", err=True)
         found = open_search(options, data, storage, study, output)
-        asked = {"evaluations": evaluations, "output": str(found.output.absolute())}
+        asked = {"evaluations": asked_for, "output": str(found.output.absolute())}
         found.study.set_user_attr(COMMAND, {**options, **asked})
-        counts = found.probe(probe, workers)
-        with _workers(workers - 1, found, model, data.data_path):
-            found.run(evaluations)
+        begun = time.monotonic()
+        until = math.inf if minutes is None else begun + 30 * minutes
+        counts = found.probe(probe, workers, until)
+        left = minutes and max(0.001, minutes - (time.monotonic() - begun) / 60)
+        own: dict[str, Any] = {"--task": task, "--model": model if ":" in (model or "") else None}
+        own |= {"--data-path": data.data_path, "--minutes": left}
+        with _workers(workers - 1, found, own):
+            found.run(asked_for, left)
         comparison = found.retrain(seeds) if seeds and found.best else None
         found.plot(found.output)
         report = found.report(found.output / "report.html", comparison)
@@ -153,16 +182,12 @@ def search(
 
 
 @contextlib.contextmanager
-def _workers(
-    count: int, found: "ActivationSearch", model: str | None, data_path: Path | None
-) -> Iterator[None]:
+def _workers(count: int, found: "ActivationSearch", own: dict[str, Any]) -> Iterator[None]:
     """Worker processes on this machine for as long as the search runs."""
     # The storage may hold a password: it goes through the environment, which only this user reads.
     words = ["--study", found.study.study_name, "--output", str(found.output)]
-    if ":" in (model or ""):
-        words += ["--model", model]
-    if data_path is not None:
-        words += ["--data-path", str(data_path)]
+    for option, value in own.items():
+        words += [] if value is None else [option, str(value)]
     command = [sys.executable, "-m", "keras_actfn", "search", "worker", *words]
     environment = {**os.environ, STORAGE_VARIABLE: str(found.storage)}
     processes: list[subprocess.Popen] = []
@@ -238,7 +263,7 @@ def _print(
     ]
     typer.echo(in_columns(("function", "LaTeX", "validation", ""), body))
     if comparison is not None:
-        typer.echo("\nTrained again; test images:")
+        typer.echo("\nTrained again; test data:")
         typer.echo(comparison.markdown())
     if found.best:
         typer.echo(f'\nOne line: keras_actfn.activation("{found.best.expression}")')

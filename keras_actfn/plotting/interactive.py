@@ -119,11 +119,12 @@ def _evaluated(placed, measure, low):
     """The failures as crosses, then the others, the best on top."""
     failed = np.flatnonzero(np.isnan(placed.values))
     ended = np.flatnonzero(~np.isnan(placed.values))
-    ended = ended[np.argsort(placed.values[ended], kind="stable")]
+    sign = -1 if placed.mode == "min" else 1  # the best are drawn last, above all others
+    ended = ended[np.argsort(sign * placed.values[ended], kind="stable")]
     traces = []
     for chosen, marker in (
         (failed, {"symbol": "x-thin", "size": 7, "line": {"width": 1.2, "color": "#888"}}),
-        (ended, _colours(placed.values[ended], measure, low)),
+        (ended, _colours(placed.values[ended], measure, low, placed.mode)),
     ):
         if not len(chosen):
             continue
@@ -143,12 +144,12 @@ def _evaluated(placed, measure, low):
     return traces
 
 
-def _colours(values, measure, low):
+def _colours(values, measure, low, mode):
     bar = {"title": {"text": measure, "side": "right"}, "thickness": 12, "outlinewidth": 0}
     marker: dict[str, Any] = {
         "size": 9 if len(values) < 200 else 6,
         "color": [float(value) for value in values],
-        "colorscale": "Viridis",
+        "colorscale": "Viridis_r" if mode == "min" else "Viridis",
         "colorbar": bar,
         "line": {"width": 0.5, "color": "#0006"},
     }

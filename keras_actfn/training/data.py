@@ -167,8 +167,10 @@ class TaskData:
             ValueError: If an argument is not what it should be.
         """
         if isinstance(train, Dataset):
-            test = (train.x_test, train.y_test) if test is None else test
-            train = (train.x_train, train.y_train)
+            parts = train.parts()
+            test = parts["test"] if test is None else test
+            validation = parts.get("validation") if validation is None else validation
+            train = parts["train"]
         whole = part_of("train", train)
         tested = None if test is None else part_of("test", test)
         held_out: Part | None = None

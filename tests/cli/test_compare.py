@@ -122,4 +122,4 @@ def test_the_table_is_printed_in_markdown(folder, capsys):
     assert len(table) == 4
     assert table[0].split("|")[1].strip() == "activation"
     assert table[3].split("|")[1].strip() == "conv(identity,relu)"
-    assert "200 training and 355 test images" in lines[0]
+    assert "200 training and 355 test examples" in lines[0]

@@ -47,10 +47,22 @@ def test_compare_a_folder_of_pictures(folder, capsys):
     words = ["compare", "--data", "pictures", "--model", "mlp", "--epochs", "8"]
     words += ["--batch-size", "16", "--activations", "relu", "tanh", "--seeds", "1", "--no-plots"]
     result = run(capsys, *words)
-    assert result["settings"]["training_images"] == 96
-    assert result["settings"]["test_images"] == 24
+    assert result["settings"]["train_examples"] == 96
+    assert result["settings"]["test_examples"] == 24
     # Three digits are easy; a third would be right by chance.
-    assert min(row["test_accuracy"] for row in result["runs"]) > 0.7
+    assert min(row["test"]["accuracy"] for row in result["runs"]) > 0.7
+
+
+def test_compare_and_search_a_regression(folder, capsys):
+    words = ["--data", "diabetes.csv", "--target", "target", "--batch-size", "100"]
+    compared = ["--activations", "relu", "tanh", "--seeds", "1", "--no-plots"]
+    result = run(capsys, "compare", *words, *compared)
+    assert (result["metric"], result["mode"]) == ("mae", "min")
+    assert all(30 < row["test"]["mae"] < 200 for row in result["runs"])  # of 25 to 346
+    values = [row["value"] for row in run(capsys, "search", *words, *SEARCH)["evaluations"]]
+    assert values == sorted(values)
+    assert main(["compare", *words, "--recipe", "hull"]) == 1
+    assert "Received: --recipe hull for diabetes, a regression" in capsys.readouterr().err
 
 
 def test_search_a_folder_of_pictures(folder, capsys):

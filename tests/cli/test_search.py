@@ -170,7 +170,7 @@ def test_a_request_to_terminate_is_an_interrupt(small_model):
 
 def test_errors_are_one_line(small_model, capsys):
     assert main([*WORDS, "--metric", "f1", "--evaluations", "1"]) == 1
-    assert "A metric is one of accuracy, loss" in capsys.readouterr().err
+    assert "reports: accuracy, loss" in capsys.readouterr().err
     assert main(["search", "worker", "--storage", "empty.log"]) == 1
     assert "There are: none" in capsys.readouterr().err
     assert main(["search", "status", "--storage", "empty.log"]) == 1

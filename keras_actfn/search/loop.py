@@ -39,7 +39,7 @@ from .results import BestActivation, SearchRow, search_rows
 from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
 from .trials import check_trials, readable
-from .verdict import Verdict, confirm
+from .verdict import Verdict, confirm, obstacle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -360,21 +360,34 @@ class ActivationSearch:
             ValueError: If the task has an objective, or no test data; or if no function that was
                 found, or no usual one, has an evaluation that did not fail.
         """
-        if not isinstance(self.objective, TrainingObjective):
-            raise ValueError(
-                "A search confirms what it trained itself. Received: a task with an objective. "
-                "Train search.best.layer() with your own code and other seeds."
-            )
-        ended = [row for row in self.table() if not row.diverged]
+        reason = self.cannot_confirm
+        if reason is not None:
+            raise ValueError(reason)
+        found, usual = self._ended()
         return confirm(
             self.objective.task,
-            [row.expression for row in ended if not row.baseline][:candidates],
-            [row.expression for row in ended if row.baseline][:2],
+            found[:candidates],
+            usual[:2],
             first_seed=self.seed + 1,
             output=self.output / "confirmed",
             looks=looks,
             progress=self.progress,
         )
+
+    @property
+    def cannot_confirm(self) -> str | None:
+        """Why `confirm` has nothing to say, or None."""
+        if not isinstance(self.objective, TrainingObjective):
+            return (
+                "A search confirms what it trained itself. Received: a task with an objective. "
+                "Train search.best.layer() with your own code and other seeds."
+            )
+        return obstacle(self.objective.task, *self._ended())
+
+    def _ended(self):
+        """The functions found and the usual ones, the best first, without failures."""
+        rows = [row for row in self.table() if not row.diverged]
+        return [[row.expression for row in rows if row.baseline is b] for b in (False, True)]
 
     def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
         """Draw progress, the map of the candidates and the best functions.

@@ -16,7 +16,6 @@ from ..training.fingerprints import described, key_of
 from ..training.trainer import Trainer
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What an evaluation found.

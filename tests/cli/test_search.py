@@ -94,7 +94,7 @@ def test_two_workers_by_one_command_and_a_password_that_nobody_sees(
     url = f"sqlite:///file:search.db?uri=true&password={PASSWORD}"
     monkeypatch.setenv("KERAS_ACTFN_STORAGE", url)
     words = [*WORDS[: WORDS.index("--storage")], "--epochs", "2", "--evaluations", "12"]
-    words += ["--workers", "2", "--seeds", "1", "--json"]
+    words += ["--workers", "2", "--seeds", "2", "--json"]
     lines, done = set(), threading.Event()
     watcher = threading.Thread(target=watch_command_lines, args=(lines, done), daemon=True)
     watcher.start()

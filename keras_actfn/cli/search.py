@@ -46,7 +46,7 @@ from .task import (
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
-    from ..training.results import Comparison
+    from ..search.verdict import Verdict
 
 
 def register(app: typer.Typer) -> None:
@@ -119,9 +119,10 @@ def search(
         typer.Option(
             min=0,
             max=10_000,
-            help="At the end, train the best again with this many seeds and test it. 0: do not.",
+            help="At the end, compare the best function with the best usual one on the test data, "
+            "with 3, 6, 12, … fresh seeds up to this many, until the answer is clear. 0: do not.",
         ),
-    ] = 3,
+    ] = 12,
     workers: Annotated[
         int,
         typer.Option(min=1, max=1024, help="Processes on this machine, for spectra and trainings."),
@@ -141,6 +142,7 @@ def search(
     require("optuna", extra="search")
     require("matplotlib", extra="plot")  # now, not after the work that it draws
     check_task_alone(context, task)
+    looks = _looks(seeds)
     asked_for = None if minutes and not is_given(context, "evaluations") else evaluations
     options = {
         "task": task,
@@ -175,13 +177,23 @@ def search(
         own |= {"--data-path": data.data_path, "--minutes": left}
         with _workers(workers - 1, found, own):
             found.run(asked_for, left)
-        comparison = found.retrain(seeds) if seeds and found.best else None
+        verdict = found.confirm(looks=looks) if looks and not found.cannot_confirm else None
         found.plot(found.output)
-        report = found.report(found.output / "report.html", comparison)
+        report = found.report(found.output / "report.html", verdict)
     if as_json:
-        typer.echo(json.dumps(_as_json(found, counts, comparison, report), ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(found, counts, verdict, report), ensure_ascii=False))
         return
-    _print(found, counts, comparison, report)
+    _print(found, counts, verdict, report)
+    if looks and verdict is None:
+        typer.echo(f"Not confirmed. {found.cannot_confirm}")
+
+
+def _looks(seeds: int) -> tuple[int, ...]:
+    from ..training.sequential import looks_up_to
+
+    if seeds == 1:
+        raise ValueError("--seeds is at least 2, or 0 for no test. Received: 1.")
+    return looks_up_to(seeds) if seeds else ()
 
 
 @contextlib.contextmanager
@@ -223,7 +235,7 @@ def _end(processes: list[subprocess.Popen], seconds: float = 30.0) -> None:
 
 
 def _as_json(
-    found: "ActivationSearch", counts: dict, comparison: "Comparison | None", report: Path
+    found: "ActivationSearch", counts: dict, verdict: "Verdict | None", report: Path
 ) -> dict:
     import dataclasses
 
@@ -232,7 +244,7 @@ def _as_json(
         "best": found.best and {"expression": found.best.expression, "value": found.best.value},
         "probe": counts,
         "evaluations": [dataclasses.asdict(row) for row in found.table()],
-        "retrained": comparison and comparison.to_dict(),
+        "verdict": verdict and verdict.to_dict(),
         "report": str(report),
     }
 
@@ -240,7 +252,7 @@ def _as_json(
 def _print(
     found: "ActivationSearch",
     counts: dict,
-    comparison: "Comparison | None",
+    verdict: "Verdict | None",
     report: Path,
     top: int = 10,
 ) -> None:
@@ -265,10 +277,10 @@ def _print(
         for row in rows[:top]
     ]
     typer.echo(in_columns(("function", "LaTeX", found.objective.measure, ""), body))
-    if comparison is not None:
-        typer.echo("\nTrained again; test data:")
-        typer.echo(comparison.markdown())
     if found.best:
-        typer.echo(f'\nOne line: keras_actfn.activation("{found.best.expression}")')
+        best = found.best.expression if verdict is None else verdict.best
+        typer.echo(f'\nOne line: keras_actfn.activation("{best}")')
     typer.echo(f"Study: {found.study.study_name} in {place_of(found.storage)}")
     typer.echo(f"Report: {report}")
+    if verdict is not None:
+        typer.echo(f"\n{verdict}")

@@ -51,9 +51,10 @@ data:
 	$(INSTALL) -e ".[jax,cli,plot]"
 	touch $@
 
+# Most of the installed files are never imported: what is, is compiled to bytecode then.
 .venv/test: .venv/pip
-	$(INSTALL) -e ".[jax,kfac,expressions,theory,search,plot,cli,tables,dev]" -r requirements/test.txt
-	$(INSTALL) --no-deps -r requirements/test-hub.txt
+	$(INSTALL) --no-compile -e ".[jax,kfac,expressions,theory,search,plot,cli,tables,dev]" -r requirements/test.txt
+	$(INSTALL) --no-compile --no-deps -r requirements/test-hub.txt
 	touch $@
 
 .venv/docs: .venv/pip

@@ -97,12 +97,12 @@ def train_missing(args):
         if model not in trainers:
             trainers.clear()
             trainers[model] = Trainer(
-                paper_runs.setup_of(args, model, RECIPES[model], BATCH_SIZE, lambda _: HELD_OUT)
+                paper_runs.task_of(args, model, RECIPES[model], BATCH_SIZE, HELD_OUT)
             )
         result = trainers[model].train_once(activation, seed, validate_every_epoch=False)
         return {
-            "test_accuracy": result.test_accuracy,
-            "validation_accuracy": result.validation_accuracy,
+            "test_accuracy": result.test["accuracy"],
+            "validation_accuracy": result.validation["accuracy"],
             "diverged": result.diverged,
             "seconds": round(result.seconds, 1),
         }

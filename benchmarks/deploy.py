@@ -32,6 +32,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--functions", type=int, default=100, help="that are found again")
     parser.add_argument("--space", default="runs/spaces/four_node", help="folder of the space")
     arguments = parser.parse_args()
     if arguments.one:
@@ -42,6 +43,7 @@ def main():
         parser.error(f"parts are {', '.join(PARTS)}; got {', '.join(unknown)}")
     for part in arguments.parts or PARTS:
         command = [sys.executable, __file__, "--one", part, "--space", arguments.space]
+        command += ["--functions", str(arguments.functions)]
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         load = os.getloadavg()[0]
         done = subprocess.run(
@@ -137,15 +139,20 @@ def sites(arguments):
     from keras_actfn.surgery import compile_activations
 
     x = np.random.default_rng(0).normal(size=(1024, 28, 28, 1)).astype("float32")
-    print("| activation | segments | s a site |\n| --- | ---: | ---: |")
+    print(
+        "Model and data included, divided by the number of sites; of the processor: of all threads."
+    )
+    print("\n| activation | segments | s a site | of the processor |")
+    print("| --- | ---: | ---: | ---: |")
     for activation in (*ACTIVATIONS, "gelu", "aff(identity,relu,tanh)"):
         keras.utils.set_random_seed(0)
         model = network(activation)
         for segments in (8, 16, 32):
-            start = time.perf_counter()
-            compiled = compile_activations(model, x, segments)
-            seconds = (time.perf_counter() - start) / len(compiled.sites)
-            print(f"| {activation} | {segments} | {seconds:.2f} |", flush=True)
+            start, processor = time.perf_counter(), time.process_time()
+            count = len(compile_activations(model, x, segments).sites)
+            seconds = (time.perf_counter() - start) / count
+            processor = (time.process_time() - processor) / count
+            print(f"| {activation} | {segments} | {seconds:.2f} | {processor:.2f} |", flush=True)
 
 
 def accuracy(arguments):
@@ -257,9 +264,7 @@ OPERATORS = {
 
 
 def latency(arguments):
-    """Medians of 8-bit operators, each divided by ReLU's of the same round."""
-    import ctypes
-
+    """Medians of 8-bit operators alone and behind a convolution, divided by ReLU's."""
     import keras
     import numpy as np
 
@@ -269,55 +274,76 @@ def latency(arguments):
     generator = np.random.default_rng(0)
     x = 2 * generator.normal(size=(64, *SHAPE)).astype("float32")
     steps = generator.integers(-128, 128, SHAPE, np.int8)
-    calls, failed = {}, {}
+    calls, failed = {"alone": {}, "behind": {}}, {}
+
+    def model(where, spec):
+        layers = [keras.Input(SHAPE)]
+        if where == "behind":
+            layers.append(keras.layers.Conv2D(SHAPE[-1], 3, padding="same"))
+        return keras.Sequential([*layers, keras_actfn.activation(spec)])
+
+    def call_of(path):
+        run, given, _ = interpreter(path)
+        run.set_tensor(given["index"], steps[None])
+        return run.invoke
+
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-
-        def of_file(path):
-            run, given, _ = interpreter(path)
-            run.set_tensor(given["index"], steps[None])
-            return run.invoke
-
-        for name, spec in OPERATORS.items():
-            model = keras.Sequential([keras.Input(SHAPE), keras_actfn.activation(spec)])
-            path = folder / f"{len(calls)}.tflite"
-            try:
-                write_litert(model, path, x)
-                calls[name] = of_file(path)
-            except Exception as error:
-                failed[name] = str(error).strip().splitlines()[-1][:90]
-        model = keras.Sequential([keras.Input(SHAPE), keras.layers.Activation("swish")])
-        for segments in (4, 8, 16):
-            compiled = compile_activations(model, x, segments)
-            path = folder / f"segments{segments}.tflite"
-            export_int8(compiled, path, x, "litert")
-            calls[f"{segments} segments"] = of_file(path)
+        for where, found in calls.items():
+            for name, spec in OPERATORS.items():
+                path = folder / f"{where}{len(found)}.tflite"
+                try:
+                    write_litert(model(where, spec), path, x)
+                    found[name] = call_of(path)
+                except Exception as error:
+                    failed[name] = f"not written in 8 bits ({type(error).__name__})"
+            for segments in (4, 8, 16):
+                compiled = compile_activations(model(where, "swish"), x, segments)
+                path = folder / f"{where}_segments{segments}.tflite"
+                export_int8(compiled, path, x, "litert")
+                found[f"{segments} segments"] = call_of(path)
         write_c(folder / "table.h", compiled.sites)
-        (name,) = re.findall(r"int8_t (\w+)\[256\]", (folder / "table.h").read_text())
-        (folder / "table.c").write_text(
-            '#include "table.h"\nvoid run(const int8_t *x, int8_t *y, int n) '
-            f"{{ for (int i = 0; i < n; i++) y[i] = {name}[(uint8_t)(x[i] + 128)]; }}\n"
-        )
-        library = folder / "table.so"
-        command = ["cc", "-O2", "-shared", "-fPIC", "-o", library, folder / "table.c"]
-        subprocess.run(command, check=True)
-        table = ctypes.CDLL(str(library)).run
-        made = np.empty_like(steps)
-        pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (steps, made)]
-        calls["C table"] = lambda: table(*pointers, steps.size)
-        times = {name: [] for name in calls}
+        calls["alone"]["C table"] = table_call(folder, steps)
+        times = {(where, name): [] for where, found in calls.items() for name in found}
         for _ in range(60):
-            for name, call in calls.items():
+            for (where, name), taken in times.items():
                 start = time.perf_counter()
-                call()
-                times[name].append(time.perf_counter() - start)
-    relu = np.median(times["relu"][10:])
-    print(f"{np.prod(SHAPE):,} numbers, one thread; ReLU takes {1e6 * relu:.0f} µs.\n")
-    print("| operator | time, ReLU = 1 |\n| --- | ---: |")
-    for name, found in times.items():
-        print(f"| {name} | {np.median(found[10:]) / relu:.2f} |")
-    for name, reason in failed.items():
-        print(f"| {name} | not written in 8 bits: {reason} |")
+                calls[where][name]()
+                taken.append(time.perf_counter() - start)
+    medians = {key: float(np.median(taken[10:])) for key, taken in times.items()}
+    print(f"{np.prod(SHAPE):,} numbers, one thread, operators in turns. Alone, ReLU takes", end=" ")
+    print(f"{1e6 * medians['alone', 'relu']:.0f} µs: LiteRT has no")
+    print("fast kernel for it by itself, as it is a part of the operator before it. A 3×3")
+    print(f"convolution of {SHAPE[-1]} channels with it takes", end=" ")
+    print(f"{1e6 * medians['behind', 'relu']:.0f} µs.\n")
+    print("| operator | alone, ReLU = 1 | behind a convolution, ReLU = 1 |\n| --- | ---: | ---: |")
+    for name in [*OPERATORS, "4 segments", "8 segments", "16 segments", "C table"]:
+        cells = [
+            f"{medians[where, name] / medians[where, 'relu']:.2f}"
+            if (where, name) in medians
+            else failed.get(name, "—")
+            for where in calls
+        ]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def table_call(folder, steps):
+    """A function that looks every step up in the table of `table.h`, compiled."""
+    import ctypes
+
+    import numpy as np
+
+    (name,) = re.findall(r"int8_t (\w+)\[256\]", (folder / "table.h").read_text())
+    (folder / "table.c").write_text(
+        '#include "table.h"\nvoid run(const int8_t *x, int8_t *y, int n) '
+        f"{{ for (int i = 0; i < n; i++) y[i] = {name}[(uint8_t)(x[i] + 128)]; }}\n"
+    )
+    library = folder / "table.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", library, folder / "table.c"]
+    subprocess.run(command, check=True)
+    run, made = ctypes.CDLL(str(library)).run, np.empty_like(steps)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (steps, made)]
+    return lambda: run(*pointers, steps.size)
 
 
 def nearest(arguments):
@@ -333,7 +359,7 @@ def nearest(arguments):
     space, generator = unique.space, np.random.default_rng(0)
     same = within = 0
     times, cpu, missed = [], [], []
-    while len(times) < 100:
+    while len(times) < arguments.functions:
         i = int(generator.integers(len(space)))
         x = generator.normal(size=200)
         exact = space[i](x)

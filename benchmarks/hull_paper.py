@@ -38,9 +38,11 @@ from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.models import graph
 from keras_actfn.models.seeds import batch_order, seeds_drawn_from
 from keras_actfn.plotting import save_figure
+from keras_actfn.training.by_recipe import ByRecipe
 from keras_actfn.training.monitor import RunMonitor
-from keras_actfn.training.network import Network, Reference
+from keras_actfn.training.network import Reference
 from keras_actfn.training.results import in_columns
+from keras_actfn.training.setup import Setup
 from keras_actfn.training.threads import threads_for
 
 BATCH_SIZE, LONGEST, PATIENCE = 32, 100, 10
@@ -106,33 +108,33 @@ def rule(args):
     }
 
 
-def setup_of(args, model):
-    """The trainings of one model, with a tenth of the images held out."""
-    return paper_runs.setup_of(args, model, "hull", BATCH_SIZE, lambda images: images // 10)
+def routine_of(args, model):
+    """How one model is trained, with a tenth of the images held out."""
+    return ByRecipe(Setup.of(paper_runs.task_of(args, model, "hull", BATCH_SIZE, 0.1)))
 
 
 def train_missing(args):
     """Train every run of the plan that is not in the file."""
-    setups = {}
+    routines = {}
 
     def trained(run):
         model, seed, activation = run
-        if model not in setups:
-            setups.clear()
-            setup = setup_of(args, model)
-            setups[model] = setup, Reference(setup)
+        if model not in routines:
+            routines.clear()  # one model's data and starts at a time
+            routine = routine_of(args, model)
+            routines[model] = routine, Reference(routine)
         name = f"{args.data}-{model}-{list(PAPER).index(activation)}-{seed}.npz"
         checkpoint = Checkpoint(args.checkpoints / name, {**rule(args), "run": list(run)})
-        measured = train(*setups[model], activation, seed, checkpoint)
+        measured = train(*routines[model], activation, seed, checkpoint)
         checkpoint.path.unlink(missing_ok=True)
         return measured
 
     paper_runs.train_missing(args.results, rule(args), plan(args), trained)
 
 
-def train(setup, reference, activation, seed, checkpoint):
+def train(routine, reference, activation, seed, checkpoint):
     """One run by the rule above: what it measured, and the coefficients it learned."""
-    split, network = setup.split, Network(setup, activation)
+    setup, network = routine.setup, routine.network(activation)
     network.start_from(seed, reference)
     used = setup.steps_per_epoch * setup.batch_size
     accuracies, best, weights, before = checkpoint.load(network)
@@ -141,16 +143,18 @@ def train(setup, reference, activation, seed, checkpoint):
         for epoch in range(len(accuracies), setup.epochs):
             if accuracies and epoch - best >= PATIENCE:
                 break
-            order = batch_order(seed, epoch, len(split.x_train))[:used]
+            order = batch_order(seed, epoch, len(setup.train))[:used]
             network.trained.fit(
-                **network.batches(split.x_train[order], split.y_train[order], seed),
+                setup.train.x[order],
+                setup.train.y[order],
+                batch_size=setup.batch_size,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 shuffle=False,
                 verbose=0,
                 callbacks=[monitor],
             )
-            measured = network.measure(*split.validation)
+            measured = network.measure(setup.validation)
             if monitor.diverged or not math.isfinite(measured["loss"]):
                 break
             accuracies.append(measured["accuracy"])
@@ -160,7 +164,7 @@ def train(setup, reference, activation, seed, checkpoint):
             seconds = time.perf_counter() - started
             checkpoint.save(network, accuracies, best, weights, seconds)
         network.trained.set_weights(weights)
-        test = network.measure(*split.test)
+        test = network.measure(setup.test)
     return {
         "test_accuracy": test["accuracy"] if best else 0.0,
         "best_epoch": best,

@@ -12,8 +12,7 @@ import numpy as np
 
 from keras_actfn import applications, datasets
 from keras_actfn._files import append_line, read_lines
-from keras_actfn.training import paired_difference
-from keras_actfn.training.setup import Setup
+from keras_actfn.training import Task, paired_difference
 
 
 def parser(description, file, data, models, activations, longest):
@@ -60,7 +59,7 @@ def train_missing(path, rule, plan, train):
         )
 
 
-def setup_of(args, model, recipe, batch_size, validation):
+def task_of(args, model, recipe, batch_size, validation):
     """The trainings' data, recipe and length for one model of `keras_actfn.applications`.
 
     Args:
@@ -68,18 +67,18 @@ def setup_of(args, model, recipe, batch_size, validation):
         model: The builder's name.
         recipe: The recipe's name.
         batch_size: Images per step.
-        validation: Function of the number of training images: how many are held out.
+        validation: How many training images, or which share of them, are held out.
     """
     data = datasets.load(args.data, args.data_path)
     build, shape = getattr(applications, model), data.x_train.shape[1:]
-    return Setup.of(
+    return Task(
         lambda activation: build(activation, input_shape=shape, classes=data.classes),
         data,
+        validation=validation,
         epochs=args.longest,
         batch_size=batch_size,
         recipe=recipe,
         subset=args.subset,
-        validation=validation(len(data.x_train)),
     )
 
 

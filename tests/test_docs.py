@@ -16,7 +16,7 @@ from keras_actfn.expressions import registry
 pytestmark = pytest.mark.once
 
 #: Commands that are over in a moment are run; the others train for minutes and are parsed.
-RUN = ("derive", "replace", "bench show", "space stats", "space show", "--help")
+RUN = ("derive", "replace", "bench show", "space stats", "space show", "nearest gelu", "--help")
 
 #: Folders of `docs/` that `make docs` writes.
 GENERATED = ("functions", "reference", "tutorials")

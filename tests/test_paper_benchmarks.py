@@ -8,7 +8,7 @@ import pytest
 
 from keras_actfn._files import append_line
 from keras_actfn.datasets import Dataset
-from keras_actfn.training.network import Network
+from keras_actfn.training.by_recipe import RecipeNetwork
 
 pytestmark = pytest.mark.once
 
@@ -50,11 +50,11 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
     accuracies = iter([0.5, 0.6, 0.6, 0.55, 0.4])  # the last is the test's
     weights = []
 
-    def measure(network, x, y):
+    def measure(network, part):
         weights.append(np.concatenate([w.ravel() for w in network.trained.get_weights()]))
         return {"loss": 1.0, "accuracy": next(accuracies)}
 
-    monkeypatch.setattr(Network, "measure", measure)
+    monkeypatch.setattr(RecipeNetwork, "measure", measure)
     monkeypatch.setattr(paper, "PATIENCE", 2)
     results = tmp_path / "results.jsonl"
     words = ["--models", "LeNet5", "--activations", HULL, "--seeds", "0"]
@@ -77,24 +77,24 @@ def test_training_stops_by_the_rule_and_the_best_weights_are_tested(
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(paper, tmp_path, monkeypatch):
-    setup = paper.setup_of(paper.arguments(["--longest", "3"]), "LeNet5")
-    network = Network(setup, "conv(identity,relu)")  # compiled once; each run sets it back
-    monkeypatch.setattr(paper, "Network", lambda *_: network)
-    reference, measure, calls = paper.Reference(setup), Network.measure, []
+    routine = paper.routine_of(paper.arguments(["--longest", "3"]), "LeNet5")
+    network = routine.network("conv(identity,relu)")  # compiled once; each run sets it back
+    monkeypatch.setattr(routine, "network", lambda _: network)
+    reference, measure, calls = paper.Reference(routine), RecipeNetwork.measure, []
 
-    def stop_at_the_third(network, x, y):
-        calls.append(len(x))
+    def stop_at_the_third(network, part):
+        calls.append(len(part))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return measure(network, x, y)
+        return measure(network, part)
 
     def train(name):
         checkpoint = paper.Checkpoint(tmp_path / name, {"run": 1})
-        found = paper.train(setup, reference, "conv(identity,relu)", 0, checkpoint)
+        found = paper.train(routine, reference, "conv(identity,relu)", 0, checkpoint)
         return {key: value for key, value in found.items() if key != "seconds"}
 
     whole = train("whole.npz")
-    monkeypatch.setattr(Network, "measure", stop_at_the_third)
+    monkeypatch.setattr(RecipeNetwork, "measure", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         train("stopped.npz")
     assert train("stopped.npz") == whole
@@ -172,3 +172,27 @@ def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):
     assert aquasurf_paper.paper("ResNet56V2", "x_erfc_elu") == pytest.approx(74.19)
     assert aquasurf_paper.paper("AllCNNC", "x_erfc_elu") is None
     assert aquasurf_paper.paper("AllCNNC", "relu(x)") == 68.97
+
+
+def test_the_table_of_local_training(benchmarks):
+    import correlation_local
+
+    knots = np.linspace(-3, 3, 33)
+    assert correlation_local.even_share(knots**2) == pytest.approx(1)
+    assert correlation_local.even_share(3 - np.tanh(knots)) == pytest.approx(0, abs=1e-12)
+    assert correlation_local.even_share(knots**2 + knots) == pytest.approx(
+        np.var(knots[5:28] ** 2) / np.var(knots[5:28] ** 2 + knots[5:28])
+    )
+    records = {}
+    for seed, (relu, local) in enumerate([(0.8, 0.7), (0.78, 0.7)]):
+        for variant, test in (("relu", relu), ("local", local)):
+            record = {"backend": "jax", "train_accuracy": 0.8, "test_accuracy": test}
+            record |= {"refreshed_accuracy": test + 0.05}
+            for name in ("objectives", "optima", "permuted_optima", "even"):
+                record[name] = [0.25, 0.5]
+            records["resnet", seed, variant] = record
+    text = correlation_local.table(records, [0, 1])
+    half = 12.7062047 * math.sqrt(0.0002) / math.sqrt(2) * 100
+    expected = f"-9.00 [{-9 - half:+.2f}, {-9 + half:+.2f}]"
+    assert text.count(expected) == 2 and "Missing: 6 of 10 runs" in text
+    assert "| 2     |    0.5000 |  0.5000 |          0.5000 |       0.50 |" in text

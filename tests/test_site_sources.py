@@ -179,3 +179,19 @@ def test_the_site_is_built_with_versions_that_are_pinned():
     pinned = (ROOT / "requirements" / "constraints.txt").read_text(encoding="utf-8")
     for requirement in project["project"]["optional-dependencies"]["docs"]:
         assert f"\n{re.split('[>=]', requirement)[0]}==" in pinned, requirement
+
+
+def test_every_page_is_in_a_table_of_contents():
+    contents = [
+        (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("index", "guides")
+    ]
+    listed = re.findall(r"^(?:\w+ <)?(\w+)>?$", "\n".join(contents), re.MULTILINE)
+    assert {path.stem for path in ROOT.glob("docs/*.md")} - {"index"} <= set(listed)
+
+
+def test_tutorials_are_pages():
+    """Each begins with its title, underlined, and has a block for each step."""
+    for path in ROOT.glob("tutorials/[0-9]*.py"):
+        title, line = path.read_text(encoding="utf-8").splitlines()[:2]
+        assert line == "=" * len(title.removeprefix('"""')), path.name
+        assert path.read_text(encoding="utf-8").count("\n# %%\n") >= 3, path.name

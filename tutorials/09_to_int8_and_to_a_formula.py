@@ -1,13 +1,16 @@
-"""From a trained activation to 8 bits, and to a formula.
+"""From a trained activation to 8 bits, and to a formula
+=====================================================
 
-A curve that a network learned needs a form that a chip has, and a name that a person reads.
-`compile_activations` gives it few linear segments, the best for what it really sees, and tables
-of 256 bytes. `nearest` finds the formula next to it, and `replacement_report` says what the
-network loses by it.
+A curve that a network has learned needs a form that a chip can compute, and a name that a person
+can read. `compile_activations` gives it few linear segments, the best for the inputs that it sees,
+and tables of 256 bytes. `nearest` finds the formula next to it, and `replacement_report` says what
+the network loses by that formula.
+
+Run it from any folder:
 
     python tutorials/09_to_int8_and_to_a_formula.py
 
-Takes half a minute. Everything is written to runs/tutorials/09.
+It takes less than a minute on two cores. The files go to runs/tutorials/09/.
 """
 
 import os
@@ -32,7 +35,8 @@ from keras_actfn.surgery import (
 folder = Path("runs/tutorials/09")
 folder.mkdir(parents=True, exist_ok=True)
 
-# 1. A network whose activations are learned: the values at 33 knots, starting from swish.
+# %%
+# 1. Train a network whose activations are learned: values at 33 knots that start as swish.
 keras.utils.set_random_seed(0)
 data = datasets.load("digits")
 model = keras.Sequential(
@@ -49,35 +53,39 @@ model = keras.Sequential(
 model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(data.x_train, data.y_train, batch_size=32, epochs=8, verbose=0)
 
-# 2. Eight segments each. Breakpoints and values are optimal under the density of the inputs that
-#    reach the activation on these images; the table compares with evenly spaced breakpoints.
+# %%
+# 2. Give each activation at most eight segments. Breakpoints and values are optimal under the
+#    density of the inputs that reach it on these images; "even" has evenly spaced breakpoints.
 compiled = compile_activations(model, data.x_train, segments=8)
 print(compiled)
 for site in compiled.sites:
     save_figure(draw_compiled_site(site), folder / f"{site.site.path}.png")
 compiled.model.save(folder / "segments.keras")
 
-# 3. For a microcontroller: a table of 256 bytes for each activation, as a C header. Between 8-bit
-#    numbers a table is all of the function; its error is half a step of the output.
+# %%
+# 3. For a microcontroller, write each activation as a table of 256 bytes into a C header. Between
+#    8-bit numbers a table is the whole function, and its error is half a step of the output.
+#    `export_int8` writes the network in 8 bits for phones: LiteRT with KERAS_BACKEND=tensorflow,
+#    ONNX on TensorFlow and PyTorch.
 write_c(folder / "activations.h", compiled.sites)
 site = compiled.sites[0]
 inputs, outputs = quantizations(site)
 table = int8_table(site.segments, inputs, outputs)
-print(
-    f"\n{site.site.path}: 256 bytes, {table[:4]} …, one step of the output is {outputs.scale:.4f}"
-)
-#    The whole network in 8 bits, for phones: export_int8(compiled, "model.tflite", data.x_train),
-#    with KERAS_BACKEND=tensorflow; format="onnx" on TensorFlow and PyTorch.
+print(f"{site.site.path}: {table[:4]} …; one step of the output is {outputs.scale:.4f}")
 
-# 4. What has been learned? The nearest formulas of the small space of 5,103 functions; leave
-#    `space` out for a million. Formulas that are equally near come shorter first.
+# %%
+# 4. What has been learned? These are the nearest formulas among 5,103 functions, under the density
+#    of the inputs. Without `space`, a million functions are compared. Of formulas that are equally
+#    near, the shorter one is listed first.
 unique = three_node().unique()
-seen = keras.Model(model.inputs, model.get_layer("before_first").output)
-inputs_of_first = seen.predict(data.x_train, verbose=0).reshape(-1)
-found = nearest(model.get_layer("first"), density=inputs_of_first, space=unique)
-print(f"\n{found}\n")
+before = keras.Model(model.inputs, model.get_layer("before_first").output)
+seen = before.predict(data.x_train, verbose=0).reshape(-1)
+found = nearest(model.get_layer("first"), density=seen, space=unique)
+print(found)
 
-# 5. A formula that is near need not be good enough. What does the network lose?
+# %%
+# 5. A formula that is near need not be good enough. Replace both activations, each by its nearest
+#    formula, and compare loss and accuracy on the test images.
 report = replacement_report(model, data.x_test, data.y_test, space=unique)
 print(report)
 report.model.save(folder / "formulas.keras")

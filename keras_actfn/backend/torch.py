@@ -1,5 +1,6 @@
 """The functions of `keras_actfn.backend` on PyTorch."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -128,10 +129,26 @@ def value_and_slopes(
 ) -> tuple[torch.Tensor, Iterable[torch.Tensor]]:
     """The value of an elementwise function and its partial derivative in each argument."""
     one = torch.ones_like(arguments[0])
-    if torch.is_grad_enabled() or _transformed(one):
+    if _transformed(arguments[0]):
         output, pull_back = torch.func.vjp(function, *arguments)
         return output, pull_back(one)
-    return _differentiated(function, one, *arguments)
+    if not torch.is_grad_enabled() or not any(a.requires_grad for a in arguments):
+        with _no_hooks():
+            return _differentiated(function, one, *arguments)
+    # Views, so that no argument is found on another one's way.
+    apart = [a.view_as(a) if a.requires_grad else a.detach().requires_grad_() for a in arguments]
+    output = function(*apart)
+    if not output.requires_grad:  # the function is constant
+        return output, [torch.zeros_like(each) for each in apart]
+    options = {"create_graph": True, "materialize_grads": True}
+    return output, torch.autograd.grad(output, apart, one, **options)
+
+
+def _no_hooks():
+    """Keep a checkpoint's hooks away, which would run the whole of its function again."""
+    if torch._C._autograd._saved_tensors_hooks_get_disabled_error_message() is not None:
+        return contextlib.nullcontext()  # `torch.func` allows none
+    return torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
 
 
 def _differentiated(function, gradient, *sources):

@@ -148,19 +148,18 @@ def model_builder(
     """
     name = model_name(name, data)
     if ":" in name:
-        return _own_builder(name)
+        own = own_function(name, "--model", "a function of an activation")
+        return own if data.problem == "classification" else _regressor(own, data)
     from ..applications import MODELS, TABLE_MODELS
 
     shape = input_shape or data.input_shape
     if name.lower() in TABLE_MODELS:
         build = TABLE_MODELS[name.lower()]
-        regression = data.problem == "regression"
-        return lambda activation: build(
-            activation=activation,
-            input_shape=shape,
-            classes=None if regression else data.classes,
-            outputs=data.outputs if regression else None,
-        )
+        if data.problem == "regression":
+            return _regressor(
+                lambda activation: build(activation, shape, outputs=data.outputs), data
+            )
+        return lambda activation: build(activation, shape, data.classes)
     if name.lower() not in MODELS:
         raise unknown_name("A model is module:function, or", name, [*MODELS, *TABLE_MODELS])
     if not data.has_images or data.problem == "regression":
@@ -176,6 +175,19 @@ def model_builder(
         classes=data.classes,
         data_format="channels_last",
     )
+
+
+def _regressor(
+    build: Callable[[Any], "keras.Model"], data: "Dataset"
+) -> Callable[[Any], "keras.Model"]:
+    """The same function with its models compiled for a regression, where they are not yet."""
+    from ..training import compile_regressor
+
+    def compiled(activation: Any) -> "keras.Model":
+        model = build(activation)
+        return model if model.compiled else compile_regressor(model, data)
+
+    return compiled
 
 
 def model_samples(
@@ -267,12 +279,21 @@ def _seed_range(word: str) -> range:
     return range(int(first), int(end) if colon else int(first) + 1)
 
 
-def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
-    """The function that `module:function` names; modules are found in the current folder too."""
+def own_function(name: str, option: str, what: str) -> Callable[..., Any]:
+    """The function that `module:function` names; modules are found in the current folder too.
+
+    Args:
+        name: `module:function`.
+        option: The option that names it, for messages.
+        what: What the function is, for messages.
+
+    Raises:
+        ValueError: If there is no such module or function.
+    """
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), function]):
         raise ValueError(
-            "--model module:function names a module and a function in it, such as "
+            f"{option} module:function names a module and a function in it, such as "
             f"my_models:build. Received: '{name}'."
         )
     with _importable(os.getcwd()):
@@ -282,12 +303,12 @@ def _own_builder(name: str) -> Callable[[Any], "keras.Model"]:
             if error.name != module:
                 raise
             raise ValueError(
-                f"--model module:function names a module that Python finds from here. Received: "
+                f"{option} module:function names a module that Python finds from here. Received: "
                 f"'{name}'; there is no module '{module}'."
             ) from error
     if not callable(found):
         raise ValueError(
-            f"--model module:function names a function of an activation. Received: '{name}'; "
+            f"{option} module:function names {what}. Received: '{name}'; "
             f"'{module}' has no function '{function}'."
         )
     return found

@@ -15,12 +15,17 @@ from .common import (
     ModelOption,
     SeedsOption,
     SubsetOption,
-    model_builder,
-    model_name,
     parse_seeds,
 )
 from .data import DataChoice, with_data
-from .tables import RECIPES, listed
+from .task import (
+    MetricOption,
+    ModeOption,
+    RecipeOption,
+    TaskOption,
+    check_task_alone,
+    task_of,
+)
 
 DEFAULT_ACTIVATIONS = ["relu", "aff(identity,relu,tanh)", "pwl", "crrelu"]
 DEFAULT_SEEDS = ["3"]
@@ -43,24 +48,27 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     *,
+    context: typer.Context,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
+    task: TaskOption = None,
     model: ModelOption = None,
     data: DataChoice,
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[
-        str, typer.Option(help=f"adam (rate 1e-3), or a paper's recipe: {listed(RECIPES[1:])}.")
-    ] = "adam",
+    recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=1_000_000_000,
-            help="Hold out this many training examples and report on them.",
+            help="Hold out this many training examples and report on them. Default: none, or the "
+            "data's own validation part.",
         ),
-    ] = 0,
+    ] = None,
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished runs in it are kept.")
     ] = Path("runs/compare"),
@@ -69,27 +77,29 @@ def compare(
 ) -> None:
     """Train a model with several activations and seeds, and compare them in pairs.
 
-    The runs of one seed start from the same weights and see the same images in the same
-    order. Test accuracy is measured once, at the end. After an interruption the same command
-    continues where it stopped.
+    The runs of one seed start from the same weights and see the same data in the same order. The
+    test metric is measured once, at the end. After an interruption the same command continues
+    where it stopped.
     """
-    from ..training import Task, recipes
     from ..training import compare as train_and_compare
 
-    dataset = data.load()
-    shape = recipes.get(recipe).model_shape(dataset.input_shape)
+    check_task_alone(context, task)
     try:
-        task = Task(
-            model_builder(model, dataset, shape),
-            dataset,
-            validation,
+        asked, title = task_of(
+            task,
+            model,
+            data,
+            metric=metric,
+            mode=mode,
             epochs=epochs,
             batch_size=batch_size,
-            recipe=recipe,
             subset=subset,
+            validation=validation,
+            default_validation=0,
+            recipe=recipe,
         )
         result = train_and_compare(
-            task,
+            asked,
             activations,
             seeds=parse_seeds(seeds),
             output=output,
@@ -105,11 +115,18 @@ def compare(
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
         return
     settings = result.settings
-    typer.echo(
-        f"{model_name(model, dataset)} on {dataset.name} ({dataset.source}): "
-        f"{settings['train_examples']} training and {settings['test_examples']} test images, "
-        f"{epochs} epoch{'s' * (epochs != 1)}, seeds {', '.join(map(str, result.seeds))}, "
-        f"recipe {recipe}, backend {settings['backend']}"
-    )
+    sizes = [
+        f"{settings[f'{part}_examples']} {name}"
+        for part, name in (("train", "training"), ("test", "test"))
+        if settings[f"{part}_examples"]
+    ]
+    facts = [
+        *([f"{' and '.join(sizes)} examples"] if sizes else []),
+        f"{asked.epochs} epoch{'s' * (asked.epochs != 1)}",
+        f"seeds {', '.join(map(str, result.seeds))}",
+        *([f"recipe {recipe or 'adam'}"] if "recipe" in settings else []),
+        f"backend {settings['backend']}",
+    ]
+    typer.echo(f"{title}: {', '.join(facts)}")
     typer.echo(result.markdown())
     typer.echo(f"Tables, curves and pictures: {output}")

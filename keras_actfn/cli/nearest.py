@@ -30,19 +30,19 @@ def nearest(
         ),
     ],
     density: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="That of the inputs: a distribution of scipy.stats such as 'norm(0, 2)', or an "
             ".npy file of samples. Not with a model. Default: norm, and of an .npz file its own."
         ),
-    ] = "",
+    ] = None,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help=f"What the model sees, with labels: a dataset, {listed(DATASETS)}, of which the "
             "test part is taken, or an .npz file with arrays x and y, or x_train and y_train."
         ),
-    ] = "",
+    ] = None,
     samples: Annotated[
         int,
         typer.Option(

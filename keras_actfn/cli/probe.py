@@ -11,10 +11,10 @@ from .common import (
     ListCommand,
     ModelOption,
     SeedOption,
-    model_builder,
 )
 from .data import DataChoice, with_data
 from .tables import ENGINES, listed
+from .task import TaskOption, check_task_alone, task_of
 
 if TYPE_CHECKING:
     from ..fisher import FisherSpectrum
@@ -41,6 +41,8 @@ def register(app: typer.Typer) -> None:
 def probe(
     *,
     activations: ActivationsOption = DEFAULT_ACTIVATIONS,
+    context: typer.Context,
+    task: TaskOption = None,
     model: ModelOption = None,
     data: DataChoice,
     batch_size: Annotated[
@@ -67,18 +69,23 @@ def probe(
     """
     import time
 
-    from ..datasets import balanced_indices
-    from ..fisher import fisher_spectrum
-    from ..models.seeds import seeds_drawn_from
+    import keras
 
-    dataset = data.load()
-    build = model_builder(model, dataset)
-    chosen = balanced_indices(dataset.y_train, batch_size, seed)
-    x, y = dataset.x_train[chosen], dataset.y_train[chosen]
+    from ..fisher import fisher_spectrum
+    from ..models.seeds import all_seeds_from, seeds_drawn_from
+    from ..training.data import first_examples
+
+    check_task_alone(context, task, apart="batch_size")
+    asked, _ = task_of(task, model, data, validation=0)
+    with all_seeds_from(seed):
+        examples = first_examples(asked.data.train, batch_size, seed)
+    x, y = examples.x, examples.y if mode == "empirical" else None
     spectra, seconds = {}, {}
     for number, name in enumerate(activations):
         with seeds_drawn_from(seed):
-            network = build(name)
+            network = asked.build_model(name)
+            if not network.built:
+                network(keras.tree.map_structure(keras.ops.convert_to_tensor, x))
         start = time.perf_counter()
         spectra[name] = fisher_spectrum(network, x, y, mode=mode, engine=engine, seed=seed)
         seconds[name] = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,11 +34,19 @@ from .search_common import (
     open_search,
 )
 from .search_join import status, worker
-from .tables import EMBEDDINGS, PRUNERS, RECIPES, REGRESSORS, SPACES, listed
+from .tables import EMBEDDINGS, PRUNERS, REGRESSORS, SPACES, listed
+from .task import (
+    MetricOption,
+    ModeOption,
+    RecipeOption,
+    TaskOption,
+    check_task_alone,
+    is_given,
+)
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
-    from ..training.results import Comparison
+    from ..search.verdict import Verdict
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +64,7 @@ def register(app: typer.Typer) -> None:
 def search(
     *,
     context: typer.Context,
+    task: TaskOption = None,
     model: ModelOption = None,
     data: DataChoice,
     space: Annotated[
@@ -67,17 +77,30 @@ def search(
     evaluations: Annotated[
         int, typer.Option(min=1, max=10**9, help="Trainings in all, the usual functions included.")
     ] = 20,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=10**6,
+            help="Begin no training after this time, spectra included. Alone, or beside "
+            "--evaluations: then whichever comes first. Default: no limit.",
+        ),
+    ] = None,
     epochs: EpochsOption = 1,
     batch_size: BatchSizeOption = 128,
-    recipe: Annotated[str, typer.Option(help=f"How to train: {listed(RECIPES)}.")] = "adam",
+    recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**9, help="Hold out this many training images. Default: a tenth."
+            min=1,
+            max=10**9,
+            help="Hold out this many training examples. Default: a tenth, or "
+            "the data's own validation part.",
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="What is best: accuracy or loss.")] = "accuracy",
+    metric: MetricOption = None,
+    mode: ModeOption = None,
     regressor: Annotated[
         str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
     ] = "knr",
@@ -96,9 +119,10 @@ def search(
         typer.Option(
             min=0,
             max=10_000,
-            help="At the end, train the best again with this many seeds and test it. 0: do not.",
+            help="At the end, compare the best function with the best usual one on the test data, "
+            "with 3, 6, 12, … fresh seeds up to this many, until the answer is clear. 0: do not.",
         ),
-    ] = 3,
+    ] = 12,
     workers: Annotated[
         int,
         typer.Option(min=1, max=1024, help="Processes on this machine, for spectra and trainings."),
@@ -117,7 +141,11 @@ def search(
         return
     require("optuna", extra="search")
     require("matplotlib", extra="plot")  # now, not after the work that it draws
+    check_task_alone(context, task)
+    looks = _looks(seeds)
+    asked_for = None if minutes and not is_given(context, "evaluations") else evaluations
     options = {
+        "task": task,
         "model": model,
         "data": data.to_dict(),
         "space": space,
@@ -127,6 +155,7 @@ def search(
         "subset": subset,
         "validation": validation,
         "metric": metric,
+        "mode": mode,
         "regressor": regressor,
         "embedding": embedding,
         "pruner": pruner,
@@ -138,31 +167,42 @@ def search(
         if workers > 1:
             typer.echo(f"{workers} workers, {threads} of {cores()} cores each", err=True)
         found = open_search(options, data, storage, study, output)
-        asked = {"evaluations": evaluations, "output": str(found.output.absolute())}
+        asked = {"evaluations": asked_for, "output": str(found.output.absolute())}
         found.study.set_user_attr(COMMAND, {**options, **asked})
-        counts = found.probe(probe, workers)
-        with _workers(workers - 1, found, model, data.data_path):
-            found.run(evaluations)
-        comparison = found.retrain(seeds) if seeds and found.best else None
+        begun = time.monotonic()
+        until = math.inf if minutes is None else begun + 30 * minutes
+        counts = found.probe(probe, workers, until)
+        left = minutes and max(0.001, minutes - (time.monotonic() - begun) / 60)
+        own: dict[str, Any] = {"--task": task, "--model": model if ":" in (model or "") else None}
+        own |= {"--data-path": data.data_path, "--minutes": left}
+        with _workers(workers - 1, found, own):
+            found.run(asked_for, left)
+        verdict = found.confirm(looks=looks) if looks and not found.cannot_confirm else None
         found.plot(found.output)
-        report = found.report(found.output / "report.html", comparison)
+        report = found.report(found.output / "report.html", verdict)
     if as_json:
-        typer.echo(json.dumps(_as_json(found, counts, comparison, report), ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(found, counts, verdict, report), ensure_ascii=False))
         return
-    _print(found, counts, comparison, report)
+    _print(found, counts, verdict, report)
+    if looks and verdict is None:
+        typer.echo(f"Not confirmed. {found.cannot_confirm}")
+
+
+def _looks(seeds: int) -> tuple[int, ...]:
+    from ..training.sequential import looks_up_to
+
+    if seeds == 1:
+        raise ValueError("--seeds is at least 2, or 0 for no test. Received: 1.")
+    return looks_up_to(seeds) if seeds else ()
 
 
 @contextlib.contextmanager
-def _workers(
-    count: int, found: "ActivationSearch", model: str | None, data_path: Path | None
-) -> Iterator[None]:
+def _workers(count: int, found: "ActivationSearch", own: dict[str, Any]) -> Iterator[None]:
     """Worker processes on this machine for as long as the search runs."""
     # The storage may hold a password: it goes through the environment, which only this user reads.
     words = ["--study", found.study.study_name, "--output", str(found.output)]
-    if ":" in (model or ""):
-        words += ["--model", model]
-    if data_path is not None:
-        words += ["--data-path", str(data_path)]
+    for option, value in own.items():
+        words += [] if value is None else [option, str(value)]
     command = [sys.executable, "-m", "keras_actfn", "search", "worker", *words]
     environment = {**os.environ, STORAGE_VARIABLE: str(found.storage)}
     processes: list[subprocess.Popen] = []
@@ -195,7 +235,7 @@ def _end(processes: list[subprocess.Popen], seconds: float = 30.0) -> None:
 
 
 def _as_json(
-    found: "ActivationSearch", counts: dict, comparison: "Comparison | None", report: Path
+    found: "ActivationSearch", counts: dict, verdict: "Verdict | None", report: Path
 ) -> dict:
     import dataclasses
 
@@ -204,7 +244,7 @@ def _as_json(
         "best": found.best and {"expression": found.best.expression, "value": found.best.value},
         "probe": counts,
         "evaluations": [dataclasses.asdict(row) for row in found.table()],
-        "retrained": comparison and comparison.to_dict(),
+        "verdict": verdict and verdict.to_dict(),
         "report": str(report),
     }
 
@@ -212,7 +252,7 @@ def _as_json(
 def _print(
     found: "ActivationSearch",
     counts: dict,
-    comparison: "Comparison | None",
+    verdict: "Verdict | None",
     report: Path,
     top: int = 10,
 ) -> None:
@@ -236,11 +276,11 @@ def _print(
         )
         for row in rows[:top]
     ]
-    typer.echo(in_columns(("function", "LaTeX", "validation", ""), body))
-    if comparison is not None:
-        typer.echo("\nTrained again; test images:")
-        typer.echo(comparison.markdown())
+    typer.echo(in_columns(("function", "LaTeX", found.objective.measure, ""), body))
     if found.best:
-        typer.echo(f'\nOne line: keras_actfn.activation("{found.best.expression}")')
+        best = found.best.expression if verdict is None else verdict.best
+        typer.echo(f'\nOne line: keras_actfn.activation("{best}")')
     typer.echo(f"Study: {found.study.study_name} in {place_of(found.storage)}")
     typer.echo(f"Report: {report}")
+    if verdict is not None:
+        typer.echo(f"\n{verdict}")

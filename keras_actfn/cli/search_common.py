@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._optional import require
-from .common import Interrupted, model_builder
+from .common import Interrupted
 from .data import DataChoice
+from .task import task_of
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
@@ -66,7 +67,6 @@ def open_search(
     from .._names import nearest
     from ..expressions import SPACES, SearchSpace
     from ..search import ActivationSearch
-    from ..training import Task
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress bar says it
     options = {name: value for name, value in options.items() if name != "data"}
@@ -76,11 +76,11 @@ def open_search(
             f"A space is one of {', '.join(SPACES)}, or a schema such as 'unary(unary(x))'. "
             f"Received: '{name}'. {nearest(name, SPACES)}".rstrip()
         )
-    dataset = data.load()
-    training = ("epochs", "batch_size", "recipe", "subset", "validation", "metric")
-    task = Task(
-        model_builder(options.pop("model"), dataset),
-        dataset,
+    training = ("epochs", "batch_size", "recipe", "subset", "validation", "metric", "mode")
+    task, _ = task_of(
+        options.pop("task"),
+        options.pop("model"),
+        data,
         **{key: options.pop(key) for key in training},
     )
     return ActivationSearch(

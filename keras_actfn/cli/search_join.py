@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 #: What a worker takes from the study, with the types that it may have. Whoever can write to the
 #: storage decides on these; none of them names code.
 _OPTIONS = {
+    "task": str | None,
     "model": str | None,
     "data": dict,
     "space": str,
     "epochs": int,
     "batch_size": int,
-    "recipe": str,
+    "recipe": str | None,
     "subset": int | None,
     "validation": int | None,
-    "metric": str,
+    "metric": str | None,
+    "mode": str | None,
     "regressor": str,
     "embedding": str,
     "pruner": str | None,
@@ -43,16 +45,24 @@ _OPTIONS = {
 def worker(
     storage: JoinedStorageOption,
     study: JoinedStudyOption = None,
-    model: Annotated[
+    task: Annotated[
         str | None,
         typer.Option(
-            help="The search's model, if it is module:function: a worker runs no code that only "
-            "the storage names."
+            help="The search's task, module:function: a worker runs no code that only the storage "
+            "names."
         ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The search's model, if it is module:function, for the same reason."),
     ] = None,
     evaluations: Annotated[
         int | None,
         typer.Option(min=1, max=10**9, help="Trainings in all. Default: as the search asks for."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=10**6, help="Begin no training after this time."),
     ] = None,
     data_path: Annotated[
         Path | None,
@@ -77,13 +87,14 @@ def worker(
         with readable(storage):
             found = study_named(open_storage(storage), study, place_of(storage))
         options, asked, folder = _options_of(found, place_of(storage))
-        if model is not None:
-            options["model"] = model
-        if ":" in (options["model"] or "") and model is None:
-            raise ValueError(
-                "A worker runs code that its own command line names. The study names "
-                f"{options['model']!r}: pass --model {options['model']} to run that function."
-            )
+        for name, given in (("task", task), ("model", model)):
+            if given is not None:
+                options[name] = given
+            elif ":" in (options[name] or ""):
+                raise ValueError(
+                    "A worker runs code that its own command line names. The study names "
+                    f"{options[name]!r}: pass --{name} {options[name]} to run that function."
+                )
         data = DataChoice.from_dict(options["data"], data_path)
         joined = open_search(
             options, data, storage, found.study_name, output or folder, progress=False
@@ -94,13 +105,19 @@ def worker(
                 f"A worker needs the search's spectra. {len(missing)} are missing in the folder "
                 f"{joined.output}: wait for the search to compute them, or pass --output."
             )
-        joined.run(evaluations or asked)
+        evaluations = evaluations or asked
+        if evaluations is None and minutes is None:
+            raise ValueError(
+                "A worker ends after a number of evaluations or of minutes. Received: neither, for "
+                "a search that has --minutes alone. Pass one."
+            )
+        joined.run(evaluations, minutes)
 
 
-def _options_of(study: "optuna.Study", place: str) -> tuple[dict, int, str]:
+def _options_of(study: "optuna.Study", place: str) -> tuple[dict, int | None, str]:
     """A study's options, checked; the number of evaluations asked for, and the folder."""
     stored = study.user_attrs.get(COMMAND)
-    types = {**_OPTIONS, "evaluations": int, "output": str}
+    types = {**_OPTIONS, "evaluations": int | None, "output": str}
     if not isinstance(stored, dict):
         raise ValueError(
             f"A worker joins a search begun by keras-actfn search. The study "
@@ -136,7 +153,8 @@ def status(
     finished = [t for t in trials if is_evaluated(t)]
     complete = [t for t in finished if t.state == states.COMPLETE]
     running = [t for t in trials if t.state == states.RUNNING]
-    best = max(complete, key=lambda t: (t.value, -t.number), default=None)
+    sign = 1 if found.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+    best = max(complete, key=lambda t: (sign * t.value, -t.number), default=None)
     result = {
         "study": found.study_name,
         "evaluations": len(finished),

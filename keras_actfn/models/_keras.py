@@ -44,6 +44,7 @@ __all__ = [
     "reported_metrics",
     "serializing",
     "takes_the_arguments_of",
+    "to_snake_case",
 ]
 
 #: What decides how a model is trained, evaluated, compiled or asked for predictions.

@@ -43,6 +43,7 @@ def map_html(
     measure: str,
     cards: Sequence[str],
     *,
+    mode: str = "max",
     low: float | None = None,
     name: str = "map",
     beside: bool = False,
@@ -54,6 +55,7 @@ def map_html(
             thinned out evenly.
         measure: What the values are.
         cards: What is shown of each evaluated function when the pointer is at it, in HTML.
+        mode: `"max"` or `"min"`: whether more or less is better; the best are bright and on top.
         low: Values from here down have one colour; the least value if None.
         name: Id of the element, for a page with several.
         beside: Whether the card stands beside the map on wide screens, else below.
@@ -68,7 +70,7 @@ def map_html(
             f"{len(placed.evaluated)}."
         )
     figure = require("plotly.graph_objects", extra="plot").Figure(
-        [_ground(placed), *_evaluated(placed, measure, low)]
+        [_ground(placed), *_evaluated(placed, measure, mode, low)]
     )
     figure.update_layout(
         template="none",
@@ -115,15 +117,16 @@ def _ground(placed):
     }
 
 
-def _evaluated(placed, measure, low):
+def _evaluated(placed, measure, mode, low):
     """The failures as crosses, then the others, the best on top."""
     failed = np.flatnonzero(np.isnan(placed.values))
     ended = np.flatnonzero(~np.isnan(placed.values))
-    ended = ended[np.argsort(placed.values[ended], kind="stable")]
+    sign = -1 if mode == "min" else 1
+    ended = ended[np.argsort(sign * placed.values[ended], kind="stable")]
     traces = []
     for chosen, marker in (
         (failed, {"symbol": "x-thin", "size": 7, "line": {"width": 1.2, "color": "#888"}}),
-        (ended, _colours(placed.values[ended], measure, low)),
+        (ended, _colours(placed.values[ended], measure, mode, low)),
     ):
         if not len(chosen):
             continue
@@ -143,12 +146,13 @@ def _evaluated(placed, measure, low):
     return traces
 
 
-def _colours(values, measure, low):
+def _colours(values, measure, mode, low):
     bar = {"title": {"text": measure, "side": "right"}, "thickness": 12, "outlinewidth": 0}
     marker: dict[str, Any] = {
         "size": 9 if len(values) < 200 else 6,
         "color": [float(value) for value in values],
         "colorscale": "Viridis",
+        "reversescale": mode == "min",
         "colorbar": bar,
         "line": {"width": 0.5, "color": "#0006"},
     }

@@ -41,12 +41,14 @@ class SearchMap:
         evaluated: Rows of those evaluated.
         values: Their values; NaN for those that failed.
         labels: Their expressions.
+        mode: `"max"` or `"min"`: whether more or less is better.
     """
 
     coordinates: np.ndarray
     evaluated: np.ndarray
     values: np.ndarray
     labels: tuple[str, ...]
+    mode: str = "max"
 
 
 def search_progress(rows: "Sequence[SearchRow]", mode: str = "max") -> SearchProgress:
@@ -72,6 +74,7 @@ def search_map(search: "ActivationSearch") -> SearchMap:
         np.array([ids[row.candidate] for row in rows], int),
         np.array([row.value for row in rows], float),
         tuple(row.expression for row in rows),
+        search.objective.criterion.mode,
     )
 
 
@@ -91,7 +94,7 @@ def search_figures(search: "ActivationSearch", top: int = 9) -> dict[str, "Figur
     measure, mode = search.objective.measure, search.objective.criterion.mode
     return {
         "progress": draw_search_progress(search_progress(rows, mode), measure),
-        "map": draw_search_map(search_map(search), measure, mode=mode),
+        "map": draw_search_map(search_map(search), measure),
         "functions": draw_functions(
             [
                 (function_curve(function), row.value)
@@ -137,15 +140,14 @@ def draw_search_progress(progress: SearchProgress, measure: str = "validation me
 
 
 def draw_search_map(
-    placed: SearchMap, measure: str = "validation metric", labelled: int = 3, mode: str = "max"
+    placed: SearchMap, measure: str = "validation metric", labelled: int = 3
 ) -> "Figure":
-    """Draw the candidates where the embedding puts them, the evaluated ones by value.
+    """Draw the candidates where the embedding puts them, the evaluated ones bright if good.
 
     Args:
         placed: From `search_map`.
         measure: What the values are.
         labelled: How many of the best are named.
-        mode: `"max"` or `"min"`: whether more or less is better; the best are bright.
     """
     figure = _figure(5.4, 4.2)
     axes = figure.subplots()
@@ -154,10 +156,10 @@ def draw_search_map(
         x, y = placed.coordinates[placed.evaluated].T
         failed = np.isnan(placed.values)
         axes.scatter(x[failed], y[failed], s=20, marker="x", color="0.4", lw=0.8)
-        colours = "viridis_r" if mode == "min" else "viridis"
+        colours = "viridis_r" if placed.mode == "min" else "viridis"
         drawn = axes.scatter(x, y, c=placed.values, s=28, cmap=colours, edgecolors="0.3", lw=0.4)
         figure.colorbar(drawn, ax=axes, label=measure)
-        sign = 1 if mode == "min" else -1
+        sign = 1 if placed.mode == "min" else -1
         best = np.argsort(sign * placed.values, kind="stable")[: min(labelled, np.sum(~failed))]
         for rank, i in enumerate(best, start=1):
             # The best often lie together: a number beside each, their formulas below.

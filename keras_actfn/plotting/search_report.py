@@ -18,7 +18,7 @@ from .search import search_map
 
 if TYPE_CHECKING:
     from ..search import ActivationSearch
-    from ..training.results import Comparison
+    from ..search.verdict import Verdict
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1rem;
@@ -44,9 +44,7 @@ img { max-width: 100%; height: auto } pre { overflow-x: auto; font-size: .8rem }
 """
 
 
-def write_report(
-    search: "ActivationSearch", path: Path, comparison: "Comparison | None" = None
-) -> Path:
+def write_report(search: "ActivationSearch", path: Path, verdict: "Verdict | None" = None) -> Path:
     """Write the page; see `ActivationSearch.report`."""
     rows = search.table()
     if not rows:
@@ -56,8 +54,8 @@ def write_report(
     title = f"Activation search: {about['model']} on {about['data']}"
     formulas = Formulas()
     parts = [f"<h1>{html.escape(title)}</h1>", _best(rows, about["measure"], formulas)]
-    if comparison is not None:
-        parts += ["<h2>Trained again, on the test data</h2>", _comparison(comparison)]
+    if verdict is not None:
+        parts += ["<h2>Verdict on the test data</h2>", _verdict(verdict)]
     parts += ["<h2>Evaluations</h2>", _evaluations(rows, formulas)]
     figures = search.plot()
     parts += ["<h2>Progress</h2>", _image(figures["progress"], "progress")]
@@ -130,7 +128,7 @@ def _map(search, rows, measure, formulas):
             "evaluation": str(order[row.number]),
         }
         cards.append(function_card(formulas.svg(latex_of(text), text), text, figures))
-    return map_html(placed, measure, cards)
+    return map_html(placed, measure, cards, mode=search.objective.criterion.mode)
 
 
 def _order(rows):
@@ -145,16 +143,17 @@ def _function(row, formulas):
     return text if drawn is None else f"{drawn}<br>{text}"
 
 
-def _comparison(comparison):
-    """The comparison's table with a column for each activation: so it fits a narrow screen."""
-    headings, body = comparison.cells()
+def _verdict(verdict):
+    """The answer, and both sides in a column each: so the table fits a narrow screen."""
+    headings, body = verdict.cells()
     lines: list[str] = []
     for heading, *cells in zip(headings, *body, strict=True):
         tag = "th" if not lines else "td"
         shown = [f"<code>{html.escape(c)}</code>" if not lines else html.escape(c) for c in cells]
         columns = "".join(f"<{tag}>{cell}</{tag}>" for cell in shown)
         lines.append(f"<tr><th>{html.escape(heading)}</th>{columns}</tr>")
-    return f'<table class="comparison">{"".join(lines)}</table>'
+    table = f'<table class="comparison">{"".join(lines)}</table>'
+    return f"<p><strong>{html.escape(verdict.text)}</strong></p>{table}"
 
 
 def _facts(search, rows, about):

@@ -12,6 +12,7 @@ from .pruning import PRUNERS
 from .regressor import Regressor
 from .results import BestActivation, SearchRow
 from .surrogate import REGRESSORS, CandidateFeatures, register_regressor
+from .verdict import Verdict
 
 __all__ = [
     "ActBench",
@@ -26,6 +27,7 @@ __all__ = [
     "Regressor",
     "SearchRow",
     "TrainingObjective",
+    "Verdict",
     "fashion_mnist_bench",
     "load_act_bench",
     "register_regressor",

@@ -24,6 +24,7 @@ from ..expressions import Expression
 from ..models.seeds import seeds_drawn_from
 from ..training import Task
 from ..training.fingerprints import model_fingerprint
+from ..training.sequential import LOOKS
 from . import claims, disk
 from .chooser import Chooser
 from .evaluating import evaluate_next
@@ -38,11 +39,10 @@ from .results import BestActivation, SearchRow, search_rows
 from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
 from .trials import check_trials, readable
+from .verdict import Verdict, confirm, obstacle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ..training.results import Comparison
 
 #: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
 BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
@@ -339,42 +339,55 @@ class ActivationSearch:
         """
         return search_rows(self.study, self.baseline_ids)
 
-    def retrain(self, seeds: int | Sequence[int] = 3, top: int = 1) -> "Comparison":
-        """Train the best functions and the best baseline anew with several seeds, and test them.
+    def confirm(self, candidates: int = 3, looks: Sequence[int] = LOOKS) -> Verdict:
+        """Find out whether the best function found is better than the usual ones.
 
-        Only here test images are used. Finished runs are kept in `output`.
+        The best functions found and the two best usual ones are trained with fresh seeds and judged
+        on the validation data; then the best of each side are compared in pairs on the test data,
+        which are used only here, with more seeds until the interval of their difference excludes
+        zero or the last look is reached. The intervals hold for all looks at once (see
+        `keras_actfn.training.sequential`). Finished runs are kept in `output`: after an
+        interruption the same call continues.
 
         Args:
-            seeds: The seeds, or their number n: then n seeds that follow the search's own, which
-                chose the functions.
-            top: How many of the best functions besides the best baseline.
+            candidates: How many of the functions found are in the choice.
+            looks: Numbers of seeds after which the difference is looked at.
 
         Returns:
-            A `keras_actfn.training.Comparison`; functions are compared with the best baseline.
+            A `Verdict`: `print` shows both sides and the answer.
+
+        Raises:
+            ValueError: If the task has an objective, or no test data; or if no function that was
+                found, or no usual one, has an evaluation that did not fail.
         """
-        if not isinstance(self.objective, TrainingObjective):
-            raise ValueError(
-                "The search trains again only what it trained itself. It was given an objective: "
-                "train search.best.layer() with your own code."
-            )
-        rows = [row for row in self.table() if not row.diverged]
-        if not rows:
-            raise ValueError(
-                "There is nothing to train again: no evaluation has ended without a failure."
-            )
-        baseline = next((row for row in rows if row.baseline), None)
-        others = [row.expression for row in rows if row is not baseline]
-        chosen = others[:top]
-        if baseline is not None:  # the table has two rows also where it is the best of all
-            chosen = [baseline.expression, *chosen]
-        if isinstance(seeds, int):
-            seeds = range(self.seed + 1, self.seed + 1 + seeds)
-        return self.objective.retrain(
-            chosen,
-            seeds,
-            output=self.output / "retrained",
+        reason = self.cannot_confirm
+        if reason is not None:
+            raise ValueError(reason)
+        found, usual = self._ended()
+        return confirm(
+            self.objective.task,
+            found[:candidates],
+            usual[:2],
+            first_seed=self.seed + 1,
+            output=self.output / "confirmed",
+            looks=looks,
             progress=self.progress,
         )
+
+    @property
+    def cannot_confirm(self) -> str | None:
+        """Why `confirm` has nothing to say, or None."""
+        if not isinstance(self.objective, TrainingObjective):
+            return (
+                "A search confirms what it trained itself. Received: a task with an objective. "
+                "Train search.best.layer() with your own code and other seeds."
+            )
+        return obstacle(self.objective.task, *self._ended())
+
+    def _ended(self):
+        """The functions found and the usual ones, the best first, without failures."""
+        rows = [row for row in self.table() if not row.diverged]
+        return [[row.expression for row in rows if row.baseline is b] for b in (False, True)]
 
     def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
         """Draw progress, the map of the candidates and the best functions.
@@ -396,16 +409,16 @@ class ActivationSearch:
                 save_figure(figure, Path(folder) / f"{name}.png")
         return figures
 
-    def report(self, path: str | os.PathLike, comparison: "Comparison | None" = None) -> Path:
+    def report(self, path: str | os.PathLike, verdict: Verdict | None = None) -> Path:
         """Write a self-contained HTML page: table, formulas, pictures, settings.
 
         Args:
             path: The file.
-            comparison: What `retrain` returned, for its table; None for none.
+            verdict: What `confirm` returned, or None.
 
         Returns:
             The path.
         """
         from ..plotting.search_report import write_report
 
-        return write_report(self, Path(path), comparison)
+        return write_report(self, Path(path), verdict)

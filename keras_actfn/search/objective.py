@@ -2,21 +2,17 @@
 
 import dataclasses
 import math
-import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
 from ..models.seeds import all_seeds_from
-from ..training import Criterion, Task, compare
+from ..training import Criterion, Task
 from ..training.data import Arrays, first_examples
 from ..training.fingerprints import described, key_of
 from ..training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from ..training.results import Comparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,25 +106,6 @@ class TrainingObjective:
         metrics = {name: v for name, v in (run.validation or {}).items() if math.isfinite(v)}
         details = {"seconds": round(run.seconds, 3), "metrics": metrics}
         return Evaluation(None if math.isnan(value) else value, details)
-
-    def retrain(
-        self,
-        activations: Sequence,
-        seeds: int | Sequence[int],
-        output: str | os.PathLike | None = None,
-        progress: bool = False,
-    ) -> "Comparison":
-        """Compare on the test data; see `keras_actfn.training.compare`.
-
-        Args:
-            activations: What to compare; the others with the first.
-            seeds: As for `compare`.
-            output: Folder of finished runs.
-            progress: Whether to show a bar.
-        """
-        return compare(
-            self.task, activations, seeds=seeds, output=output, plots=False, progress=progress
-        )
 
     def settings(self, model: keras.Model) -> dict:
         """What decides a value besides the model's structure, for JSON."""

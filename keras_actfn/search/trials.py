@@ -96,7 +96,7 @@ def _check_sqlite(path):
     except (sqlite3.DatabaseError, UnicodeError) as error:
         found = error
     if str(found) != "ok":
-        raise DamagedFile(path, found, _REMEDY)
+        raise DamagedFile(path, " ".join(str(found).split()), _REMEDY)
 
 
 def check_trials(study: "optuna.Study", storage: Any, pool: Any = None) -> None:

@@ -60,6 +60,11 @@ class Verdict:
         return "better" if self.looks[-1].low > 0 else "worse"
 
     @property
+    def best(self) -> str:
+        """The function to use: the one found if it is better, else the usual one."""
+        return self.function if self.outcome == "better" else self.usual
+
+    @property
     def text(self) -> str:
         """The verdict in a sentence."""
         criterion = self.test.criterion
@@ -80,7 +85,8 @@ class Verdict:
         over = f"over {len(self.planned)} looks" if len(self.planned) > 1 else "interval"
         return f"{start}: {change} ({last.seeds} seeds, {each} {over})."
 
-    def __str__(self) -> str:
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """The means of both sides: a list of headings and a row of texts for each function."""
         criterion = self.test.criterion
         heads, body = ["function"], [[self.usual], [self.function]]
         for comparison in (self.screening, self.test):
@@ -88,9 +94,12 @@ class Verdict:
                 f"{comparison.part} {criterion.metric.replace('_', ' ')}{criterion.unit}, "
                 f"{len(comparison.seeds)} seeds"
             )
-            for cells in body:
-                cells.append(criterion.number(float(np.mean(comparison.values_of(cells[0])))))
-        return f"{in_columns(heads, body)}\n\n{self.text}"
+            for row in body:
+                row.append(criterion.number(float(np.mean(comparison.values_of(row[0])))))
+        return heads, body
+
+    def __str__(self) -> str:
+        return f"{in_columns(*self.cells())}\n\n{self.text}"
 
     def to_dict(self) -> dict:
         """Everything for JSON."""
@@ -137,18 +146,9 @@ def confirm(
         ValueError: If there is nothing to compare, or validation or test data are missing.
     """
     looks = check_looks(looks)
-    if not found or not usual:
-        raise ValueError(
-            "A verdict compares functions that were found with usual ones. Received: "
-            f"{len(found)} found, {len(usual)} usual. Evaluate more functions first."
-        )
-    missing = [part for part in ("validation", "test") if part not in task.data.parts()]
-    if missing:
-        raise ValueError(
-            "A verdict needs validation data, to choose on, and test data, which nothing has "
-            f"looked at. Received: a task without {' and '.join(missing)}. Pass "
-            f"{missing[0]}=…."
-        )
+    reason = obstacle(task, found, usual)
+    if reason is not None:
+        raise ValueError(reason)
     output = Path(output)
     seeds = range(first_seed, first_seed + SCREENING_SEEDS)
     screening = compare(
@@ -183,6 +183,22 @@ def confirm(
     except _Failed:
         taken = []
     return Verdict(best_found, best_usual, screening, comparisons[-1], tuple(taken), looks)
+
+
+def obstacle(task: Task, found: Sequence[str], usual: Sequence[str]) -> str | None:
+    """Why these functions can't be confirmed on the data of this task, or None."""
+    missing = [part for part in ("validation", "test") if part not in task.data.parts()]
+    if missing:
+        return (
+            "A verdict needs validation data, to choose on, and test data, which nothing has "
+            f"looked at. Received: a task without {' and '.join(missing)}. Pass {missing[0]}=…."
+        )
+    if not found or not usual:
+        return (
+            "A verdict compares functions that were found with usual ones. Received: "
+            f"{len(found)} found, {len(usual)} usual that did not fail. Evaluate more functions."
+        )
+    return None
 
 
 class _Failed(Exception):

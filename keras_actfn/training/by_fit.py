@@ -118,7 +118,7 @@ class FitNetwork(Network):
         self._task = routine.task
         self._activation = activation
         self._optimizer_start: Any = None
-        self._trainable: list[bool] = []
+        self._flags: list[bool] = []
         self._seed = 0
         self._names: list[str] = []
 
@@ -132,7 +132,7 @@ class FitNetwork(Network):
             set_state(self.model.optimizer, self._optimizer_start)
         else:
             self.model = model
-            self._trainable = [variable.trainable for variable in model.variables]
+            self._flags = [variable.trainable for variable in model.variables]
             if _is_plain(model):
                 model.optimizer.build(model.trainable_variables)
                 self._optimizer_start = state_of(model.optimizer)
@@ -143,7 +143,7 @@ class FitNetwork(Network):
         """Whether there is a model whose every state is in its variables and its optimiser's."""
         if self._optimizer_start is None:
             return False
-        return [variable.trainable for variable in self.model.variables] == self._trainable
+        return [variable.trainable for variable in self.model.variables] == self._flags
 
     def train(
         self,

@@ -128,7 +128,7 @@ class RecipeNetwork(Network):
             for epoch in range(setup.epochs):
                 order = batch_order(seed, epoch, len(setup.train))[:used]
                 self.trained.fit(
-                    **self._batches(order, seed * setup.epochs + epoch),
+                    **self.batches(order, seed * setup.epochs + epoch),
                     initial_epoch=epoch,
                     epochs=epoch + 1,
                     shuffle=False,
@@ -151,8 +151,13 @@ class RecipeNetwork(Network):
         last_one = validations[-1] if validations else None
         return Training(monitor.steps, monitor.step_seconds(), diverged, arrays, last_one)
 
-    def _batches(self, order, seed):
-        """What `fit` trains on: the arrays, or batches by the recipe's augmentation."""
+    def batches(self, order: np.ndarray, seed: int) -> dict[str, Any]:
+        """What `fit` trains on: the arrays, or batches by the recipe's augmentation.
+
+        Args:
+            order: Positions of training images.
+            seed: Seed of the augmentation of batches.
+        """
         stages, batch_size = self._recipe.batch_augmentation, self._setup.batch_size
         x, y = self._setup.train.x[order], self._setup.train.y[order]
         if stages is None:

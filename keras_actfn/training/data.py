@@ -168,6 +168,7 @@ class TaskData:
         """
         if isinstance(train, Dataset):
             test = (train.x_test, train.y_test) if test is None else test
+            validation = _validation_of(train, validation)
             train = (train.x_train, train.y_train)
         whole = part_of("train", train)
         tested = None if test is None else part_of("test", test)
@@ -202,6 +203,18 @@ class TaskData:
             for name in names
             for part in [parts.get(name)]
         }
+
+
+def _validation_of(data: Dataset, validation: Any) -> Any:
+    """The validation part: the dataset's own, where it has one and no other is given."""
+    if data.x_validation is None or (_is_number(validation) and validation == 0):
+        return validation
+    if _is_number(validation):
+        raise ValueError(
+            f"A dataset with a validation part of its own is judged on that. Received: "
+            f"validation={validation!r}. Leave it out, or pass 0 for none."
+        )
+    return (data.x_validation, data.y_validation) if validation is None else validation
 
 
 def part_of(name: str, value: Any) -> Part:

@@ -84,6 +84,17 @@ def look_until_decided(
     return taken
 
 
+def looks_up_to(seeds: int) -> tuple[int, ...]:
+    """The numbers of seeds 3, 6, 12, … up to `seeds`, which is the last one.
+
+    Example:
+        >>> looks_up_to(12), looks_up_to(20), looks_up_to(2)
+        ((3, 6, 12), (3, 6, 12, 20), (2,))
+    """
+    doubled = [3 * 2**k for k in range(seeds.bit_length())]
+    return check_looks((*[n for n in doubled if n < seeds], seeds))
+
+
 def check_looks(looks: Any) -> tuple[int, ...]:
     """`looks` as a tuple, or a ValueError."""
     found = tuple(looks) if isinstance(looks, Sequence) and not isinstance(looks, str) else ()

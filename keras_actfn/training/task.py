@@ -40,10 +40,11 @@ class Task:
         train: What `fit` takes: `(x, y)` or `(x, y, sample_weight)` of arrays or nested dicts,
             lists and tuples of them, `x` alone, a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
             torch `DataLoader`; or a function that returns one of these or a generator, called for
-            each run with the run's seeds set. Or a `keras_actfn.datasets.Dataset`, whose test
-            images are then `test`.
+            each run with the run's seeds set. Or a `keras_actfn.datasets.Dataset`, whose other
+            parts are then `test`, and `validation` where it has such a part.
         validation: The same; or how many examples of `train` to hold out, or which share of them,
-            where it is arrays, classes in balance; 0 for none. None: a tenth of arrays, else none.
+            where it is arrays, classes in balance; 0 for none. None: the `Dataset`'s own part where
+            it has one; else a tenth of arrays; else none.
         test: The same as `train`; None for none.
         metric: What runs are ordered by, a name that `evaluate` reports. None: the first metric
             that the model is compiled with, else the loss; the accuracy for a recipe. With an
@@ -161,6 +162,18 @@ class Task:
     def without_test(self) -> "Task":
         """The same without the test part, for a choice that must not look at it."""
         return self._with_data(test=None)
+
+    def judged_by(self, metric: str | None = None, mode: str | None = None) -> "Task":
+        """The same with another metric or mode; None keeps the task's own.
+
+        Another metric without a mode has its own direction.
+        """
+        other = copy.copy(self)
+        if metric is not None:
+            other.metric, other.mode = metric, None if self.objective is None else self.mode
+        if mode is not None:
+            other.mode = check_mode(mode)
+        return other
 
     def with_builder(self, build_model: Callable[..., keras.Model]) -> "Task":
         """The same with another model family."""

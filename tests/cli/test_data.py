@@ -15,7 +15,8 @@ from keras_actfn.cli.data import DataChoice
 
 pytestmark = pytest.mark.once
 
-SEARCH = ["--space", "unary(unary(x))", "--probe", "3", "--evaluations", "9", "--embedding", "pca"]
+SEARCH = ["--space", "unary(x)", "--probe", "3", "--evaluations", "9", "--embedding", "pca"]
+SEARCH += ["--storage", "search.log"]
 
 
 @pytest.fixture
@@ -44,13 +45,13 @@ def run(capsys, *words):
 
 
 def test_compare_a_folder_of_pictures(folder, capsys):
-    words = ["compare", "--data", "pictures", "--model", "mlp", "--epochs", "8"]
+    words = ["compare", "--data", "pictures", "--model", "mlp", "--epochs", "6"]
     words += ["--batch-size", "16", "--activations", "relu", "tanh", "--seeds", "1", "--no-plots"]
     result = run(capsys, *words)
-    assert result["settings"]["training_images"] == 96
-    assert result["settings"]["test_images"] == 24
+    assert result["settings"]["train_examples"] == 96
+    assert result["settings"]["test_examples"] == 24
     # Three digits are easy; a third would be right by chance.
-    assert min(row["test_accuracy"] for row in result["runs"]) > 0.7
+    assert min(row["test"]["accuracy"] for row in result["runs"]) > 0.7
 
 
 def test_search_a_folder_of_pictures(folder, capsys):
@@ -62,10 +63,77 @@ def test_search_a_folder_of_pictures(folder, capsys):
     assert "pictures" in page
 
 
+def test_compare_a_regression_on_a_table(folder, capsys):
+    words = ["compare", "--data", "diabetes.csv", "--target", "target", "--batch-size", "32"]
+    words += ["--epochs", "5", "--seeds", "1", "--no-plots", "--activations", "relu"]
+    result = run(capsys, *words)
+    assert (result["metric"], result["mode"], result["part"]) == ("mae", "min", "test")
+    # In the unit of the targets, whose mean absolute deviation is 65 and whose noise about 43.
+    assert all(38 < row["test"]["mae"] < row["test"]["rmse"] < 65 for row in result["runs"])
+    again = run(capsys, *words, "--metric", "rmse")
+    assert again["metric"] == "rmse" and again["runs"] == result["runs"]
+    assert main([*words, "--metric", "mea"]) == 1
+    assert "Did you mean 'mae'" in capsys.readouterr().err
+    assert main([*words, "--recipe", "hull"]) == 1
+    assert "Received: --recipe hull for diabetes, a regression" in capsys.readouterr().err
+
+
+def test_search_a_regression_on_a_table(folder, capsys):
+    words = ["search", "--data", "diabetes.csv", "--target", "target", "--batch-size", "32"]
+    result = run(capsys, *words, *SEARCH, "--metric", "rmse", "--seeds", "2")
+    values = [row["value"] for row in result["evaluations"]]
+    # In the unit of the targets, whose standard deviation is 77: less is better.
+    assert len(values) == 9 and 38 < min(values) == result["best"]["value"] < max(values)
+    assert values == sorted(values)
+    assert result["study"].startswith("mlp-diabetes-") and result["probe"]["valid"] >= 3
+    tested = result["verdict"]["test"]
+    assert (tested["metric"], tested["mode"], tested["part"]) == ("rmse", "min", "test")
+    assert main(["search", "status", "--storage", "search.log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"] == result["best"]
+
+    # A worker reads the same file by what the study stores.
+    words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
+    assert main(words) == 0, capsys.readouterr().err
+    assert main(["search", "status", "--storage", "search.log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["evaluations"] == 10
+
+
+def test_a_validation_part_of_its_own(folder, capsys):
+    arrays = dict(np.load("arrays.npz"))
+    np.savez("own.npz", **arrays, x_validation=arrays["x_test"], y_validation=arrays["y_test"])
+    words = ["compare", "--data", "own.npz", "--batch-size", "16", "--activations", "relu"]
+    words += ["--seeds", "1", "--no-plots"]
+    result = run(capsys, *words)
+    assert result["settings"]["validation_examples"] == 20
+    (row,) = result["runs"]
+    assert row["validation"]["accuracy"] == pytest.approx(row["test"]["accuracy"])
+    assert main([*words, "--validation", "5"]) == 1
+    assert "validation part of its own" in capsys.readouterr().err
+
+
+def test_a_compiled_model_of_the_users_own(folder, capsys):
+    """It sees the standardised target, and what it reports is compared."""
+    (folder / "own_regressor.py").write_text(
+        "from keras_actfn.applications import MLP\n"
+        "def build(activation):\n"
+        "    model = MLP(activation, (10,), outputs=1, units=8)\n"
+        "    model.compile('adam', 'mae', metrics=['mse'])\n"
+        "    return model\n"
+        "def plain(activation):\n"
+        "    return MLP(activation, (10,), outputs=1, units=8)\n"
+    )
+    words = ["compare", "--data", "diabetes.csv", "--target", "target", "--batch-size", "16"]
+    words += ["--activations", "relu", "--seeds", "1", "--no-plots"]
+    result = run(capsys, *words, "--model", "own_regressor:build")
+    assert result["metric"] == "mse" and result["runs"][0]["test"]["mse"] < 2
+    result = run(capsys, *words, "--model", "own_regressor:plain", "--output", "other")
+    assert set(result["runs"][0]["test"]) == {"loss", "mae", "rmse"}
+
+
 def test_the_default_model_is_for_the_data(folder, capsys):
     words = ["compare", "--batch-size", "16", "--activations", "relu", "--seeds", "1", "--no-plots"]
     assert main([*words, "--data", "arrays.npz"]) == 0
-    assert capsys.readouterr().out.startswith("mlp on arrays (arrays.npz): 40 training and 20 test")
+    assert capsys.readouterr().out.startswith("mlp on arrays (arrays.npz): 40 training")
     assert main([*words, "--data", "pictures", "--image-size", "16", "--output", "other"]) == 0
     assert capsys.readouterr().out.startswith("lenet5 on pictures (pictures, resized to 16×16)")
 

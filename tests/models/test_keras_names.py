@@ -243,3 +243,45 @@ def test_default_seeds_come_from_a_generator_and_the_module_is_put_back():
     thread.join()
     assert elsewhere == [random.Random(4).randint(1, int(1e9))]
     assert module.python_random is before
+
+
+def mean_prediction(y_true, y_pred):
+    return ops.mean(y_pred)
+
+
+@pytest.mark.once
+def test_metrics_have_one_name_in_every_model_and_a_direction():
+    x, y = np.ones((4, 2), "float32"), np.arange(4) % 2
+    found = []
+    for _ in range(2):
+        inputs = keras.Input((2,))
+        outputs = [layers.Dense(1, "sigmoid", name=name)(inputs) for name in "ab"]
+        model = keras.Model(inputs, outputs)
+        given = [["mae", keras.metrics.AUC(), keras.metrics.AUC(curve="PR")], [mean_prediction]]
+        model.compile("sgd", ["mse", "mse"], metrics=given)
+        _keras.number_metrics_anew(model)
+        assert _keras.reported_metrics(model, compiled=True) == []  # until the first step
+        model.evaluate(x, [y, y], verbose=0)
+        compiled = [metric.name for metric in _keras.reported_metrics(model, compiled=True)]
+        everything = [metric.name for metric in _keras.reported_metrics(model)]
+        found.append((compiled, everything))
+    assert found[0] == found[1]
+    compiled, everything = found[0]
+    assert compiled[:3] == ["mae", "auc", "auc_1"] and len(compiled) == 4
+    assert everything == ["loss", *compiled, "a_loss", "b_loss"]
+    directions = {"loss": "min", "a_loss": "min", "a_mae": "min", "a_auc_1": "max"}
+    directions["b_mean_prediction"] = None
+    assert {name: _keras.metric_direction(model, name) for name in directions} == directions
+
+
+@pytest.mark.once
+def test_keras_says_the_same_of_a_direction():
+    """`EarlyStopping` finds its direction by the rule that `metric_direction` follows."""
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "mse", metrics=["mae", "accuracy", keras.metrics.AUC(name="auc")])
+    x, y = np.ones((4, 2), "float32"), np.arange(4) % 2
+    for name in ("loss", "mae", "accuracy", "auc"):
+        stop = keras.callbacks.EarlyStopping(f"val_{name}")
+        model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=[stop])
+        mode = "max" if stop.monitor_op is ops.greater else "min"
+        assert _keras.metric_direction(model, name) == mode

@@ -1,6 +1,7 @@
 """Weights and random states that the runs of a seed have in common."""
 
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_actfn.models.seeds import Entry, batch_order, seeds_drawn_from, with_shared_start
+from keras_actfn.models.seeds import (
+    Entry,
+    all_seeds_from,
+    batch_order,
+    order_drawn_from,
+    seeds_drawn_from,
+    with_shared_start,
+)
 
 pytestmark = pytest.mark.once
 
@@ -143,3 +151,43 @@ def test_what_draws_from_random_itself_starts_at_the_seed_too():
         first = random.random()
         keras.initializers.GlorotUniform()
         assert [first, random.random()] == expected
+
+
+def draws():
+    """Numbers of every generator that `all_seeds_from` sets."""
+    found = [random.random(), np.random.random()]  # noqa: NPY002
+    for name, draw in (
+        ("torch", lambda library: float(library.rand(()))),
+        ("tensorflow", lambda library: float(library.random.uniform(()))),
+    ):
+        if name in sys.modules:
+            found.append(draw(sys.modules[name]))
+    return found
+
+
+def test_every_generator_starts_at_the_seed_and_is_put_back():
+    with all_seeds_from(5):
+        inside = draws()
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    expected = random.random(), np.random.random()  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    with all_seeds_from(5):
+        assert draws() == inside
+    assert (random.random(), np.random.random()) == expected  # noqa: NPY002
+    with all_seeds_from(6):
+        assert not set(draws()) & set(inside)
+
+
+def test_an_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch, before):
+        with all_seeds_from(0):
+            for _ in range(before):
+                draws()
+            order_drawn_from(seed, epoch)
+            return draws()[:2]
+
+    assert order(1, 2, before=0) == order(1, 2, before=3)
+    orders = [order(1, 2, 0), order(2, 2, 0), order(1, 3, 0)]
+    assert len({tuple(each) for each in orders}) == 3

@@ -47,6 +47,11 @@ def test_colours_may_begin_above_the_least_value():
     assert traces[-1]["marker"]["cmin"] == 0.8 and traces[-1]["marker"]["cmax"] == 0.9
 
 
+def test_less_may_be_better():
+    traces, _ = drawn(map_html(placed(), "loss", [""] * 3, mode="min"))
+    assert traces[-1]["marker"]["color"] == [0.9, 0.7] and traces[-1]["marker"]["reversescale"]
+
+
 def test_one_card_for_each_evaluated_function():
     with pytest.raises(ValueError, match="one card for each evaluated function"):
         map_html(placed(), "accuracy", [""])

@@ -281,7 +281,7 @@ def test_a_dask_cluster_gives_the_same(tmp_path, pool):
     import joblib
     from dask.distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster), joblib.parallel_config("dask"):
         compare_with_this_process(tmp_path, pool)
 
@@ -308,7 +308,7 @@ def test_a_ray_cluster_gives_the_same(tmp_path, pool, monkeypatch):
     from ray.util.joblib import register_ray
 
     register_ray()
-    small = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+    small = {"num_cpus": 2, "object_store_memory": 100_000_000, "include_dashboard": False}
     with ray.init("local", log_to_driver=False, **small), joblib.parallel_config("ray"):
         compare_with_this_process(tmp_path, pool)
 

@@ -1,5 +1,6 @@
 """A search that trains by itself, on every backend."""
 
+import html
 import warnings
 
 import keras
@@ -36,12 +37,13 @@ def test_training_on_data(tmp_path):
     # Three classes at this distance: a linear rule finds nine of ten.
     assert found.best.value > 0.6
     assert found.about["validation_examples"] == 60
-    comparison = found.retrain(seeds=2)
-    baseline = next(row for row in rows if row.baseline)
-    assert comparison.activations[0] == baseline.expression
-    assert len(comparison.activations) == 2  # also where the best function is the baseline
-    assert len(comparison.runs) == 4
-    assert comparison.settings["test_examples"] == 90
+    verdict = found.confirm(candidates=1, looks=(2,))
+    others = [row.expression for row in rows if not row.baseline]
+    assert verdict.function == others[0] and verdict.usual in ("relu(x)", "tanh(x)")
+    assert verdict.screening.seeds[0] == 1  # the search's own was 0
+    assert verdict.test.settings["test_examples"] == 90 and len(verdict.test.runs) == 4
+    page = found.report(tmp_path / "report.html", verdict).read_text(encoding="utf-8")
+    assert html.escape(verdict.text) in page
 
 
 def test_a_diverged_training_has_no_value():
@@ -93,8 +95,8 @@ def test_regression_with_early_stopping(tmp_path):
     assert found.study.direction == optuna.study.StudyDirection.MINIMIZE
     assert found.store.load().cdfs.shape[1] > 0 and found.about["spectra"] == "exact"
     assert {"loss", "mae"} == set(found.study.best_trial.user_attrs["metrics"])
-    comparison = found.retrain(seeds=1)
-    assert comparison.criterion.metric == "mae" and comparison.part == "test"
+    verdict = found.confirm(candidates=1, looks=(2,))
+    assert verdict.test.criterion.metric == "mae" and verdict.test.part == "test"
 
 
 class Pairs(keras.utils.PyDataset):

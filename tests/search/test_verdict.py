@@ -119,7 +119,7 @@ def test_a_function_that_fails_wins_nothing(folder):
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"a task without test\. Pass test="):
         confirm(task(test=None), ["abs(x)"], ["relu"], first_seed=0, output=tmp_path)
-    with pytest.raises(ValueError, match="1 found, 0 usual"):
+    with pytest.raises(ValueError, match="1 found, 0 usual that did not fail"):
         confirm(task(), ["abs(x)"], [], first_seed=0, output=tmp_path)
     with pytest.raises(ValueError, match="increasing list"):
         confirm(task(), ["abs(x)"], ["relu"], first_seed=0, output=tmp_path, looks=(1,))

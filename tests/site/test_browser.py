@@ -153,20 +153,15 @@ def test_the_reference_of_a_layer(page):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The report of a small search."""
-    from keras_actfn import search
+    from keras_actfn import search, training
     from keras_actfn.expressions import SearchSpace
 
     folder = tmp_path_factory.mktemp("search")
-    found = search.ActivationSearch(
-        build,
-        distance_to_softplus,
-        SearchSpace(
-            ["binary(unary(x),unary(x))"], ["relu", "tanh", "softplus", "elu"], ["add", "max"]
-        ),
-        probe_data=points(32, 1)[0],
-        embedding="pca",
-        storage=folder / "s.db",
-    )
+    unary = ["relu", "tanh", "softplus", "elu"]
+    space = SearchSpace(["binary(unary(x),unary(x))"], unary, ["add", "max"])
+    inputs = points(32, 1)[0]
+    task = training.Task(build, inputs, objective=distance_to_softplus, mode="max")
+    found = search.ActivationSearch(task, space, embedding="pca", storage=folder / "s.db")
     found.probe(8)
     found.run(10)
     return found.report(folder / "report.html")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_actfn.training.fingerprints import data_fingerprint, key_of
+from keras_actfn.training.fit_monitor import FitMonitor
 from keras_actfn.training.monitor import RunMonitor
 
 pytestmark = pytest.mark.once
@@ -68,3 +69,43 @@ def test_data_fingerprint_sees_values_shapes_dtypes_and_order():
     prints = {data_fingerprint(array) for array in [x, *changed]}
     assert len(prints) == 5
     assert data_fingerprint(x[::2]) == data_fingerprint(x[::2].copy())
+
+
+def fit_monitor(clock, monkeypatch, epochs=2, **options):
+    """A `FitMonitor` that has seen epochs of four executions of two steps, a second a step."""
+    monkeypatch.setattr("keras_actfn.training.fit_monitor.time.perf_counter", lambda: clock[0])
+    monitor = FitMonitor(0, None, **options)
+    monitor.set_model(Model())
+    for epoch in range(epochs):
+        monitor.on_epoch_begin(epoch)
+        for batch in (1, 3, 5, 7):
+            clock[0] += 2.0 if epoch or batch > 1 else 60.0  # the first one compiles
+            monitor.on_train_batch_end(batch, {"loss": 0.5})
+        monitor.on_test_begin()
+        clock[0] += 30.0  # the validation's
+        monitor.on_test_batch_end(0)
+        monitor.on_test_end()
+        monitor.on_epoch_end(epoch, {"loss": 0.5 - epoch, "val_loss": 0.25, "val_mae": epoch})
+    return monitor
+
+
+def test_steps_are_counted_and_timed_without_compilation_and_validation(monkeypatch):
+    counts = []
+    monitor = fit_monitor([0.0], monkeypatch, on_step=counts.append)
+    assert counts == [2] * 8 and monitor.steps == 16
+    assert monitor.step_seconds() == 1.0
+    curves = monitor.curves()
+    assert list(curves) == ["step", "loss", "validation_epoch", "validation_loss", "validation_mae"]
+    assert curves["step"].tolist() == [8, 16] and curves["loss"].tolist() == [0.5, -0.5]
+    assert curves["validation_mae"].tolist() == [0, 1]
+    assert FitMonitor(0, None).step_seconds() is None
+
+
+def test_a_report_after_each_epoch_and_none_after_a_divergence(monkeypatch):
+    seen = []
+    monitor = fit_monitor([0.0], monkeypatch, after_epoch=lambda *found: seen.append(found))
+    assert seen == [(1, {"loss": 0.25, "mae": 0.0}), (2, {"loss": 0.25, "mae": 1.0})]
+    monitor.on_epoch_begin(2)
+    monitor.on_train_batch_end(0, {"loss": 0.5})
+    monitor.on_epoch_end(2, {"loss": 0.5, "val_loss": np.inf})
+    assert monitor.diverged and monitor.model.stop_training and len(seen) == 2

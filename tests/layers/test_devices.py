@@ -46,7 +46,7 @@ def jax_devices():
     both = mesh((2, 2), ["batch", "model"], distribution.list_devices())
     layout = distribution.LayoutMap(both)
     layout[".*kernel"] = distribution.TensorLayout([None, "model"], both)
-    layout["pwl/values"] = distribution.TensorLayout([None, "model"], both)
+    layout[".*/pwl/values"] = distribution.TensorLayout([None, "model"], both)
     yield "model", distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 

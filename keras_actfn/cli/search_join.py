@@ -80,12 +80,12 @@ def worker(
     """
     require("optuna", extra="search")
 
-    from ..search.storage import open_storage, place_of, study_named
+    from ..search.storage import place_of, study_named
     from ..search.trials import readable
 
     with interruptible():
         with readable(storage):
-            found = study_named(open_storage(storage), study, place_of(storage))
+            found = study_named(storage, study)
         options, asked, folder = _options_of(found, place_of(storage))
         for name, given in (("task", task), ("model", model)):
             if given is not None:
@@ -142,11 +142,11 @@ def status(
     optuna = require("optuna", extra="search")
 
     from ..search.claims import has_failed, is_alive, is_evaluated
-    from ..search.storage import open_storage, place_of, study_named
+    from ..search.storage import place_of, study_named
     from ..search.trials import check_trials, readable
 
     with readable(storage):
-        found = study_named(open_storage(storage), study, place_of(storage))
+        found = study_named(storage, study)
         check_trials(found, storage)
         trials = found.get_trials(deepcopy=False)
     states = optuna.trial.TrialState

@@ -245,18 +245,22 @@ def open_study(
 
 
 def study_named(
-    storage: "optuna.storages.BaseStorage", name: str | None, place: str
+    storage: "str | os.PathLike | optuna.storages.BaseStorage", name: str | None
 ) -> "optuna.Study":
-    """A search's study; without a name, the only one in the storage.
+    """A search's study that is there already; without a name, the only one in the storage.
 
     Args:
-        storage: From `open_storage`.
+        storage: As for `open_storage`; a file that is not there is not made.
         name: Its name, or None.
-        place: The storage, for messages.
 
     Raises:
-        ValueError: If there is no such study, or none was named and there are several.
+        ValueError: If there is no such storage or study, or none was named and there are several.
     """
+    place = place_of(storage)
+    if isinstance(storage, str | os.PathLike) and not is_url(storage):
+        if not Path(storage).is_file():
+            raise ValueError(f"A search to join has a storage. Received: no file {place}.")
+    storage = open_storage(storage)
     names = optuna.get_all_study_names(storage)
     if name is None and len(names) == 1:
         name = names[0]

@@ -146,17 +146,21 @@ def test_a_study_that_does_not_maximise_one_value_is_refused(directions, tmp_pat
 
 
 def test_a_study_by_name_or_the_only_one(tmp_path):
-    storage = open_storage(tmp_path / "search.db")
+    path = tmp_path / "search.db"
+    with pytest.raises(ValueError, match=r"Received: no file .*search\.db"):
+        study_named(path, None)
+    assert not list(tmp_path.iterdir())
+    storage = open_storage(path)
     with pytest.raises(ValueError, match="There are: none"):
-        study_named(storage, None, "here")
+        study_named(path, None)
     open_study(storage, "a", {})
-    assert study_named(storage, None, "here").study_name == "a"
+    assert study_named(path, None).study_name == "a"
     open_study(storage, "b", {})
-    assert study_named(storage, "b", "here").study_name == "b"
+    assert study_named(str(path), "b").study_name == "b"
     with pytest.raises(ValueError, match="There are: a, b"):
-        study_named(storage, None, "here")
-    with pytest.raises(ValueError, match="There is no study 'c' in here"):
-        study_named(storage, "c", "here")
+        study_named(path, None)
+    with pytest.raises(ValueError, match=r"There is no study 'c' in .*search\.db"):
+        study_named(path, "c")
 
 
 def test_a_study_that_another_worker_begins_meanwhile(tmp_path, monkeypatch):

@@ -70,10 +70,9 @@ def test_a_page_is_whole(page, name):
     assert page.locator("h1").first.is_visible()
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"], "the page is wider than the screen"
-    for picture in page.locator("img").all():
-        picture.scroll_into_view_if_needed(timeout=2000) if picture.is_visible() else None
-    page.wait_for_load_state("networkidle")
-    broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+    page.evaluate("[...document.images].forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    broken = "[...document.images].filter(i => !i.naturalWidth).map(i => i.src)"
     assert page.evaluate(broken) == []
 
 

@@ -142,7 +142,7 @@ def status(
     optuna = require("optuna", extra="search")
 
     from ..search.claims import has_failed, is_alive, is_evaluated
-    from ..search.storage import place_of, study_named
+    from ..search.storage import study_named
     from ..search.trials import check_trials, readable
 
     with readable(storage):

@@ -257,9 +257,9 @@ def study_named(
         ValueError: If there is no such storage or study, or none was named and there are several.
     """
     place = place_of(storage)
-    if isinstance(storage, str | os.PathLike) and not is_url(storage):
-        if not Path(storage).is_file():
-            raise ValueError(f"A search to join has a storage. Received: no file {place}.")
+    in_file = isinstance(storage, str | os.PathLike) and not is_url(storage)
+    if in_file and not Path(str(storage)).is_file():
+        raise ValueError(f"A search to join has a storage. Received: no file {place}.")
     storage = open_storage(storage)
     names = optuna.get_all_study_names(storage)
     if name is None and len(names) == 1:

@@ -44,7 +44,9 @@ def knot_sums(
 _knot_sums = Primitive("actfn_knot_sums")
 
 
-def scatter(gradient, right, index, shape):
+def scatter(
+    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
     """The sums by a scatter."""
     # One scatter of complex numbers costs as much as one of real numbers; to check the indices
     # would double that.
@@ -56,7 +58,13 @@ def scatter(gradient, right, index, shape):
     return (left + jnp.pad(sums.imag, (channels, 0))[: shape[0] * channels]).reshape(shape)
 
 
-def dense(gradient, right, index, shape, together=_TOGETHER):
+def dense(
+    gradient: jax.Array,
+    right: jax.Array,
+    index: jax.Array,
+    shape: tuple[int, ...],
+    together: int = _TOGETHER,
+) -> jax.Array:
     """The sums by a reduction over all axes but those with values of their own."""
     reduced = tuple(axis for axis in range(gradient.ndim) if not _own(shape, axis))
     left, row = gradient - right, index - _channels(shape)
@@ -74,7 +82,9 @@ def dense(gradient, right, index, shape, together=_TOGETHER):
     return _for_all_knots(sums, shape[0], together).reshape(shape)
 
 
-def in_blocks(gradient, right, index, shape):
+def in_blocks(
+    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
     """The sums where the last axis has values of its own, by blocks of rows of that axis.
 
     XLA for GPUs reduces all axes but the last through shared memory, of which the sums of all
@@ -114,7 +124,9 @@ def _for_all_knots(sums, count, together):
     return found.reshape(-1, *found.shape[2:])[:count]
 
 
-def on_gpu(gradient, right, index, shape):
+def on_gpu(
+    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
     """The formula for GPUs."""
     if _own(shape, gradient.ndim - 1) and gradient.size:
         return in_blocks(gradient, right, index, shape)

@@ -6,6 +6,7 @@
 from .bench.packed import fashion_mnist_bench
 from .bench.published import ActBench, load_act_bench
 from .embedding import EMBEDDINGS
+from .hyperparameter import ActivationSampler, suggest_activation
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
 from .pruning import PRUNERS
@@ -20,6 +21,7 @@ __all__ = [
     "EMBEDDINGS",
     "PRUNERS",
     "REGRESSORS",
+    "ActivationSampler",
     "ActivationSearch",
     "BestActivation",
     "CandidateFeatures",
@@ -31,4 +33,5 @@ __all__ = [
     "fashion_mnist_bench",
     "load_act_bench",
     "register_regressor",
+    "suggest_activation",
 ]

@@ -34,6 +34,24 @@ def _same_start():
 
 
 @pytest.fixture
+def tables_as_before(monkeypatch):
+    """What an example registers is gone after it."""
+    from keras_actfn import datasets
+    from keras_actfn._activation import LAYERS
+    from keras_actfn.expressions import registry
+    from keras_actfn.fisher.registry import TREATMENTS
+    from keras_actfn.search import REGRESSORS
+
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    tables = (LAYERS, datasets.DATASETS, TREATMENTS, REGRESSORS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
+
+
+@pytest.fixture
 def small_model(tmp_path, monkeypatch):
     """The working folder, new, with a module `small_model` whose `build` commands can name."""
     from small_search import MODEL

@@ -11,7 +11,6 @@ from documentation import PAGES, ROOT, commands, fenced
 import keras_actfn
 from keras_actfn import applications, datasets, expressions, search, training
 from keras_actfn.cli import COMMANDS, build_app, main
-from keras_actfn.expressions import registry
 
 pytestmark = pytest.mark.once
 
@@ -27,11 +26,9 @@ def name_of(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_examples_run_in_their_order(page, tmp_path, monkeypatch):
+def test_examples_run_in_their_order(page, tmp_path, monkeypatch, tables_as_before):
     """The Python blocks of a page are one program, run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    # Operators that a page registers are forgotten again.
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     namespace = {"__name__": "__main__"}
     for example in fenced(page, page.read_text(encoding="utf-8"), "python"):
         code = example.compiled()

@@ -10,9 +10,6 @@ from documentation import ROOT, docstring_examples, doctests
 
 import keras_actfn
 from keras_actfn import datasets
-from keras_actfn._activation import LAYERS
-from keras_actfn.expressions import registry
-from keras_actfn.fisher import TREATMENTS
 
 pytestmark = pytest.mark.once
 
@@ -47,22 +44,10 @@ def module_of(path):
     return importlib.import_module(folder + ".".join(part for part in parts if part != "__init__"))
 
 
-@pytest.fixture(autouse=True)
-def _tables_as_before():
-    """What an example registers is gone after it."""
-    tables = (LAYERS, datasets.DATASETS, TREATMENTS)
-    before = [dict(table) for table in tables]
-    yield
-    for table, rows in zip(tables, before, strict=True):
-        table.clear()
-        table.update(rows)
-
-
 @pytest.fixture
-def names(tmp_path, monkeypatch):
+def names(tmp_path, monkeypatch, tables_as_before):
     """The names that examples may use besides those of their module (see CONTRIBUTING.md)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
     def build_model(activation):
         return keras.Sequential(

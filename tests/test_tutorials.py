@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from keras_actfn.expressions import registry
-
 pytestmark = pytest.mark.once
 
 TUTORIALS = sorted(Path(__file__).parents[1].glob("tutorials/[0-9][0-9]_*.py"))
@@ -19,10 +17,8 @@ def test_tutorials_are_numbered_without_gaps():
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_tutorial(path, tmp_path, monkeypatch, capsys):
+def test_tutorial(path, tmp_path, monkeypatch, capsys, tables_as_before):
     """In this process: importing a backend takes longer than most of them."""
     monkeypatch.chdir(tmp_path)
-    # Operators that a tutorial registers are forgotten again.
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip(), "a tutorial prints what it found"

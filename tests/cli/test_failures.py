@@ -82,11 +82,14 @@ def _full(self, rows):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_request_to_end_is_an_interrupt(command, capsys, name):
     number = getattr(signal, name)
-    before = signal.getsignal(number)
-    command(lambda: signal.raise_signal(number))
-    assert cli.main(["go"]) == 130
-    assert capsys.readouterr().err == "keras-actfn: interrupted\n"
-    assert signal.getsignal(number) == before
+    before = signal.signal(number, signal.SIG_DFL)  # nohup, for one, has ignored SIGHUP
+    try:
+        command(lambda: signal.raise_signal(number))
+        assert cli.main(["go"]) == 130
+        assert capsys.readouterr().err == "keras-actfn: interrupted\n"
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 PARENT = """

@@ -1,5 +1,6 @@
 """The search as a whole, on small problems whose answers are known."""
 
+import dataclasses
 import datetime
 import errno
 import json
@@ -25,9 +26,11 @@ from keras_actfn.expressions import SearchSpace
 from keras_actfn.search import chooser, probing
 from keras_actfn.search.probe import Probe
 from keras_actfn.search.sampler import evaluations_of
+from keras_actfn.search.verdict import Verdict
 from keras_actfn.training import Task
 from keras_actfn.training.results import Comparison
 from keras_actfn.training.run_store import RunResult
+from keras_actfn.training.sequential import Look
 
 pytestmark = pytest.mark.once
 
@@ -142,18 +145,26 @@ def test_pictures_and_report(finished):
     assert any(f"<code>{found.best.expression}</code>" in card for card in cards)
 
 
-def test_a_comparison_is_a_table_in_the_report(finished, tmp_path):
-    runs = [
-        RunResult(
-            name, seed, "", None, {"accuracy": 0.5 + 0.01 * seed}, 100, 3, 0.1, 1.0, False, {}
-        )
-        for name in ("relu(x)", "tanh(x)")
-        for seed in (0, 1)
-    ]
-    comparison = Comparison(("relu(x)", "tanh(x)"), (0, 1), tuple(runs), {})
-    page = finished[0].report(tmp_path / "report.html", comparison).read_text(encoding="utf-8")
+def test_a_verdict_is_a_table_in_the_report(finished, tmp_path):
+    def comparison(part, seeds):
+        runs = [
+            RunResult(name, seed, "", None, None, 100, 3, 0.1, 1.0, False, {})
+            for name in ("relu(x)", "tanh(x)")
+            for seed in seeds
+        ]
+        runs = [
+            dataclasses.replace(run, **{part: {"accuracy": 0.5 + 0.01 * run.seed}}) for run in runs
+        ]
+        return Comparison(("relu(x)", "tanh(x)"), seeds, tuple(runs), {}, part=part)
+
+    looks = (Look(2, 0.0, -0.01, 0.01),)
+    parts = comparison("validation", (0, 1)), comparison("test", (2, 3))
+    verdict = Verdict("tanh(x)", "relu(x)", *parts, looks, (2,))
+    page = finished[0].report(tmp_path / "report.html", verdict).read_text(encoding="utf-8")
+    assert "No evidence of a difference between tanh(x) and relu(x)" in page
     table = page[page.index('<table class="comparison">') :].partition("</table>")[0]
-    assert table.count("<tr>") == 5 and "|" not in table and "50.50 ± 0.71" in table
+    assert table.count("<tr>") == 3 and "|" not in table
+    assert "50.50" in table and "52.50" in table
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])

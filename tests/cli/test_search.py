@@ -174,9 +174,9 @@ def test_a_request_to_terminate_is_an_interrupt(small_model):
 def test_errors_are_one_line(small_model, capsys):
     assert main([*WORDS, "--metric", "f1", "--evaluations", "1"]) == 1
     assert "reports: accuracy, loss" in capsys.readouterr().err
-    assert main(["search", "worker", "--storage", "empty.log"]) == 1
-    assert "There are: none" in capsys.readouterr().err
-    assert main(["search", "status", "--storage", "empty.log"]) == 1
-    assert "There are: none" in capsys.readouterr().err
+    for command in ("worker", "status"):
+        assert main(["search", command, "--storage", "empty.log"]) == 1
+        assert "Received: no file empty.log" in capsys.readouterr().err
+    assert not (small_model / "empty.log").exists()
     assert main(["search", "--space", "tree_node", "--storage", "a.log"]) == 1
     assert "three_node" in capsys.readouterr().err

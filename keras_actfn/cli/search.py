@@ -82,8 +82,9 @@ def search(
         typer.Option(
             min=0.01,
             max=10**6,
-            help="Begin no training after this time, spectra included. Alone, or beside "
-            "--evaluations: then whichever comes first. Default: no limit.",
+            help="Begin no evaluation after this time, spectra included; the comparison at the end "
+            "(--seeds) follows. Alone, or beside --evaluations: then whichever comes first. "
+            "Default: no limit.",
         ),
     ] = None,
     epochs: EpochsOption = 1,
@@ -178,8 +179,8 @@ def search(
         with _workers(workers - 1, found, own):
             found.run(asked_for, left)
         verdict = found.confirm(looks=looks) if looks and not found.cannot_confirm else None
-        found.plot(found.output)
-        report = found.report(found.output / "report.html", verdict)
+        figures = found.plot(found.output)
+        report = found.report(found.output / "report.html", verdict, figures)
     if as_json:
         typer.echo(json.dumps(_as_json(found, counts, verdict, report), ensure_ascii=False))
         return

@@ -17,6 +17,8 @@ from .interactive import asset, function_card, map_html
 from .search import search_map
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..search import ActivationSearch
     from ..search.verdict import Verdict
 
@@ -44,7 +46,12 @@ img { max-width: 100%; height: auto } pre { overflow-x: auto; font-size: .8rem }
 """
 
 
-def write_report(search: "ActivationSearch", path: Path, verdict: "Verdict | None" = None) -> Path:
+def write_report(
+    search: "ActivationSearch",
+    path: Path,
+    verdict: "Verdict | None" = None,
+    figures: "dict[str, Figure] | None" = None,
+) -> Path:
     """Write the page; see `ActivationSearch.report`."""
     rows = search.table()
     if not rows:
@@ -57,7 +64,7 @@ def write_report(search: "ActivationSearch", path: Path, verdict: "Verdict | Non
     if verdict is not None:
         parts += ["<h2>Verdict on the test data</h2>", _verdict(verdict)]
     parts += ["<h2>Evaluations</h2>", _evaluations(rows, formulas)]
-    figures = search.plot()
+    figures = search.plot() if figures is None else figures
     parts += ["<h2>Progress</h2>", _image(figures["progress"], "progress")]
     parts += ["<h2>Map</h2>", _map(search, rows, about["measure"], formulas)]
     parts += ["<h2>Functions</h2>", _image(figures["functions"], "functions")]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._optional import require
+from ..training.data import check_positive
 from .loop import BASELINES
 from .pool import Pool
 from .surrogate import CandidateFeatures, get_regressor, suggest
@@ -69,8 +70,7 @@ class ActivationSampler(optuna.samplers.BaseSampler):
         name: str = ACTIVATION,
         seed: int = 0,
     ) -> None:
-        if candidates < 1:
-            raise ValueError(f"candidates is a positive number. Received: {candidates}.")
+        check_positive("candidates", candidates)
         baselines = tuple(baselines)
         #: The functions by number.
         self.pool = Pool(space.unique() if hasattr(space, "unique") else space, extra=baselines)
@@ -124,10 +124,22 @@ class ActivationSampler(optuna.samplers.BaseSampler):
             number = trial.params.get(self.name)
             if number is None:
                 continue
+            self._check(trial, number)
             tried.add(number)
             if trial.state == optuna.trial.TrialState.COMPLETE and math.isfinite(trial.value):
                 known[number] = max(known.get(number, -math.inf), sign * trial.value)
         return known, tried
+
+    def _check(self, trial, number):
+        """That a number means the same function here as where the trial was made."""
+        text = trial.user_attrs.get(self.name)
+        here = str(self.pool.expression(number)) if 0 <= number < len(self.pool) else "no function"
+        if text is not None and text != here:
+            raise ValueError(
+                "All samplers of a study have the same space and baselines. Received: trial "
+                f"{trial.number} with function {number}, which is {text} there and {here} here. "
+                "Use the same, or another study."
+            )
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
         """The other sampler's, without the activation."""
@@ -164,7 +176,7 @@ def suggest_activation(trial: "optuna.Trial") -> str:
         or what the sampler calls its parameter.
 
     Raises:
-        ValueError: If the study has another sampler.
+        ValueError: If the study has another sampler, or trials of another space.
 
     Example:
     ```python

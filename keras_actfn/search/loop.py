@@ -23,6 +23,7 @@ from .._progress import Progress
 from ..expressions import Expression
 from ..models.seeds import seeds_drawn_from
 from ..training import Task
+from ..training.data import check_positive
 from ..training.fingerprints import model_fingerprint
 from ..training.sequential import LOOKS
 from . import claims, disk
@@ -363,6 +364,7 @@ class ActivationSearch:
         reason = self.cannot_confirm
         if reason is not None:
             raise ValueError(reason)
+        check_positive("candidates", candidates)
         found, usual = self._ended()
         return confirm(
             self.objective.task,
@@ -409,16 +411,22 @@ class ActivationSearch:
                 save_figure(figure, Path(folder) / f"{name}.png")
         return figures
 
-    def report(self, path: str | os.PathLike, verdict: Verdict | None = None) -> Path:
+    def report(
+        self,
+        path: str | os.PathLike,
+        verdict: Verdict | None = None,
+        figures: "dict[str, Figure] | None" = None,
+    ) -> Path:
         """Write a self-contained HTML page: table, formulas, pictures, settings.
 
         Args:
             path: The file.
             verdict: What `confirm` returned, or None.
+            figures: What `plot` returned; None draws them.
 
         Returns:
             The path.
         """
         from ..plotting.search_report import write_report
 
-        return write_report(self, Path(path), verdict)
+        return write_report(self, Path(path), verdict, figures)

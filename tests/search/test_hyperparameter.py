@@ -58,6 +58,15 @@ def test_failures_are_not_repeated(unique):
     assert study.best_value == 1.0
 
 
+def test_trials_of_another_space_are_refused(unique):
+    study = optuna.create_study(sampler=search.ActivationSampler(unique, candidates=5))
+    study.optimize(lambda trial: len(search.suggest_activation(trial)), n_trials=2)
+    space = expressions.SearchSpace(["unary(x)"], unary=["relu", "tanh"])
+    study.sampler = search.ActivationSampler(space, candidates=5)
+    with pytest.raises(ValueError, match=r"same space.*trial 0 with function \d+, which is relu"):
+        search.suggest_activation(study.ask())
+
+
 def test_another_sampler_is_refused(unique):
     with pytest.raises(
         ValueError, match=r"needs a study with an ActivationSampler\. Received: TPE"

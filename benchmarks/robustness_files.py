@@ -16,10 +16,11 @@ from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search import claims
-from keras_actfn.search.bench.build import FILE, read_results
-from keras_actfn.search.bench.packed import FASHION_MNIST, read_bench
-from keras_actfn.search.bench.published import MEASURES, ActBench
-from keras_actfn.search.bench.run import run_bench
+from keras_actfn.search.benchmarks.act_bench import ActBench
+from keras_actfn.search.benchmarks.build import FILE, read_results
+from keras_actfn.search.benchmarks.packed import DATA, read_bench
+from keras_actfn.search.benchmarks.published import MEASURES
+from keras_actfn.search.benchmarks.run import run_bench
 from keras_actfn.search.chooser import Chooser
 from keras_actfn.search.evaluating import evaluate_next
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
@@ -181,7 +182,7 @@ def _read_bench(folder):
         "weights": found.weights,
         "seeds": found.seeds,
         "info": {name: value for name, value in found.info.items() if name != "diverged"},
-        "diverged": found.info["diverged"],
+        "diverged": found.diverged,
     }
 
 
@@ -201,7 +202,7 @@ def _read_searches(folder):
 
 
 def _copy_bench(folder):
-    (folder / "bench.npz").write_bytes(FASHION_MNIST.read_bytes())
+    (folder / "bench.npz").write_bytes((DATA / "fashion_cnn.npz").read_bytes())
 
 
 @functools.cache

@@ -61,8 +61,8 @@ def build(
     After an interruption the same command continues where it stopped. Needs
     KERAS_BACKEND=torch: eager PyTorch is the quickest for the small network.
     """
-    from ..search.bench.build import bench_functions, build_bench, read_results
-    from ..search.bench.packed import pack_bench
+    from ..search.benchmarks.build import bench_functions, build_bench, read_results
+    from ..search.benchmarks.packed import pack_bench
 
     functions = None
     if best is not None:
@@ -75,7 +75,7 @@ def build(
         if not functions:
             raise ValueError(f"--best needs trainings in {output}; there are none yet.")
     build_bench(output, functions, parse_seeds(seeds), workers, limit, progress=not as_json)
-    path = output / "fashion_mnist_bench.npz"
+    path = output / "fashion_cnn.npz"
     manifest = pack_bench(output, path)
     if as_json:
         typer.echo(json.dumps(manifest | {"file": str(path)}))
@@ -111,7 +111,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Search on a benchmark with every regressor and every set of features, many times."""
-    from ..search.bench.run import FEATURE_SETS, run_bench
+    from ..search.benchmarks.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
 
     result = run_bench(
@@ -213,9 +213,7 @@ def show(
 
 def _entry(bench: "ActBench", i: int) -> dict[str, Any]:
     """A function's results; NaN becomes None."""
-    from ..search.bench.published import MEASURES
-
-    measures = {name: float(getattr(bench, name)[i]) for name in MEASURES}
+    measures = {name: float(getattr(bench, name)[i]) for name in bench.measures}
     return {
         "function": bench.functions[i],
         **{name: value if value == value else None for name, value in measures.items()},
@@ -229,11 +227,11 @@ def _number(value: float | None) -> str:
 
 
 def _open(path: Path | None) -> "ActBench":
-    from ..search.bench.packed import fashion_mnist_bench, read_bench
-    from ..search.bench.published import load_act_bench
+    from ..search.benchmarks.packed import bench, read_bench
+    from ..search.benchmarks.published import load_act_bench
 
     if path is None:
-        return fashion_mnist_bench()
+        return bench("fashion_cnn")
     if not path.exists():
         raise ValueError(f"There is no benchmark file {path}.")
     return read_bench(path) if path.suffix == ".npz" else load_act_bench(path)

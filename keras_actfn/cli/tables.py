@@ -52,7 +52,7 @@ REGRESSORS = ("knr", "rfr", "svr", "gpr", "distance_gp", "random")
 #: `search.EMBEDDINGS`.
 EMBEDDINGS = ("union", "outputs", "spectra", "pca")
 
-#: `search.bench.run.FEATURE_SETS`.
+#: `search.benchmarks.run.FEATURE_SETS`.
 FEATURE_SETS = ("both", "outputs", "spectra")
 
 #: `search.PRUNERS`.

@@ -85,7 +85,7 @@ def draw_bench_run(run: Any) -> "Figure":
     """Best accuracy so far, one panel for each set of features, 95 % intervals shaded.
 
     Args:
-        run: A `keras_actfn.search.bench.results.BenchRun`.
+        run: A `keras_actfn.search.benchmarks.results.BenchRun`.
 
     Returns:
         A `matplotlib.figure.Figure`.

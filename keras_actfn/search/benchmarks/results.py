@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._files import write_file
 from ..._optional import require
-from .published import ActBench
+from .act_bench import ActBench
 
 STARTS = 8
 SHARE = 0.99
@@ -106,7 +106,7 @@ class BenchRun:
 
     def best_so_far(self, regressor: str, features: str) -> np.ndarray:
         """The best validation accuracy after each evaluation, (trials, budget)."""
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         return np.array(
             [
                 np.maximum.accumulate(np.pad(value[rows], (0, self.budget - len(rows)), "edge"))
@@ -158,7 +158,7 @@ class BenchRun:
 
     def summary(self) -> dict:
         """What was searched, for the table's head: a dictionary for JSON."""
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         return {
             "bench": self.bench.name,
             "functions": len(self.bench),
@@ -207,7 +207,7 @@ class BenchRun:
     def _row(self, regressor, features):
         count = self.evaluations(regressor, features)
         best = self.best_so_far(regressor, features)
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         found = [rows[np.argmax(value[rows])] for rows in self.trials[regressor, features]]
         mean, low, high = (float(part) for part in _interval(best[:, -1]))
         draws = np.random.default_rng(0).integers(len(count), size=(_DRAWS, len(count)))
@@ -227,7 +227,7 @@ class BenchRun:
             validation_accuracy=mean,
             validation_low=low,
             validation_high=high,
-            test_accuracy=float(np.mean(self.bench.test_accuracy[found])),
+            test_accuracy=float(np.mean(self.bench.test_score[found])),
         )
 
 

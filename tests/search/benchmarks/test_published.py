@@ -5,14 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from keras_actfn.search.benchmarks import json_stream
 
 from keras_actfn._files import append_line, read_npz, write_npz
 from keras_actfn.fisher.spectrum import bin_weights
-from keras_actfn.search.bench import json_stream
-from keras_actfn.search.bench.build import FILE
-from keras_actfn.search.bench.json_stream import json_items
-from keras_actfn.search.bench.packed import pack_bench, read_bench
-from keras_actfn.search.bench.published import load_act_bench
+from keras_actfn.search.benchmarks.build import FILE
+from keras_actfn.search.benchmarks.json_stream import json_items
+from keras_actfn.search.benchmarks.packed import pack_bench, read_bench
+from keras_actfn.search.benchmarks.published import load_act_bench
 
 pytestmark = pytest.mark.once
 
@@ -232,7 +232,7 @@ def test_packed_trainings_are_read_as_a_benchmark(packed):
     np.testing.assert_array_equal(bench.runs["validation_accuracy"], runs)
     np.testing.assert_array_equal(bench.validation_accuracy, [0.1, 0.8433, 0.83])
     np.testing.assert_array_equal(bench.validation_loss, [np.nan, 0.4, 0.4])
-    assert bench.info["diverged"].tolist() == [[1, -1, -1], [0, 0, 0], [0, -1, -1]]
+    assert bench.diverged.tolist() == [[True, False, False], [False] * 3, [False] * 3]
     assert bench.valid.tolist() == [False, True, True]
     assert len(bench.equivalents[1]) == 41
     assert "max(zero(x),identity(x))" in bench.equivalents[1]
@@ -309,10 +309,10 @@ def test_benchmarks_that_do_not_belong_together(changes, message, tmp_path, pack
 
 def test_the_projects_own_benchmark():
     from keras_actfn.expressions import parse, three_node
-    from keras_actfn.search import fashion_mnist_bench
-    from keras_actfn.search.bench.tasks import small_network
+    from keras_actfn.search import bench as read
+    from keras_actfn.search.benchmarks.tasks import small_network
 
-    bench = fashion_mnist_bench()
+    bench = read("fashion_cnn")
     assert len(set(bench.functions)) == len(bench.functions) == 2_412
     space = three_node()
     assert all(function in space for function in map(parse, bench.functions))

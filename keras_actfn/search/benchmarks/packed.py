@@ -2,13 +2,16 @@
 
 An npz file without pickled objects, with the checksums of its arrays:
 
-    manifest     JSON: format, name, recipe, seeds, environment, layers, counts
+    manifest     JSON: format, name, metric, mode, chance, measures, recipe, seeds, environment,
+                 layers, counts
     functions    texts, (functions,)
     equivalents  JSON: for each function the texts of all functions that it stands for
-    counts       cumulative counts of eigenvalues, uint16 (functions, bins)
+    counts       cumulative counts of eigenvalues, unsigned (functions, bins)
     valid        whether the spectrum is valid, bool (functions,)
     diverged     int8 (functions, seeds); -1 where not trained
-    …            each of `MEASURES`, float64 (functions, seeds); NaN where not trained
+    curve_metric validation metric after each epoch, float32 (functions, seeds, epochs)
+    curve_loss   mean training loss of each epoch, likewise
+    …            each of the manifest's measures, float64 (functions, seeds); NaN where not trained
 """
 
 import dataclasses
@@ -21,13 +24,16 @@ from pathlib import Path
 import numpy as np
 
 from ..._files import DamagedFile, parse_json, read_npz, write_npz
+from ..._names import unknown_name
 from ...expressions import SearchSpace, three_node
 from ...fisher.spectrum import bin_weights
+from .act_bench import ActBench
 from .build import read_results
-from .published import MEASURES, ActBench
+from .published import MEASURES
 
-FASHION_MNIST = Path(__file__).parent / "data" / "fashion_mnist_bench.npz"
-FORMAT = 1
+#: Where the benchmarks of the package lie, one a task.
+DATA = Path(__file__).parent / "data"
+FORMAT = 2
 _REMEDY = "Copy it again, or write it with `keras-actfn bench build`."
 
 
@@ -77,7 +83,12 @@ def pack_bench(
     ]
     manifest = {
         "format": FORMAT,
-        "name": "fashion_mnist",
+        "name": "fashion_cnn",
+        "metric": "accuracy",
+        "mode": "max",
+        "chance": 0.1,
+        "measures": list(MEASURES),
+        "epochs": BenchRecipe().epochs,
         "functions": len(functions),
         "functions_of_the_space": len(positions),
         "trainings": int(sum(run is not None for row in table for run in row)),
@@ -92,8 +103,11 @@ def pack_bench(
         "environment": _environment(),
         "command": "keras-actfn bench build",
     }
+    shape = (len(functions), len(seeds), BenchRecipe().epochs)
     write_npz(
         path,
+        curve_metric=np.full(shape, np.nan, "float32"),
+        curve_loss=np.full(shape, np.nan, "float32"),
         manifest=np.array(json.dumps(manifest)),
         functions=np.array(functions),
         equivalents=np.array(
@@ -109,13 +123,36 @@ def pack_bench(
     return manifest
 
 
-def fashion_mnist_bench() -> ActBench:
-    """Read this package's own benchmark, committed with it: the three-node functions.
+def bench_names() -> tuple[str, ...]:
+    """The tasks with a benchmark that comes with the package, for `bench`.
+
+    Example:
+        >>> "fashion_cnn" in bench_names()
+        True
+    """
+    return tuple(sorted(path.stem for path in DATA.glob("*.npz")))
+
+
+def bench(name: str) -> ActBench:
+    """Read one of the package's own benchmarks: the three-node functions on one task.
+
+    Args:
+        name: One of `bench_names()`.
 
     Raises:
-        ValueError: If the file is missing or damaged.
+        ValueError: If there is none of that name, or its file is damaged.
+
+    Example:
+        >>> found = bench("fashion_cnn")
+        >>> found.metric, found.mode, len(found)
+        ('accuracy', 'max', 2412)
+        >>> found.functions[int(np.nanargmax(found.score))]
+        'mul(log_sigmoid(x),selu(x))'
     """
-    return read_bench(FASHION_MNIST)
+    names = bench_names()
+    if name not in names:
+        raise unknown_name("A benchmark", name, names)
+    return read_bench(DATA / f"{name}.npz")
 
 
 def read_bench(path: str | os.PathLike) -> ActBench:
@@ -125,7 +162,7 @@ def read_bench(path: str | os.PathLike) -> ActBench:
         path: The file.
 
     Returns:
-        An `ActBench`, whose `info` is the manifest, with `diverged` (functions, seeds).
+        An `ActBench`, whose `info` is the manifest.
 
     Raises:
         ValueError: If the file is missing, damaged, no such file, or of another format.
@@ -157,9 +194,11 @@ def _bench(manifest, arrays):
         [_natural(number, name) for number in manifest[name]]
         for name in ("layer_bins", "layer_parameters", "seeds")
     )
-    shapes: dict[str, tuple[int, ...]] = {
-        name: (len(functions), len(seeds)) for name in (*MEASURES, "diverged")
-    }
+    measures, epochs = list(manifest["measures"]), _natural(manifest["epochs"], "epochs")
+    _check_judged(manifest, measures)
+    one_a_run = (len(functions), len(seeds))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*measures, "diverged"), one_a_run)
+    shapes |= dict.fromkeys(("curve_metric", "curve_loss"), (*one_a_run, epochs))
     shapes |= {"counts": (len(functions), sum(bins)), "valid": (len(functions),)}
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind not in "fiub":
@@ -176,16 +215,38 @@ def _bench(manifest, arrays):
         raise ValueError("equivalents are a list of texts for each function")
     cdfs = arrays["counts"].astype("float32") / np.repeat(parameters, bins).astype("float32")
     cdfs[~arrays["valid"].astype(bool)] = np.nan
+    runs = {name: arrays[name].astype("float64") for name in measures}
+    curves = {name: arrays[f"curve_{name}"].astype("float64") for name in ("metric", "loss")}
+    diverged = arrays["diverged"] == 1
+    # The end of a curve is the measure itself, which is kept in full precision.
+    end = runs[f"validation_{manifest['metric']}"]
+    curves["metric"][..., -1:] = np.where(diverged, np.nan, end)[..., None]
     return ActBench(
         name=str(manifest["name"]),
         functions=functions,
         equivalents=tuple(map(tuple, equivalents)),
-        runs={name: arrays[name].astype("float64") for name in MEASURES},
+        runs=runs,
         cdfs=cdfs,
-        weights=bin_weights(parameters, bins),
+        weights=bin_weights(parameters, bins) if bins else None,
         seeds=tuple(seeds),
-        info=manifest | {"diverged": arrays["diverged"]},
+        info=manifest,
+        metric=manifest["metric"],
+        mode=manifest["mode"],
+        chance=float(manifest["chance"]),
+        diverged=diverged,
+        epoch_runs=curves,
     )
+
+
+def _check_judged(manifest, measures):
+    metric, mode, chance = (manifest[name] for name in ("metric", "mode", "chance"))
+    if mode not in ("min", "max"):
+        raise ValueError(f"mode is 'min' or 'max'. Received: {mode!r:.50}")
+    needed = {f"{part}_{metric}" for part in ("validation", "test")} | {"seconds"}
+    if not all(isinstance(name, str) for name in measures) or not needed <= set(measures):
+        raise ValueError(f"measures are names, {', '.join(sorted(needed))} among them")
+    if type(chance) is not float or not np.isfinite(chance):
+        raise ValueError(f"chance is a finite number. Received: {chance!r:.50}")
 
 
 def _natural(number, name):

@@ -11,8 +11,8 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from keras_actfn.plotting.bench import accuracies, draw_bench, draw_bench_run
-from keras_actfn.search.bench.results import BenchRun
-from keras_actfn.search.bench.run import run_bench
+from keras_actfn.search.benchmarks.results import BenchRun
+from keras_actfn.search.benchmarks.run import run_bench
 from keras_actfn.search.surrogate import REGRESSORS
 
 pytestmark = pytest.mark.once

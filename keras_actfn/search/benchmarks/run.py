@@ -2,7 +2,7 @@
 
 Every regressor searches with every set of features, many times: it begins with ReLU and seven
 random functions, then evaluates the function that it suggests, until the budget is spent.
-Results are looked up in the benchmark, by validation accuracy. As in the paper (Efficient
+Results are looked up in the benchmark, by its score on validation data. As in the paper (Efficient
 Activation Function Optimization through Surrogate Modeling, section 5), regressors only see
 functions with a valid spectrum, while random search draws from all; trial t of every regressor
 has the same start.
@@ -25,7 +25,7 @@ from ..._progress import Progress
 from ..embedding import embed, read_coordinates
 from ..outcomes import outcomes
 from ..surrogate import REGRESSORS, CandidateFeatures, suggest
-from .published import ActBench
+from .act_bench import ActBench
 from .results import SHARE, STARTS, BenchRun
 
 #: Sets of features, and the embedding that the regressors in the plane work on.
@@ -70,11 +70,11 @@ def run_bench(
 
     Example:
     ```python
-    run = run_bench(fashion_mnist_bench(), "runs/bench_run", trials=20)
+    run = run_bench(bench("fashion_cnn"), "runs/bench_run", trials=20)
     print(run.text())
     ```
     """
-    value = bench.validation_accuracy
+    value = bench.score
     rows = np.flatnonzero(bench.valid & np.isfinite(value))
     _check(regressors, features, budget, len(rows), embedding)
     relu = bench.index("relu")
@@ -235,6 +235,6 @@ def _check(regressors, features, budget, candidates, embedding):
 
 def _fingerprint(bench):
     found = hashlib.sha256("\n".join(bench.functions).encode())
-    found.update(np.ascontiguousarray(bench.validation_accuracy, "float64").tobytes())
+    found.update(np.ascontiguousarray(bench.score, "float64").tobytes())
     found.update(np.ascontiguousarray(bench.cdfs, "float32").tobytes())
     return found.hexdigest()[:16]

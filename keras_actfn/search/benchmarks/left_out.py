@@ -31,6 +31,9 @@ from .run import run_bench
 #: The kinds of search: with the atlas, and from scratch.
 ATLAS, SCRATCH = "atlas", "scratch"
 
+#: The regressors from scratch.
+RIVALS = ("distance_gp", "knr", "random")
+
 #: The part of the functions that each trial searches.
 SEARCHED = 0.9
 
@@ -250,7 +253,7 @@ def run_left_out(
     folder: str | os.PathLike | None = None,
     *,
     regressors: Sequence[str] = ("distance_gp",),
-    rivals: Sequence[str] = ("distance_gp", "knr", "random"),
+    rivals: Sequence[str] = RIVALS,
     features: str = "both",
     trials: int = 100,
     budget: int = 100,

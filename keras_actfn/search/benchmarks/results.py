@@ -130,7 +130,7 @@ class BenchRun:
         curves = []
         for regressor, features in self.trials:
             best = self.best_so_far(regressor, features)
-            mean, low, high = _interval(best)
+            mean, low, high = mean_interval(best)
             steps = np.arange(1, self.budget + 1)
             curves.append(Curve(regressor, features, steps, mean, low, high))
         return curves
@@ -218,7 +218,7 @@ class BenchRun:
         best = self.best_so_far(regressor, features)
         value = self.bench.score
         found = [rows[np.argmax(value[rows])] for rows in self.trials[regressor, features]]
-        mean, low, high = (float(part) for part in _interval(best[:, -1]))
+        mean, low, high = (float(part) for part in mean_interval(best[:, -1]))
         ends = median_interval(count)
         return BenchRow(
             regressor=regressor,
@@ -256,8 +256,12 @@ def target_of(bench: ActBench) -> tuple[int, float]:
     return usual, float(score[usual] + SHARE * (np.nanmax(score) - score[usual]))
 
 
-def _interval(values):
-    """Mean over the first axis, and the ends of its 95 % interval by Student's t."""
+def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over the first axis, and the ends of its 95 % interval by Student's t.
+
+    Args:
+        values: (trials, …).
+    """
     mean = values.mean(0)
     if len(values) < 2:
         return mean, mean, mean

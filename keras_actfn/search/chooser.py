@@ -106,8 +106,12 @@ class Chooser:
             cdfs,
             None if cdfs is None else found.weights,
             functools.partial(self._coordinates, self._ids, outputs, cdfs),
-            prior and functools.partial(expected_in_pool, prior, self.pool, self._ids),
+            None if prior is None else functools.partial(self._expected, prior, self._ids),
         )
+
+    def _expected(self, prior, ids):
+        """What the atlas expects of the candidates."""
+        return expected_in_pool(prior, self.pool, ids)
 
     def _coordinates(self, ids, outputs, cdfs):
         """The map of the candidates, computed once for the same candidates."""
@@ -158,7 +162,7 @@ class Chooser:
         return self.choose(*evaluations_of(study))
 
     def expected(self, study: Any, numbers: Iterable[int]) -> list[int]:
-        """Functions in the order of what is expected of them, those with an invalid spectrum left out.
+        """Functions in the order of what is expected of them; none with an invalid spectrum.
 
         Args:
             study: An Optuna study, whose evaluations decide, with the prior.
@@ -183,4 +187,4 @@ class Chooser:
     def left(self, study: Any) -> bool:
         """Whether any function is left to evaluate."""
         taken = evaluations_of(study)[2]
-        return any(number not in taken for number in self.first) or bool(set(map(int, self.ids)) - taken)
+        return bool({*self.first, *map(int, self.ids)} - taken)

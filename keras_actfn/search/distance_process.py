@@ -203,9 +203,7 @@ class DistanceProcess(Regressor):
         """See `Regressor.fit`."""
         return self.fit_scores(features, known, savage_scores(values))
 
-    def fit_scores(
-        self, features: Any, known: np.ndarray, target: np.ndarray
-    ) -> "DistanceProcess":
+    def fit_scores(self, features: Any, known: np.ndarray, target: np.ndarray) -> "DistanceProcess":
         """The same for values that are scores already, which may have any sign.
 
         Args:

@@ -150,12 +150,12 @@ class ActivationSearch:
         self.objective = objective_of(task, seed)
         self.seed = seed
         self.probes = probes
-        start = Start.of(baselines, from_scratch, leave_out)
-        self.baselines = start.usual
         self.progress = progress
         with seeds_drawn_from(seed):
             model = task.build_model("relu")
         of_space = space if hasattr(space, "unique") else space.space
+        start = Start.of(of_space, baselines, from_scratch, leave_out)
+        self.baselines = start.usual
         record = {
             "space": of_space.hash[:20],
             **start.record(),

@@ -331,11 +331,9 @@ def scores_of(
         )
     values = below_the_worst(values)
     model = get_regressor(regressor, seed) if len(known) else RandomSearch(seed)
-    if features.expectations() is not None:
+    if features is not None and features.expectations() is not None:
         model = WithPrior(model)
-    scores = np.asarray(
-        model.fit(features, known, values).scores(np.asarray(rows, int)), "float64"
-    )
+    scores = np.asarray(model.fit(features, known, values).scores(np.asarray(rows, int)), "float64")
     if not np.isfinite(scores).all():
         raise ValueError(
             f"The regressor {regressor!r} gave {int((~np.isfinite(scores)).sum())} scores that are "

@@ -8,6 +8,6 @@ tasks. A new task starts from them.
 | `table` | the scores of all tasks side by side, in one unit |
 | `portfolio` | which functions to evaluate first |
 | `prior` | what to expect of any function before it is evaluated |
-| `process` | how the search's surrogates use that, and give way to the task's own evaluations |
+| `mean` | how the search's surrogates use that, and give way to the task's own evaluations |
 | `recommend` | what to use without any training, with how much to expect of it |
 """

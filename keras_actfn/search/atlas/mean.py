@@ -5,9 +5,9 @@ Of n evaluated candidates with the Savage scores y, and with the expectations P 
 
     μ(x) = ȳ + b (m(x) - m̄),    m = P w,
 
-in which w are positive weights of the tasks and b says how much their expectations are worth here. m is
-brought to the mean 0 and the deviation 1 over all candidates; ȳ and m̄ are means over those
-evaluated. Any regressor then predicts what is left, y - μ; a candidate's score is μ plus that
+in which w are positive weights of the tasks and b says how much their expectations are worth
+here. m is brought to the mean 0 and the deviation 1 over all candidates; ȳ and m̄ are means over
+those evaluated. Any regressor then predicts what is left, y - μ; a candidate's score is μ plus that
 prediction. As evaluations arrive, what they say themselves decides.
 
 Weights follow from how well each task ranks the evaluated candidates, as in the two-stage surrogate
@@ -16,9 +16,10 @@ Letham and Bakshy 2018):
 
     w_t ∝ max(0, 1 - (χ_t / RADIUS)²),    χ_t = (wrong_t + PAIRS · 0.4) / (pairs + PAIRS),
 
-wrong_t being the number of pairs of different values that task t ranks the other way round, and pairs
-that of all; PAIRS imagined ones keep the weights together at the start. b is the slope of a ridge
-regression of y on m towards SLOPE, which counts as much as STRENGTH evaluations, and is at least 0.
+wrong_t being the number of pairs of different values that task t ranks the other way round, and
+pairs that of all; PAIRS imagined ones keep the weights together at the start. b is the slope of a
+ridge regression of y on m towards SLOPE, which counts as much as STRENGTH evaluations, and is at
+least 0.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -11,21 +11,24 @@ gain is taken, and of these the one with the shorter text. Only functions count 
 trained.
 """
 
-import numpy as np
+from collections.abc import Sequence
 
-from .table import Atlas
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .table import Atlas, load_atlas
 
 #: How many functions a search evaluates first.
 SIZE = 8
 
 
-def greedy(atlas: Atlas, size: int = SIZE, gains: np.ndarray | None = None) -> list[str]:
+def greedy(atlas: Atlas, size: int = SIZE, allowed: ArrayLike | None = None) -> list[str]:
     """The portfolio of an atlas: `size` functions by their shortest texts, ReLU first.
 
     Args:
         atlas: An `Atlas`.
         size: How many; fewer if there are no more.
-        gains: (functions, tasks) instead of the atlas's own.
+        allowed: Which functions beside ReLU may be in it, bool (functions,); None: all.
 
     Raises:
         ValueError: If the size is less than one, or no task is left, or they have no ReLU.
@@ -37,8 +40,12 @@ def greedy(atlas: Atlas, size: int = SIZE, gains: np.ndarray | None = None) -> l
             "A portfolio is learned from one task or more that have trained ReLU. Received: "
             f"{', '.join(atlas.tasks) or 'no task'}. Leave fewer out."
         )
-    gains = atlas.gains if gains is None else gains
-    rows = np.flatnonzero(np.isfinite(gains).all(1))
+    gains = atlas.gains
+    usable = np.isfinite(gains).all(1)
+    if allowed is not None:
+        usable &= np.asarray(allowed, bool)
+    usable[atlas.usual["relu"]] = True
+    rows = np.flatnonzero(usable)
     texts = np.array([len(atlas.names[row]) for row in rows])
     # Sorted so that the first of equals is the one to take.
     rows = rows[np.lexsort((rows, texts, -gains[rows].mean(1)))]
@@ -53,7 +60,31 @@ def greedy(atlas: Atlas, size: int = SIZE, gains: np.ndarray | None = None) -> l
     return [atlas.names[row] for row in chosen]
 
 
+def portfolio(
+    tasks: Sequence[str] | None = None, size: int = SIZE, leave_out: Sequence[str] = ()
+) -> list[str]:
+    """The functions to try first on a new task: a few of which one is good in every known task.
+
+    Args:
+        tasks: Names of `keras_actfn.search.bench_names()` to learn from; None for all.
+        size: How many functions.
+        leave_out: Tasks that are not learned from.
+
+    Returns:
+        Their texts, ReLU first, then in the order in which they add most.
+
+    Raises:
+        ValueError: If there is no such task, or none is left, or the size is less than one.
+
+    Example:
+        >>> from keras_actfn import search
+        >>> functions = search.portfolio(size=3)
+        >>> functions[0], len(functions)
+        ('relu(x)', 3)
+    """
+    return greedy(load_atlas(tasks, leave_out), size)
+
+
 def worth(gains: np.ndarray) -> float:
     """The formula of the module for the functions whose gains are given, (functions, tasks)."""
     return float(np.max(gains, axis=0).mean())
-

@@ -1,12 +1,13 @@
-"""What a search evaluates first, which functions are the usual ones, and what it expects of others."""
+"""Where a search starts: what comes first, what is usual, and what is expected of the rest."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...expressions import SearchSpace, parse
 from .portfolio import SIZE, greedy
 from .prior import AtlasPrior
-from .table import USUAL, load_atlas
+from .table import USUAL, load_atlas, shortest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,11 +26,16 @@ class Start:
 
     @classmethod
     def of(
-        cls, baselines: Iterable | None, from_scratch: bool = False, leave_out: Sequence[str] = ()
+        cls,
+        space: SearchSpace,
+        baselines: Iterable | None = None,
+        from_scratch: bool = False,
+        leave_out: Sequence[str] = (),
     ) -> "Start":
         """The start of a search.
 
         Args:
+            space: What is searched: the portfolio has functions of its operators only.
             baselines: Functions that were asked for: they are the usual ones, and come first. None:
                 `USUAL`, and of these only ReLU comes first, but from scratch all do.
             from_scratch: Whether to use nothing of the atlas.
@@ -52,7 +58,7 @@ class Start:
                 "A search begins from one task of the atlas or more. Received: leave_out with all "
                 "of them. Leave fewer out, or search with from_scratch=True (--from-scratch)."
             )
-        portfolio = greedy(atlas, SIZE)
+        portfolio = greedy(atlas, SIZE, allowed=[_made_of(text, space) for text in atlas.functions])
         first = portfolio if baselines is None else [*usual, *portfolio]
         return cls(tuple(dict.fromkeys(first)), usual, AtlasPrior(atlas))
 
@@ -76,3 +82,13 @@ class Start:
             "first": list(map(str, self.first)),
             "atlas": {"tasks": list(atlas.tasks), "fingerprint": atlas.fingerprint},
         }
+
+
+def _made_of(text, space):
+    """Whether a function, in its long or its short text, has operators of a space only."""
+    names = {name for slot in space.operators.values() for name in slot}
+    names |= {node.head for schema in space.schemas for node in schema.subexpressions()}
+    return any(
+        {node.head for node in parse(each).subexpressions() if node.arguments} <= names
+        for each in (text, shortest(text))
+    )

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._names import nearest
 from ...expressions import parse, resolve, simplify
 from ...expressions.unique import sampled_inputs
-from ..._names import nearest
 
 if TYPE_CHECKING:
-    from ..bench.published import ActBench
+    from ..benchmarks.act_bench import ActBench
 
 #: The usual functions (section 6 of Bingham and Miikkulainen 2023), ReLU first.
 USUAL = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
@@ -62,7 +62,7 @@ class Atlas:
         scores = np.full((len(functions), len(benches)), np.nan)
         position = {text: i for i, text in enumerate(functions)}
         for column, bench in enumerate(benches):
-            scores[[position[text] for text in bench.functions], column] = score_of(bench)
+            scores[[position[text] for text in bench.functions], column] = bench.score
         return cls(tuple(bench.name for bench in benches), functions, scores)
 
     def __len__(self) -> int:
@@ -152,9 +152,9 @@ def normalised(scores: np.ndarray, usual: Sequence[int], task: str = "") -> np.n
             f"{task!r}, which has trained none of them. Train them first."
         )
     gap = np.nanmax(scores) - known.max()
+    lag = scores - known.max()
     # Without a gap a usual function is the best: all others are as much worse as the floor says.
-    with np.errstate(over="ignore"):
-        gains = (scores - known.max()) / gap if gap > 0 else np.where(scores < known.max(), -1.0, 0.0)
+    gains = lag / gap if gap > 0 else np.where(lag < 0, FLOOR, 0.0)
     return np.where(np.isnan(scores), np.nan, np.maximum(gains, FLOOR))
 
 
@@ -164,7 +164,11 @@ def shortest(text: str) -> str:
 
 
 def values_of(functions: Iterable) -> np.ndarray:
-    """Values of functions, or of their texts, at the 1,000 draws of `sampled_inputs(0)`, float32 (functions, 1000)."""
+    """Values of functions at the 1,000 draws of `sampled_inputs(0)`, float32 (functions, 1000).
+
+    Args:
+        functions: Functions as `keras_actfn.expressions.resolve` takes them.
+    """
     inputs = sampled_inputs(0)
     with np.errstate(all="ignore"):
         rows = [
@@ -172,10 +176,6 @@ def values_of(functions: Iterable) -> np.ndarray:
             for function in functions
         ]
     return np.array(rows, "float32").reshape(len(rows), len(inputs))
-
-
-def score_of(bench):
-    return bench.validation_accuracy
 
 
 def load_atlas(tasks: Sequence[str] | None = None, leave_out: Sequence[str] = ()) -> Atlas:
@@ -202,6 +202,6 @@ def load_atlas(tasks: Sequence[str] | None = None, leave_out: Sequence[str] = ()
 
 @functools.lru_cache(maxsize=1)
 def _whole():
-    from ..bench.packed import fashion_mnist_bench
+    from ..benchmarks.packed import bench, bench_names
 
-    return Atlas.of([fashion_mnist_bench()])
+    return Atlas.of(map(bench, bench_names()))

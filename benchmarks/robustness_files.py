@@ -17,7 +17,7 @@ from keras_actfn.fisher.factors import Pair
 from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search import claims
 from keras_actfn.search.benchmarks.act_bench import ActBench
-from keras_actfn.search.benchmarks.build import FILE, read_results
+from keras_actfn.search.benchmarks.build import read_results, results_file
 from keras_actfn.search.benchmarks.packed import DATA, read_bench
 from keras_actfn.search.benchmarks.published import MEASURES
 from keras_actfn.search.benchmarks.run import run_bench
@@ -189,11 +189,16 @@ def _read_bench(folder):
 def _write_trainings(folder):
     for number in range(30):
         result = {"function": f"f{number}", "seed": 0, "validation_accuracy": number / 31}
-        append_line(folder / FILE, result | {"cdf": list(range(number, number + 50))})
+        result["diverged"] = number == 3
+        append_line(
+            results_file(folder, "fashion_cnn"), result | {"cdf": list(range(number, number + 50))}
+        )
 
 
 def _read_trainings(folder):
-    return {f"{key}": tuple(value.items()) for key, value in read_results(folder).items()}
+    return {
+        f"{key}": tuple(value.items()) for key, value in read_results(folder, "fashion_cnn").items()
+    }
 
 
 def _read_searches(folder):

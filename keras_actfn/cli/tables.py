@@ -55,6 +55,18 @@ EMBEDDINGS = ("union", "outputs", "spectra", "pca")
 #: `search.benchmarks.run.FEATURE_SETS`.
 FEATURE_SETS = ("both", "outputs", "spectra")
 
+#: `search.benchmarks.tasks.TASKS`.
+ATLAS = (
+    "fashion_cnn",
+    "digits_mlp",
+    "diamonds_mlp",
+    "fashion_resnet",
+    "fashion_vit",
+    "chat_lm",
+    "image_inr",
+    "heat_pinn",
+)
+
 #: `search.PRUNERS`.
 PRUNERS = ("median", "halving")
 

@@ -11,6 +11,7 @@ from keras_actfn import applications, datasets, expressions, fisher, search, tra
 from keras_actfn.cli import COMMANDS, build_app, main, tables
 from keras_actfn.cli.keras_backend import choose_backend
 from keras_actfn.search.benchmarks.run import FEATURE_SETS
+from keras_actfn.search.benchmarks.tasks import TASKS
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +25,7 @@ TABLES = {
     "EMBEDDINGS": search.EMBEDDINGS,
     "PRUNERS": search.PRUNERS,
     "FEATURE_SETS": FEATURE_SETS,
+    "ATLAS": TASKS,
     "ENGINES": fisher.ENGINES,
 }
 

@@ -14,113 +14,20 @@ An npz file without pickled objects, with the checksums of its arrays:
     …            each of the manifest's measures, float64 (functions, seeds); NaN where not trained
 """
 
-import dataclasses
-import json
 import os
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from ..._files import DamagedFile, parse_json, read_npz, write_npz
+from ..._files import DamagedFile, parse_json, read_npz
 from ..._names import unknown_name
-from ...expressions import SearchSpace, three_node
 from ...fisher.spectrum import bin_weights
 from .act_bench import ActBench
-from .build import read_results
-from .published import MEASURES
 
 #: Where the benchmarks of the package lie, one a task.
 DATA = Path(__file__).parent / "data"
 FORMAT = 2
 _REMEDY = "Copy it again, or write it with `keras-actfn bench build`."
-
-
-def pack_bench(
-    folder: str | os.PathLike, path: str | os.PathLike, space: SearchSpace | None = None
-) -> dict:
-    """Write the trainings of `bench build` into one small file, all or nothing.
-
-    Functions that were not trained yet are left out; the manifest counts them.
-
-    Args:
-        folder: With `results.jsonl`.
-        path: The file to write, ending in .npz.
-        space: The space that was trained; three-node if None.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        ValueError: If the folder has no results, or none with a spectrum.
-    """
-    from .tasks import BenchRecipe, small_network
-
-    results = read_results(folder)
-    if not results:
-        raise ValueError(
-            f"There are no trainings in {folder}. Run `keras-actfn bench build` with that folder "
-            "first."
-        )
-    unique = (space or three_node()).unique()
-    positions = {str(unique.expressions[i]): i for i in np.flatnonzero(unique.valid)}
-    trained = {function for function, _ in results}
-    functions = [function for function in positions if function in trained]
-    seeds = sorted({seed for _, seed in results})
-    spectra = {f: r for (f, _), r in results.items() if "cdf" in r}
-    functions = [function for function in functions if function in spectra]
-    if not functions:
-        raise ValueError(f"No training in {folder} is of a function of the space with a spectrum.")
-    table = [[results.get((function, seed)) for seed in seeds] for function in functions]
-    arrays = {
-        name: np.array([[_value(run, name) for run in row] for row in table]) for name in MEASURES
-    }
-    layers = [
-        int(sum(np.prod(weight.shape) for weight in layer.trainable_weights))
-        for layer in small_network("relu").layers
-        if layer.trainable_weights
-    ]
-    manifest = {
-        "format": FORMAT,
-        "name": "fashion_cnn",
-        "metric": "accuracy",
-        "mode": "max",
-        "chance": 0.1,
-        "measures": list(MEASURES),
-        "epochs": BenchRecipe().epochs,
-        "functions": len(functions),
-        "functions_of_the_space": len(positions),
-        "trainings": int(sum(run is not None for row in table for run in row)),
-        "trained_with_seed": {
-            str(seed): int(sum(row[i] is not None for row in table)) for i, seed in enumerate(seeds)
-        },
-        "core_seconds": float(np.nansum(arrays["seconds"])),
-        "seeds": seeds,
-        "layer_parameters": layers,
-        "layer_bins": [parameters // 100 for parameters in layers],
-        "recipe": dataclasses.asdict(BenchRecipe()),
-        "environment": _environment(),
-        "command": "keras-actfn bench build",
-    }
-    shape = (len(functions), len(seeds), BenchRecipe().epochs)
-    write_npz(
-        path,
-        curve_metric=np.full(shape, np.nan, "float32"),
-        curve_loss=np.full(shape, np.nan, "float32"),
-        manifest=np.array(json.dumps(manifest)),
-        functions=np.array(functions),
-        equivalents=np.array(
-            json.dumps([[str(e) for e in unique.equivalents(int(positions[f]))] for f in functions])
-        ),
-        counts=np.array([spectra[f]["cdf"] for f in functions], "uint16"),
-        valid=np.array([spectra[f]["valid"] for f in functions]),
-        diverged=np.array(
-            [[-1 if run is None else int(run["diverged"]) for run in row] for row in table], "int8"
-        ),
-        **arrays,
-    )
-    return manifest
 
 
 def bench_names() -> tuple[str, ...]:
@@ -253,19 +160,3 @@ def _natural(number, name):
     if type(number) is not int or not 0 <= number < 2**31:
         raise ValueError(f"{name} are integers from 0. Received: {number!r:.50}")
     return number
-
-
-def _value(run, name):
-    value = None if run is None else run.get(name)
-    return np.nan if value is None else value
-
-
-def _environment():
-    """Versions and the machine's kind, as of packing."""
-    versions = {name: metadata.version(name) for name in ("keras", "torch", "numpy", "scipy")}
-    return versions | {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-    }

@@ -1,270 +1,273 @@
-"""How the project's own benchmark trains one function: a small network, in seconds.
+"""The atlas: eight tasks, and how one function is trained on one of them."""
 
-Three 3×3 convolutions of 16, 32 and 32 channels (stride 2, padding 1), each followed by the
-activation function, then a dense layer. Weights are scaled by AutoInit, so that the signal
-neither explodes nor vanishes with depth, whatever the function.
-
-Thousands of functions are trained on one or two cores, where eager PyTorch is the fastest
-backend (nothing is compiled). The training loop is PyTorch's own for that reason; the network,
-its initial weights, the activation and the Fisher spectrum are Keras's and this package's.
-The patches of the first convolution do not depend on its weights and are cut once for all
-functions; the other convolutions use the channels-last layout. Both are ways to compute the
-same numbers, several times faster.
-"""
-
-import dataclasses
 import functools
-import os
 import time
+import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
-from ..._activation import activation
-from ...datasets import balanced_indices, load, train_validation_split
+from ..._names import unknown_name
 from ...fisher import fisher_spectrum
-from ...initialization import autoinit
 from ...models.seeds import seeds_drawn_from
+from . import coordinates, images, physics, small_cnn, tables, text
+from .eager import EagerModel, Optimizer
+from .measures import METRICS
+from .task import PARTS, BenchRecipe, BenchTask
+
+#: The tasks by name.
+TASKS = {
+    task.name: task
+    for task in (
+        BenchTask(
+            "fashion_cnn",
+            "three convolutions on Fashion-MNIST",
+            functools.partial(small_cnn.small_network, data_format="channels_last"),
+            images.fashion,
+            "softmax_crossentropy",
+            "accuracy",
+            0.1,
+            BenchRecipe(5000, 10000, 10000, 6, 128, "sgd", 0.05),
+            train=small_cnn.train,
+        ),
+        BenchTask(
+            "digits_mlp",
+            "a perceptron on scikit-learn's digits",
+            images.mlp,
+            images.digits,
+            "softmax_crossentropy",
+            "crossentropy",
+            2.3026,
+            BenchRecipe(400, 1000, 355, 20, 40, "sgd", 0.05),
+            ("accuracy",),
+        ),
+        BenchTask(
+            "diamonds_mlp",
+            "a perceptron on the prices of diamonds",
+            tables.mlp,
+            tables.diamonds,
+            "squared_error",
+            "rmse",
+            1.01,
+            BenchRecipe(4000, 3000, 10000, 5, 64, "adamw", 0.02),
+        ),
+        BenchTask(
+            "fashion_resnet",
+            "a residual network with batch normalisation on Fashion-MNIST",
+            images.resnet,
+            functools.partial(images.fashion, size=14),
+            "softmax_crossentropy",
+            "accuracy",
+            0.1,
+            BenchRecipe(2000, 1500, 3000, 5, 50, "sgd", 0.1),
+        ),
+        BenchTask(
+            "fashion_vit",
+            "a vision transformer on Fashion-MNIST",
+            images.vit,
+            images.fashion,
+            "softmax_crossentropy",
+            "accuracy",
+            0.1,
+            BenchRecipe(1500, 1500, 3000, 4, 50, "adamw", 5e-3, initialization="keras"),
+        ),
+        BenchTask(
+            "chat_lm",
+            "a causal transformer on the characters of chats",
+            text.transformer,
+            text.chats,
+            "softmax_crossentropy",
+            "bits",
+            5.585,
+            BenchRecipe(1200, 300, 600, 2, 16, "adamw", 6e-3, initialization="keras", spectrum=8),
+        ),
+        BenchTask(
+            "image_inr",
+            "a perceptron from an image's coordinates to its grey values",
+            coordinates.network,
+            coordinates.picture,
+            "squared_error",
+            "psnr",
+            10.0,
+            BenchRecipe(2048, 1024, 1024, 30, 256, "adamw", 0.03),
+        ),
+        BenchTask(
+            "heat_pinn",
+            "a perceptron that solves the heat equation, by its second derivatives",
+            physics.network,
+            physics.points,
+            physics.residual,
+            "log10_error",
+            0.0,
+            BenchRecipe(512, 1000, 1000, 50, 128, "adamw", 0.06),
+        ),
+    )
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class BenchRecipe:
-    """What decides a training of the benchmark, beside the function and the seed.
-
-    Attributes:
-        training_images: Drawn from the training set, classes in balance.
-        validation_images: Held out of the training set, classes in balance.
-        epochs: Epochs; images that do not fill a batch are dropped, others every time.
-        batch_size: Images a step.
-        learning_rate: Its peak; reached by linear warm-up, left by linear decay to zero.
-        warm_up: Part of the steps before the peak.
-        momentum: Of stochastic gradient descent.
-        weight_decay: Factor of the L2 penalty's gradient, on all parameters.
-        spectrum_images: Training images that the Fisher spectrum is computed on.
-    """
-
-    training_images: int = 5000
-    validation_images: int = 10000
-    epochs: int = 6
-    batch_size: int = 128
-    learning_rate: float = 0.05
-    warm_up: float = 0.2
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    spectrum_images: int = 128
-
-
-def small_network(spec: object) -> keras.Model:
-    """The benchmark's Keras model of 19,178 parameters, with logits, for 1×28×28 images."""
-    layers = keras.layers
-    model = keras.Sequential([keras.Input((1, 28, 28))])
-    for number, filters in enumerate((16, 32, 32), start=1):
-        model.add(layers.ZeroPadding2D(1, data_format="channels_first"))
-        model.add(
-            layers.Conv2D(
-                filters, 3, strides=2, data_format="channels_first", name=f"convolution_{number}"
-            )
-        )
-        model.add(activation(spec))
-    # Height, width, channels in this order: that of the training loop.
-    model.add(layers.Permute((2, 3, 1)))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(10, name="logits"))
-    return model
+def task_of(name: str) -> BenchTask:
+    """A task of the atlas by its name."""
+    if name not in TASKS:
+        raise unknown_name("A task", name, TASKS)
+    return TASKS[name]
 
 
 def train_function(
-    spec: object,
+    task: str | BenchTask,
+    spec: Any,
     seed: int,
     recipe: BenchRecipe | None = None,
-    data_path: str | os.PathLike | None = None,
     spectrum: bool = True,
 ) -> dict:
-    """Train the network with one function and measure it.
+    """Train a task's network with one function and measure it.
 
     Args:
+        task: A `BenchTask` or its name.
         spec: What `keras_actfn.activation` takes.
-        seed: Seed of the initial weights and of the order of the images.
-        recipe: A `BenchRecipe`; None for the benchmark's.
-        data_path: Folder with Fashion-MNIST; None for the usual places.
+        seed: Seed of the initial weights and of the order of the examples.
+        recipe: A `BenchRecipe`; None for the task's.
         spectrum: Whether to compute the Fisher spectrum at initialisation as well.
 
     Returns:
-        A dictionary for JSON: accuracy and loss on the training (mean over the last epoch),
-        validation and test images; `diverged`; `steps`; `seconds`; with `spectrum`, `valid`
-        and `cdf`, the layers' cumulative eigenvalue counts in the paper's bins. A training
-        ends at the first loss that is not finite; its accuracies are those of chance.
+        A dictionary for JSON: metric and loss on the training (mean over the last epoch),
+        validation and test examples; `curve_metric`, the validation metric after each epoch, and
+        `curve_loss`, the mean training loss of each; `diverged`; `steps`; `seconds`; with
+        `spectrum`, `valid` and `cdf`, the layers' cumulative eigenvalue counts in the paper's
+        bins. A training ends at the first loss that is not finite; its metrics are those of
+        chance.
 
     Raises:
         ValueError: If the backend is not PyTorch.
     """
-    recipe = recipe or BenchRecipe()
+    task = task_of(task) if isinstance(task, str) else task
+    recipe = recipe or task.recipe
     if keras.backend.backend() != "torch":
         raise ValueError(
-            "The benchmark is trained by eager PyTorch. Set KERAS_BACKEND=torch. Received: the "
+            "The atlas is trained by eager PyTorch. Set KERAS_BACKEND=torch. Received: the "
             f"backend {keras.backend.backend()}."
         )
-    data = _data(recipe, None if data_path is None else str(data_path))
-    started = time.perf_counter()
+    if task.train is not None:
+        return task.train(spec, seed, recipe, spectrum)
+    data = _tensors(task, recipe)
+    started = time.process_time()
     with seeds_drawn_from(seed):
-        model = small_network(spec)
-    autoinit(model, input_mean=0.0, input_variance=1.0)
-    result = {"function": str(spec), "seed": seed}
-    if spectrum:
-        found = fisher_spectrum(model, data["spectrum"], loss="softmax_crossentropy")
-        result["valid"] = found.valid
-        result["cdf"] = (
-            np.concatenate([np.cumsum(found.histogram(i)) for i in range(len(found.blocks))])
-            .astype(int)
-            .tolist()
-        )
-    result["spectrum_seconds"] = round(time.perf_counter() - started, 3)
-    network = _TorchNetwork(model)
-    result |= _train(network, data, seed, recipe)
-    for part in ("validation", "test"):
-        accuracy, loss = (0.1, float("nan")) if result["diverged"] else network.measure(*data[part])
-        if not np.isfinite(loss):
-            accuracy, loss = 0.1, float("nan")
-        result |= {f"{part}_accuracy": accuracy, f"{part}_loss": loss}
-    result["seconds"] = round(time.perf_counter() - started, 3)
-    return {
-        k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in result.items()
-    }
+        model = task.build(spec, recipe)
+    result: dict[str, Any] = {"function": str(spec), "seed": seed}
+    if spectrum and task.has_spectrum:
+        inputs = data["training"][0][: recipe.spectrum]
+        result |= _spectrum(model, inputs, task.loss)
+        result["spectrum_seconds"] = round(time.process_time() - started, 3)
+    result |= _train(task, EagerModel(model), data, seed, recipe)
+    result["seconds"] = round(time.process_time() - started, 3)
+    return result
 
 
-def _train(network, data, seed, recipe):
-    """Train from the present weights; the figures of the last epoch."""
+def _spectrum(model, inputs, loss):
+    # One label drawn from each prediction of a text; a pass for every character takes minutes.
+    mode = "sampled" if len(model.output_shape) == 3 else "exact"
+    with warnings.catch_warnings():
+        # Embeddings and positions have no block, which the benchmark's manifest says once.
+        warnings.filterwarnings("ignore", "The Fisher spectrum leaves out")
+        found = fisher_spectrum(model, inputs.numpy(), loss=loss, mode=mode, seed=0)
+    counts = [np.cumsum(found.histogram(i)) for i in range(len(found.blocks))]
+    return {"valid": found.valid, "cdf": np.concatenate(counts).astype(int).tolist()}
+
+
+def _train(task, network, data, seed, recipe):
+    """Train from the present weights and measure."""
     import torch
 
-    patches, labels = data["training"]
+    x, y = data["training"]
     order = np.random.default_rng(seed)
-    per_epoch = len(labels) // recipe.batch_size
-    total = per_epoch * recipe.epochs
-    warm_up = max(1, round(total * recipe.warm_up))
-    optimizer = torch.optim.SGD(
-        network.parameters,
-        recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    step, loss, hits, losses = 0, 0.0, 0, []
-    for epoch in range(recipe.epochs):
-        permutation = torch.from_numpy(order.permutation(len(labels)))
+    per_epoch = len(x) // recipe.batch_size
+    optimizer = Optimizer(network.parameters, recipe)
+    curves: dict[str, list] = {"curve_metric": [], "curve_loss": []}
+    steps, final = 0, None
+    for _ in range(recipe.epochs):
+        permutation = torch.from_numpy(order.permutation(len(x)))
+        network.training = True
+        total = 0.0
         for start in range(0, per_epoch * recipe.batch_size, recipe.batch_size):
             chosen = permutation[start : start + recipe.batch_size]
-            rate = min((step + 1) / warm_up, (total - step) / max(1, total - warm_up))
-            optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate
-            target = labels[chosen]
-            logits = network(patches[chosen])
-            loss = torch.nn.functional.cross_entropy(logits, target)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
+            loss = batch_loss(task, network, x[chosen], y[chosen])
             value = loss.item()
+            steps += 1
             if not np.isfinite(value):
-                return {
-                    "diverged": True,
-                    "steps": step,
-                    "training_accuracy": 0.1,
-                    "training_loss": value,
-                }
-            if epoch == recipe.epochs - 1:
-                losses.append(value)
-                hits += int((logits.detach().argmax(1) == target).sum())
+                return _failed(task) | _rounded(curves) | {"steps": steps}
+            optimizer.step(loss)
+            total += value
+        network.training = False
+        final = measure(task, network, *data["validation"])
+        curves["curve_loss"].append(total / per_epoch)
+        curves["curve_metric"].append(final[0])
+    if not all(map(np.isfinite, final)):
+        return _failed(task) | _rounded(curves) | {"steps": steps}
+    parts = {
+        "training": measure(task, network, x, y),
+        "validation": final,
+        "test": measure(task, network, *data["test"]),
+    }
+    found = {
+        f"{part}_{what}": value if np.isfinite(value) else None
+        for part, values in parts.items()
+        for what, value in zip((*task.metrics, "loss"), values, strict=True)
+    }
+    return {"diverged": False, "steps": steps} | found | _rounded(curves)
+
+
+def _failed(task):
+    chance = {task.metric: task.chance, "loss": None}
+    values = {
+        f"{part}_{what}": chance.get(what) for part in PARTS for what in (*task.metrics, "loss")
+    }
+    return {"diverged": True} | values
+
+
+def _rounded(curves):
+    """Five digits, which are more than seeds agree on; None for what is not finite."""
     return {
-        "diverged": False,
-        "steps": step,
-        "training_accuracy": hits / (per_epoch * recipe.batch_size),
-        "training_loss": float(np.mean(losses)),
+        name: [float(f"{v:.5g}") if np.isfinite(v) else None for v in values]
+        for name, values in curves.items()
     }
 
 
-class _TorchNetwork:
-    """`small_network` in PyTorch's own operations, from the Keras model's present weights."""
-
-    def __init__(self, model):
-        import torch
-
-        (k1, b1), (k2, b2), (k3, b3), (w, b) = [
-            [torch.from_numpy(value) for value in layer.get_weights()]
-            for layer in model.layers
-            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        ]
-        sites = [
-            layer
-            for layer in model.layers
-            if not isinstance(
-                layer,
-                keras.layers.Conv2D
-                | keras.layers.Dense
-                | keras.layers.ZeroPadding2D
-                | keras.layers.Permute
-                | keras.layers.Flatten,
-            )
-        ]
-        self.activations = sites
-        kernels = [
-            k.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last) for k in (k2, k3)
-        ]
-        first = k1.reshape(9, 16)  # rows of the kernel, columns, one channel
-        self.parameters = [first, b1, kernels[0], b2, kernels[1], b3, w, b]
-        for parameter in self.parameters:
-            parameter.requires_grad_()
-
-    def __call__(self, patches):
-        """Logits (N, 10) of images cut into patches, (N, 196, 9)."""
-        import torch
-
-        k1, b1, k2, b2, k3, b3, w, b = self.parameters
-        first, second, third = self.activations
-        x = torch.addmm(b1, patches.reshape(-1, 9), k1)
-        x = first(x).reshape(-1, 14, 14, 16).permute(0, 3, 1, 2)  # channels last in memory
-        x = second(torch.nn.functional.conv2d(x, k2, b2, stride=2, padding=1))
-        x = third(torch.nn.functional.conv2d(x, k3, b3, stride=2, padding=1))
-        return torch.addmm(b, x.permute(0, 2, 3, 1).reshape(-1, 512), w)
-
-    def measure(self, patches, labels):
-        """Accuracy and mean cross-entropy."""
-        import torch
-
-        hits, loss = 0, 0.0
-        with torch.no_grad():
-            for start in range(0, len(labels), 500):
-                target = labels[start : start + 500]
-                logits = self(patches[start : start + 500])
-                hits += int((logits.argmax(1) == target).sum())
-                loss += float(torch.nn.functional.cross_entropy(logits, target, reduction="sum"))
-        return hits / len(labels), loss / len(labels)
-
-
-@functools.lru_cache(maxsize=1)
-def _data(recipe, data_path):
-    """Standardised images of each part, cut into patches, with labels; read once a process."""
+def batch_loss(task: BenchTask, network: Any, x: Any, y: Any) -> Any:
+    """The mean loss of a batch of tensors."""
     import torch
 
-    data = load("fashion_mnist", data_path)
-    (x, y), (x_validation, y_validation) = train_validation_split(
-        data.x_train, data.y_train, recipe.validation_images
-    )
-    keep = np.sort(balanced_indices(y, recipe.training_images))
-    x, y = x[keep], y[keep]
-    mean, std = x.mean(dtype="float64"), x.std(dtype="float64")
-    x, x_validation, x_test = (
-        ((part - mean) / std).astype("float32").transpose(0, 3, 1, 2)
-        for part in (x, x_validation, data.x_test)
-    )
+    if not isinstance(task.loss, str):
+        return task.loss(network, x)
+    outputs = network(x)
+    if task.loss == "squared_error":
+        return torch.nn.functional.mse_loss(outputs, y)
+    return torch.nn.functional.cross_entropy(outputs.reshape(-1, outputs.shape[-1]), y.reshape(-1))
 
-    def patches(images):
-        cut = torch.nn.functional.unfold(torch.from_numpy(images.copy()), 3, padding=1, stride=2)
-        return cut.transpose(1, 2).contiguous()
 
-    def labels(values):
-        return torch.from_numpy(values.astype("int64"))
+def measure(task: BenchTask, network: Any, x: Any, y: Any) -> tuple[float, ...]:
+    """The metrics and the mean loss of examples."""
+    import torch
+
+    with torch.no_grad():
+        outputs = torch.cat([network(part) for part in x.split(500)])
+        if not isinstance(task.loss, str) or task.loss == "squared_error":
+            loss = torch.nn.functional.mse_loss(outputs, y)
+        else:
+            loss = torch.nn.functional.cross_entropy(
+                outputs.reshape(-1, outputs.shape[-1]), y.reshape(-1)
+            )
+    value = float(loss)
+    if not np.isfinite(value):
+        return (*(float("nan") for _ in task.metrics), value)
+    outputs, y = outputs.numpy(), y.numpy()
+    return (*(METRICS[name].value(value, outputs, y) for name in task.metrics), value)
+
+
+@functools.lru_cache(maxsize=2)
+def _tensors(task, recipe):
+    import torch
 
     return {
-        "training": (patches(x), labels(y)),
-        "validation": (patches(x_validation), labels(y_validation)),
-        "test": (patches(x_test), labels(data.y_test)),
-        "spectrum": np.ascontiguousarray(x[: recipe.spectrum_images]),
+        part: tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in pair)
+        for part, pair in task.data(recipe).items()
     }

@@ -60,7 +60,7 @@ TASKS = {
             "softmax_crossentropy",
             "accuracy",
             0.1,
-            BenchRecipe(2000, 1500, 3000, 5, 50, "sgd", 0.1),
+            BenchRecipe(1600, 1000, 2000, 4, 50, "sgd", 0.1),
         ),
         BenchTask(
             "fashion_vit",

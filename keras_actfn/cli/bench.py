@@ -109,6 +109,25 @@ def run(
         str, typer.Option(help="umap as in the paper, or pca, which needs no UMAP.")
     ] = "umap",
     workers: WorkersOption = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="On each of keras-actfn's tasks, search with what is learned from all the others, "
+            "and from scratch. The regressors are then those that learn; default: distance_gp.",
+        ),
+    ] = False,
+    rivals: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --leave-one-out, the regressors from scratch. Default: distance_gp, knr and "
+            "random."
+        ),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="With --leave-one-out, names of tasks. Default: all."),
+    ] = None,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished searches in it are kept.")
     ] = Path("runs/bench_run"),
@@ -119,6 +138,17 @@ def run(
     from ..search.benchmarks.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
 
+    if leave_one_out:
+        given = {"--bench": bench, "--features": features}
+        wrong = [name for name, value in given.items() if value]
+        if wrong:
+            raise ValueError(
+                "--leave-one-out searches on keras-actfn's own tasks with both features. Received: "
+                f"{', '.join(wrong)}. Leave it out, or choose by --tasks."
+            )
+        options = dict(trials=trials, budget=budget, seed=seed, embedding=embedding)
+        _leave_one_out(regressors, rivals, tasks, output, workers, plot, as_json, options)
+        return
     result = run_bench(
         _open(bench),
         output,
@@ -139,6 +169,42 @@ def run(
         files.append(save_figure(draw_bench_run(result), output / "curves.png"))
     if as_json:
         typer.echo((output / "table.json").read_text(encoding="utf-8").strip())
+        return
+    typer.echo(result.text())
+    for path in files:
+        typer.echo(path)
+
+
+def _leave_one_out(
+    regressors: list[str] | None,
+    rivals: list[str] | None,
+    tasks: list[str] | None,
+    output: Path,
+    workers: int | None,
+    plot: bool,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    from ..search.benchmarks.left_out import RIVALS, run_left_out
+    from ..search.benchmarks.packed import bench, bench_names
+
+    result = run_left_out(
+        [bench(name) for name in tasks or bench_names()],
+        output,
+        regressors=tuple(regressors or ("distance_gp",)),
+        rivals=tuple(rivals or RIVALS),
+        workers=workers,
+        progress=not as_json,
+        **options,
+    )
+    files = result.write(output)
+    if plot:
+        from ..plotting.bench import draw_left_out
+        from ..plotting.curves import save_figure
+
+        files.append(save_figure(draw_left_out(result), output / "left_out.png"))
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
         return
     typer.echo(result.text())
     for path in files:

@@ -3,6 +3,7 @@
 `ActivationSearch` needs Optuna, scikit-learn, UMAP and SciPy: install `keras-actfn[search]`.
 """
 
+from .atlas.portfolio import portfolio
 from .benchmarks.act_bench import ActBench
 from .benchmarks.packed import bench, bench_names
 from .benchmarks.published import load_act_bench
@@ -34,6 +35,7 @@ __all__ = [
     "bench",
     "bench_names",
     "load_act_bench",
+    "portfolio",
     "register_regressor",
     "suggest_activation",
 ]

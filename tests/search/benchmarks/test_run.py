@@ -11,7 +11,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from keras_actfn.plotting.bench import accuracies, draw_bench, draw_bench_run
-from keras_actfn.search.benchmarks.results import BenchRun
+from keras_actfn.search.benchmarks.results import BenchRun, target_of
 from keras_actfn.search.benchmarks.run import run_bench
 from keras_actfn.search.surrogate import REGRESSORS
 
@@ -88,8 +88,15 @@ def by_hand(bench):
         np.array([relu, *worst[:6], best]),
     ]
     value = bench.validation_accuracy
-    target = value[relu] + 0.99 * (value.max() - value[relu])
-    return BenchRun(bench, 10, relu, target, {("knr", "both"): trials})
+    usual = max(relu, bench.index("tanh"), key=lambda row: value[row])
+    target = value[usual] + 0.99 * (value.max() - value[usual])
+    return BenchRun(bench, 10, relu, usual, target, {("knr", "both"): trials})
+
+
+def test_the_target_lies_between_the_best_usual_function_and_the_best(bench):
+    usual, target = target_of(bench)
+    assert usual == bench.index("relu")  # 0.78125; tanh has 0.63125
+    assert target == pytest.approx(0.01 * 0.78125 + 0.99 * bench.score.max())
 
 
 def test_evaluations_until_the_target(by_hand, bench):

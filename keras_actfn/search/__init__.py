@@ -4,6 +4,7 @@
 """
 
 from .atlas.portfolio import portfolio
+from .atlas.recommend import Recommendation, recommend
 from .benchmarks.act_bench import ActBench
 from .benchmarks.packed import bench, bench_names
 from .benchmarks.published import load_act_bench
@@ -28,6 +29,7 @@ __all__ = [
     "BestActivation",
     "CandidateFeatures",
     "Evaluation",
+    "Recommendation",
     "Regressor",
     "SearchRow",
     "TrainingObjective",
@@ -36,6 +38,7 @@ __all__ = [
     "bench_names",
     "load_act_bench",
     "portfolio",
+    "recommend",
     "register_regressor",
     "suggest_activation",
 ]

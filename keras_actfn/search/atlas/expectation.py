@@ -1,4 +1,4 @@
-"""How much better than ReLU a function is to be expected on a new task, by the tasks that are known.
+"""How much better than ReLU a function is to be expected on a new task, by the known ones.
 
 On task t, function f gains over ReLU the share
 
@@ -75,7 +75,7 @@ def expectation(gains: np.ndarray, level: float = LEVEL) -> Expectation:
     known = known[~np.isnan(known)]
     if not len(known):
         raise ValueError(
-            "An expectation needs a task that has trained the function. There is none."
+            "An expectation needs a task that has trained the function. Received: none."
         )
     mean, half = float(known.mean()), np.inf
     if len(known) > 1:

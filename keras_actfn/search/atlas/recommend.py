@@ -1,10 +1,10 @@
 """Which functions to try on a model, without any training.
 
-The candidates are the atlas's portfolio and the usual functions. Each gets the Fisher spectrum of the
-untrained model: a function that overflows there, has no finite gradient or an invalid spectrum is
-left out, with the reason, since such functions fail in training. The others come in the order of
-what the atlas expects of them (`expectation`). Spectra do not decide about that order: on tasks that
-were left out no order by spectra was better (`benchmarks/recommend.txt`).
+The candidates are the atlas's portfolio and the usual functions. Each gets the Fisher spectrum of
+the untrained model: a function that overflows there, has no finite gradient or an invalid spectrum
+is left out, with the reason, since such functions fail in training. The others come in the order of
+what the atlas expects of them (`expectation`). Spectra do not decide about that order; what an
+order by them is worth on tasks that are left out is printed in `benchmarks/recommend.txt`.
 """
 
 import dataclasses
@@ -159,7 +159,7 @@ def recommend(
     task = _task(task_or_model, data)
     atlas = load_atlas(leave_out=leave_out)
     names = list(dict.fromkeys([*greedy(atlas, size), *(f"{name}(x)" for name in atlas.usual)]))
-    objective = objective_of(task, seed)
+    objective = objective_of(task, seed, judged=False)
     with seeds_drawn_from(seed):
         model = task.build_model("relu")
     probe = Probe.of(objective, model, examples, seed, mode)
@@ -199,5 +199,5 @@ def _task(task_or_model, data):
         )
     if isinstance(task_or_model, keras.Model):
         model = task_or_model
-        return Task(lambda activation: replace_activations(model, activation), data)
-    return Task(task_or_model, data)
+        return Task(lambda activation: replace_activations(model, activation), data, validation=0)
+    return Task(task_or_model, data, validation=0)

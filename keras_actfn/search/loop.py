@@ -27,6 +27,8 @@ from ..training.data import check_positive
 from ..training.fingerprints import model_fingerprint
 from ..training.sequential import LOOKS
 from . import claims, disk
+from .atlas.start import Start
+from .atlas.table import USUAL
 from .chooser import Chooser
 from .evaluating import evaluate_next
 from .feature_store import FeatureStore
@@ -45,8 +47,9 @@ from .verdict import Verdict, confirm, obstacle
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
-BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
+#: The usual functions (section 6 of the paper, ReLU first): what is found is compared with them,
+#: and a search from scratch evaluates them before anything else.
+BASELINES = USUAL
 
 #: How many functions are probed where nobody asked for a number.
 DEFAULT_PROBES = 200
@@ -79,7 +82,12 @@ class ActivationSearch:
             with a warning: functions are then predicted from their outputs alone.
         regressor: A name of `keras_actfn.search.REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `keras_actfn.search.EMBEDDINGS`.
-        baselines: Functions to evaluate first.
+        baselines: The usual functions, with which what is found is compared; they are evaluated
+            first, before the atlas's portfolio. None: those of `BASELINES`, of which only ReLU is
+            evaluated first; the others, too, from scratch.
+        from_scratch: Whether to learn nothing from the atlas, the package's own tasks with known
+            results: neither what to evaluate first nor what to expect of other functions.
+        leave_out: Names of tasks of the atlas (`bench_names()`) that are not used.
         groups: Number of groups of places in the model that get a function each. With two or
             more, the task's `build_model` takes as many activations, and a candidate is a tuple of
             functions.
@@ -122,9 +130,11 @@ class ActivationSearch:
         probe_examples: int = 128,
         probes: Any = None,
         mode: str | None = None,
-        regressor: Any = "knr",
+        regressor: Any = "distance_gp",
         embedding: str = "union",
-        baselines: Iterable = BASELINES,
+        baselines: Iterable | None = None,
+        from_scratch: bool = False,
+        leave_out: Sequence[str] = (),
         groups: int = 1,
         seed: int = 0,
         pruner: Any = None,
@@ -140,14 +150,15 @@ class ActivationSearch:
         self.objective = objective_of(task, seed)
         self.seed = seed
         self.probes = probes
-        self.baselines = tuple(baselines)
         self.progress = progress
         with seeds_drawn_from(seed):
             model = task.build_model("relu")
         of_space = space if hasattr(space, "unique") else space.space
+        start = Start.of(of_space, baselines, from_scratch, leave_out)
+        self.baselines = start.usual
         record = {
             "space": of_space.hash[:20],
-            "baselines": list(self.baselines),
+            **start.record(),
             "model": model_fingerprint(model)[:20],
             "seed": seed,
             "groups": groups,
@@ -177,15 +188,27 @@ class ActivationSearch:
             unique = (
                 space if of_space is not space else space.unique(path=self.output / "functions")
             )
-            self.pool: Pool | TandemPool = Pool(unique, extra=self.baselines)
+            self.pool: Pool | TandemPool = Pool(unique, extra=start.functions)
             if groups != 1:
                 self.pool = TandemPool(self.pool, groups)
-            self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
+                #: Numbers of the usual functions, and of all that are probed whatever is drawn.
+            self.baseline_ids, self.start_ids, first, portfolio = (
+                tuple(dict.fromkeys(map(self.pool.find, functions)))
+                for functions in (start.usual, start.functions, start.first, start.portfolio)
+            )
             self.store = FeatureStore(self.output / "features", key)
         with readable(self.storage):
             check_trials(self.study, self.storage, self.pool)
         self.chooser = Chooser(
-            self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
+            self.pool,
+            self.store,
+            self.output,
+            first,
+            regressor,
+            embedding,
+            seed,
+            start.prior,
+            portfolio,
         )
         self.study.sampler = self.chooser.sampler()
 
@@ -228,11 +251,11 @@ class ActivationSearch:
         return [i for i in self._wanted(max(self._asked(), 0)) if i not in present]
 
     def _wanted(self, n):
-        return [*self.baseline_ids, *self.pool.draw(n, self.seed, without=self.baseline_ids)]
+        return [*self.start_ids, *self.pool.draw(n, self.seed, without=self.start_ids)]
 
     def _probe_functions(self, n, workers, until):
         wanted = self._wanted(n)
-        if n and len(wanted) == len(self.baseline_ids):
+        if n and len(wanted) == len(self.start_ids):
             raise ValueError(
                 "A search needs functions with finite outputs. The space has none: use another."
             )
@@ -387,9 +410,19 @@ class ActivationSearch:
         return obstacle(self.objective.task, *self._ended())
 
     def _ended(self):
-        """The functions found and the usual ones, the best first, without failures."""
+        """The functions found and the usual ones, the best first, without failures.
+
+        Usual ones that were not evaluated follow, those first that the surrogate expects most of.
+        """
         rows = [row for row in self.table() if not row.diverged]
-        return [[row.expression for row in rows if row.baseline is b] for b in (False, True)]
+        found, usual = (
+            [row.expression for row in rows if row.baseline is b] for b in (False, True)
+        )
+        evaluated = {row.candidate for row in self.table()}
+        left = [number for number in self.baseline_ids if number not in evaluated]
+        if found and len(usual) < 2 and left:
+            usual += self.pool.names(self.chooser.expected(self.study, left))
+        return found, usual
 
     def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
         """Draw progress, the map of the candidates and the best functions.

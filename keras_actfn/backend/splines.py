@@ -101,10 +101,10 @@ def interpolate(
 ) -> Array:
     """f(x) of a continued table (segments + 3, …).
 
-    `scale` is 1 / h, and `bounds` clip the position in the table's segments: those from 0 belong to
-    a clamped function. Outside the segments, f goes on linearly
-    from the second row of the table to the third, and from the last but two to the last but one;
-    the ends that `continued` makes agree with that. For `select` see `look_up_neighbours`.
+    `scale` is 1 / h, and `bounds` clip the position, counted from the table's first segment: those
+    that begin with 0 are a clamped function's. Otherwise f goes on beyond the segments in the line
+    through the second and the third row of the table, and through the last but two and the last
+    but one, as the ends that `continued` makes ask for. For `select` see `look_up_neighbours`.
     """
     beyond, offset, segment, _ = _locate(x, table, low, scale, bounds)
     a, b, c, d = look_up_neighbours(table, segment, 4, select)

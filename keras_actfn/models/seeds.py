@@ -117,13 +117,25 @@ def order_drawn_from(seed: int, epoch: int) -> None:
     itself draws from as well. On TensorFlow each order has a generator of its own. Call it inside
     `all_seeds_from`, which puts the generators back.
     """
+    np.random.seed(masks_drawn_from(seed, epoch))  # noqa: NPY002
+
+
+def masks_drawn_from(seed: int, epoch: int) -> int:
+    """Let what is drawn in an epoch from Python's and PyTorch's own generators depend on these.
+
+    PyTorch's dropout without a seed draws its masks there, and so does a model when it is traced
+    for the first time, before its first epoch. Call it inside `seeds_drawn_from`.
+
+    Returns:
+        The seed that both were given.
+    """
     start = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    np.random.seed(start)  # noqa: NPY002
     random.seed(start)
     if keras.backend.backend() == "torch":
         import torch
 
         torch.manual_seed(start)
+    return start
 
 
 def state_of(model: keras.Model) -> list[Entry]:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ..initialization.autoinit import autoinit
-from ..models.seeds import batch_order, seeds_drawn_from, set_state, state_of
+from ..models.seeds import batch_order, masks_drawn_from, seeds_drawn_from, set_state, state_of
 from .batches import AugmentedBatches, EpochBatches, OrderedBatches
 from .classifier import check_classifier
 from .monitor import RunMonitor
@@ -127,8 +127,12 @@ class RecipeNetwork(Network):
             order = batch_order(seed, epoch, len(setup.train))[:used]
             return self.batches(order, seed * setup.epochs + epoch)
 
+        def begin(epoch):
+            epochs.begin(epoch)
+            masks_drawn_from(seed, epoch)
+
         epochs = EpochBatches(batches, setup.steps_per_epoch)
-        monitor = RunMonitor(on_step, before_epoch=epochs.begin, after_epoch=after_epoch)
+        monitor = RunMonitor(on_step, before_epoch=begin, after_epoch=after_epoch)
         validated: dict[str, Any] = {}
         if setup.validation is not None and validate_every_epoch:
             x, y, size = self._measured_on(setup.validation)

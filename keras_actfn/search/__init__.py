@@ -9,6 +9,7 @@ from .embedding import EMBEDDINGS
 from .hyperparameter import ActivationSampler, suggest_activation
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
+from .pool_sampler import PoolSampler, output_kernel
 from .pruning import PRUNERS
 from .regressor import Regressor
 from .results import BestActivation, SearchRow
@@ -26,12 +27,14 @@ __all__ = [
     "BestActivation",
     "CandidateFeatures",
     "Evaluation",
+    "PoolSampler",
     "Regressor",
     "SearchRow",
     "TrainingObjective",
     "Verdict",
     "fashion_mnist_bench",
     "load_act_bench",
+    "output_kernel",
     "register_regressor",
     "suggest_activation",
 ]

@@ -1,0 +1,4 @@
+from keras_actfn.search import PoolSampler
+
+
+__all__ = ["PoolSampler"]

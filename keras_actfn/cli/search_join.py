@@ -38,6 +38,7 @@ _OPTIONS = {
     "regressor": str,
     "embedding": str,
     "pruner": str | None,
+    "moves": int,
     "seed": int,
 }
 

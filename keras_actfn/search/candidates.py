@@ -58,7 +58,7 @@ class Candidates:
         self._seed = seed
         self._progress = progress
         self._moves = moves
-        self._local = LocalMoves(pool) if moves and isinstance(pool, Pool) else None
+        self._local = LocalMoves(pool, seed) if moves and isinstance(pool, Pool) else None
         self._groups: dict[str, list] = {}
         self._seen: set[int] = set()
         self.read_joined()

@@ -1,10 +1,9 @@
 """Local moves: functions one change away from the best evaluated ones, whether in the space or not.
 
 Of the functions of a large space few are probed, and the space itself is a choice. Functions that
-are one change (`keras_actfn.expressions.neighbors`) away from the best ones can be better than they
-are. A Gaussian process on outputs (`distance_process`) ranks them, and the first few that are no
-candidates yet become some: their spectra are computed as those of all others, and the search's
-regressor chooses among all of them.
+are one change (`keras_actfn.expressions.neighbors`) away from good ones are good more often than
+functions drawn at random. Some of them, drawn from around each of the best in turn, become candidates:
+their spectra are computed as those of all others, and the search's regressor chooses among all.
 """
 
 import itertools
@@ -13,9 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from ..expressions import Expression, count_nodes, neighbors, simplify
-from .distance_process import DistanceProcess
 from .pool import Pool
-from .surrogate import CandidateFeatures, below_the_worst
 
 #: How many of the best evaluated functions moves start from.
 PARENTS = 3
@@ -24,31 +21,33 @@ PARENTS = 3
 #: best function has, but no more than the greatest number.
 NODES, MOST_NODES = 4, 8
 
-_EVERY = 4  # of the inputs on which functions are compared, every so manieth ranks them
-
 
 class LocalMoves:
     """Proposes functions that are close to the best evaluated ones.
 
-    Nothing is random: the same evaluations give the same proposals.
+    The same evaluations give the same proposals.
 
     Args:
         pool: A `Pool`.
+        seed: Seed of what is drawn.
         parents: How many of the best evaluated functions to start from.
         most_nodes: Greatest number of operators of a proposed function; None for 4, or one more
             than the best function has, up to 8.
     """
 
-    def __init__(self, pool: Pool, parents: int = PARENTS, most_nodes: int | None = None) -> None:
+    def __init__(
+        self, pool: Pool, seed: int = 0, parents: int = PARENTS, most_nodes: int | None = None
+    ) -> None:
         self.pool = pool
+        self.seed = seed
         self.parents = parents
         self.most_nodes = most_nodes
-        self._rows: dict[Expression, np.ndarray] = {}
+        self._around: dict[tuple, list[Expression]] = {}
 
     def propose(
         self, count: int, known: Sequence[int], values: Sequence[float], present: Collection[int]
     ) -> list[tuple[int, Expression]]:
-        """Functions to add to the candidates, with their numbers; the most promising first.
+        """Functions to add to the candidates, with their numbers.
 
         Args:
             count: How many; fewer if there are no more.
@@ -56,50 +55,43 @@ class LocalMoves:
             values: Their values, more being better; NaN for a failure.
             present: Numbers of the functions that are candidates, or can be none.
         """
-        return list(itertools.islice(self.ranked(known, values, present), count))
+        return list(itertools.islice(self.proposals(known, values, present), count))
 
-    def ranked(
+    def proposals(
         self, known: Sequence[int], values: Sequence[float], present: Collection[int]
     ) -> Iterator[tuple[int, Expression]]:
         """All functions of which `propose` returns the first."""
-        found = self._around(known, values)
-        if not found:
-            return
-        expressions = list(found)
-        rows = np.concatenate(
-            [self.pool.outputs(known)[:, ::_EVERY], np.array(list(found.values()), np.float32)]
-        )
-        process = DistanceProcess().fit(
-            CandidateFeatures(rows),
-            np.arange(len(known)),
-            below_the_worst(np.asarray(values, "float64")),
-        )
-        scores = process.scores(np.arange(len(known), len(rows)))
+        random = np.random.default_rng([self.seed, len(known)])
+        drawn = [
+            [around[i] for i in random.permutation(len(around))]
+            for around in self._around_best(known, values)
+        ]
         taken = {*present, *known}
-        for i in np.argsort(-scores, kind="stable"):
-            number = self.pool.number_of(expressions[i])
+        for function in itertools.chain(*itertools.zip_longest(*drawn)):
+            if function is None or not self._is_finite(function):
+                continue
+            number = self.pool.number_of(function)
             if number not in taken:
                 taken.add(number)
-                yield number, expressions[i]
+                yield number, function
 
-    def _around(self, known, values):
-        """Values on some inputs of the functions around the best ones, by function."""
-        order = sorted(
-            (-value, i) for i, value in enumerate(values) if np.isfinite(value)
-        )
+    def _around_best(self, known, values):
+        """The functions around each of the best ones, the best first."""
+        order = sorted((-value, i) for i, value in enumerate(values) if np.isfinite(value))
         functions = [self.pool.expression(known[i]) for _, i in order]
         parents = [simplify(f) for f in functions if isinstance(f, Expression)][: self.parents]
         if not parents:
-            return {}
+            return []
         most = self.most_nodes or min(MOST_NODES, max(NODES, 1 + count_nodes(parents[0])))
         operators = self.pool.unique.space.operators
-        around = dict.fromkeys(f for p in parents for f in neighbors(p, operators, most))
-        # What was around the same parents at the last evaluation is not computed again.
-        self._rows = {f: self._rows[f] if f in self._rows else self._row(f) for f in around}
-        return {f: row[::_EVERY] for f, row in self._rows.items() if len(row)}
+        # What was around the same parents at the last evaluation is not listed again.
+        self._around = {
+            (parent, most): self._around.get((parent, most)) or neighbors(parent, operators, most)
+            for parent in parents
+        }
+        return list(self._around.values())
 
-    def _row(self, function):
-        """Values on the inputs, or nothing if they are not finite in float32."""
+    def _is_finite(self, function):
         with np.errstate(all="ignore"):
             row = np.asarray(function(self.pool.unique.inputs)).astype(np.float32)
-        return row if np.isfinite(row).all() else row[:0]
+        return np.isfinite(row).all()

@@ -3,7 +3,7 @@
     KERAS_BACKEND=torch python benchmarks/held_out.py > benchmarks/held_out.txt
 
 The form and scales of `distance_gp` were chosen on the first 680 functions of the benchmark, in
-the order of their training (`fashion_mnist_bench.jsonl.gz` beside this file). These are left out
+the order of their training (`atlas/fashion_cnn.jsonl.gz`). These are left out
 here but for ReLU, from which every search begins.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_actfn.search import fashion_mnist_bench
-from keras_actfn.search.bench.run import run_bench
+from keras_actfn.search import bench as read_bench
+from keras_actfn.search.benchmarks.run import run_bench
 
 SEEN = 680
 REGRESSORS = ("distance_gp", "knr", "random")
@@ -24,7 +24,7 @@ REGRESSORS = ("distance_gp", "knr", "random")
 
 def first_trained(count):
     """The functions of the benchmark that were trained first."""
-    with gzip.open(Path(__file__).with_name("fashion_mnist_bench.jsonl.gz"), "rt") as lines:
+    with gzip.open(Path(__file__).with_name("atlas") / "fashion_cnn.jsonl.gz", "rt") as lines:
         order = dict.fromkeys(json.loads(line)["function"] for line in lines)
     return set(list(order)[:count])
 
@@ -46,7 +46,7 @@ def without(bench, functions):
 
 def main():
     """Search and print the table."""
-    bench = fashion_mnist_bench()
+    bench = read_bench("fashion_cnn")
     rest = without(bench, first_trained(SEEN))
     print(f"{len(rest):,} of {len(bench):,} functions; {os.cpu_count()} cores; seed 0")
     run = run_bench(rest, regressors=REGRESSORS, progress=False)

@@ -2,19 +2,19 @@
 
     KERAS_BACKEND=torch python benchmarks/local_moves.py > benchmarks/local_moves.txt
 
-A search of a large space has probed a few of its functions: here 300 of the 2,412 finite functions of
-the three-node space, drawn at random. It evaluates the eight usual functions, then what `distance_gp`
-chooses, 50 functions in all. Three searches with the same 300:
+A search of a large space has probed a few of its functions: here 300 of the 2,412 finite functions
+of the three-node space, drawn at random. It evaluates the eight usual functions, then what
+`distance_gp` chooses without the atlas, 50 functions in all. Three searches with the same 300:
 
     probed     nothing is added,
     random     before each evaluation 5 further functions of the space, drawn at random, are probed,
     moves      before each evaluation 5 functions around the best ones are probed.
 
-`random` and `moves` compute as many spectra. Part A looks the accuracies on Fashion-MNIST up. Functions
-outside the space have none there, so that moves to them are passed over. In part B the best function is
-known and lies outside the space: it has five operators, drawn at random, and the value of a function f
-is -log10 of its error, the root mean square of f - target by the target's standard deviation, on the
-inputs of the space; candidates are known by their outputs.
+`random` and `moves` compute as many spectra. Part A looks the accuracies on Fashion-MNIST up.
+Functions outside the space have none there, so that moves to them are passed over. In part B the
+best function is known and lies outside the space: it has five operators, drawn at random. The
+value of a function f is -log10 of its error, the root mean square of f - target by the target's
+standard deviation, on the inputs of the space; candidates are known by their outputs.
 
 Intervals are of 95 %, by Student's t over the seeds; differences are paired.
 """
@@ -32,7 +32,7 @@ from keras_actfn.search.moves import LocalMoves
 from keras_actfn.search.pool import Pool
 from keras_actfn.search.surrogate import CandidateFeatures, suggest
 
-PROBES, MOVES, SEEDS = 300, 5, 10
+PROBES, MOVES, SEEDS = 300, 5, 8
 EVALUATIONS = (20, 30, 50)
 NAMES = ("probed", "random", "moves")
 #: One in so many of the inputs is enough to compare outputs on.
@@ -47,15 +47,17 @@ class Accuracies:
     most_nodes = 3
 
     def __init__(self, pool, seed):
-        self.bench = search.fashion_mnist_bench()
+        self.bench = search.bench("fashion_cnn")
         self.pool = pool
         self.rows = {pool.find(f): row for row, f in enumerate(self.bench.functions)}
 
     def has(self, number):
+        """Whether a function has a value."""
         return number in self.rows
 
     def value(self, number):
-        return 100 * self.bench.validation_accuracy[self.rows[number]]
+        """The accuracy."""
+        return 100 * self.bench.score[self.rows[number]]
 
     def candidates(self, probed):
         """The numbers with a valid spectrum, and their features."""
@@ -76,15 +78,17 @@ class Distances:
         shapes = SearchSpace(["binary(unary(unary(x)),unary(unary(x)))"])
         for expression in shapes.sample(1000, seed):
             row = self._outputs(expression)
-            if np.isfinite(row).all() and DEVIATIONS[0] < row.std() < DEVIATIONS[1]:
-                if pool.number_of(expression) >= len(pool):
-                    self.target = row
-                    break
+            usable = np.isfinite(row).all() and DEVIATIONS[0] < row.std() < DEVIATIONS[1]
+            if usable and pool.number_of(expression) >= len(pool):
+                self.target = row
+                break
 
     def has(self, number):
+        """Every function has a value."""
         return True
 
     def value(self, number):
+        """How close a function is."""
         row = self.pool.outputs([number])[0].astype("float64")
         error = np.sqrt(np.mean((row - self.target) ** 2)) / self.target.std()
         return -np.log10(max(error, LEAST))

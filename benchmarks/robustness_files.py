@@ -16,10 +16,11 @@ from keras_actfn.fisher import BlockSpectrum, FisherSpectrum
 from keras_actfn.fisher.factors import Pair
 from keras_actfn.fisher.spectrum import bin_weights
 from keras_actfn.search import claims
-from keras_actfn.search.bench.build import FILE, read_results
-from keras_actfn.search.bench.packed import FASHION_MNIST, read_bench
-from keras_actfn.search.bench.published import MEASURES, ActBench
-from keras_actfn.search.bench.run import run_bench
+from keras_actfn.search.benchmarks.act_bench import ActBench
+from keras_actfn.search.benchmarks.build import read_results, results_file
+from keras_actfn.search.benchmarks.packed import DATA, read_bench
+from keras_actfn.search.benchmarks.published import MEASURES
+from keras_actfn.search.benchmarks.run import run_bench
 from keras_actfn.search.chooser import Chooser
 from keras_actfn.search.evaluating import evaluate_next
 from keras_actfn.search.feature_store import FeatureStore, ProbeResult
@@ -181,18 +182,23 @@ def _read_bench(folder):
         "weights": found.weights,
         "seeds": found.seeds,
         "info": {name: value for name, value in found.info.items() if name != "diverged"},
-        "diverged": found.info["diverged"],
+        "diverged": found.diverged,
     }
 
 
 def _write_trainings(folder):
     for number in range(30):
         result = {"function": f"f{number}", "seed": 0, "validation_accuracy": number / 31}
-        append_line(folder / FILE, result | {"cdf": list(range(number, number + 50))})
+        result["diverged"] = number == 3
+        append_line(
+            results_file(folder, "fashion_cnn"), result | {"cdf": list(range(number, number + 50))}
+        )
 
 
 def _read_trainings(folder):
-    return {f"{key}": tuple(value.items()) for key, value in read_results(folder).items()}
+    return {
+        f"{key}": tuple(value.items()) for key, value in read_results(folder, "fashion_cnn").items()
+    }
 
 
 def _read_searches(folder):
@@ -201,7 +207,7 @@ def _read_searches(folder):
 
 
 def _copy_bench(folder):
-    (folder / "bench.npz").write_bytes(FASHION_MNIST.read_bytes())
+    (folder / "bench.npz").write_bytes((DATA / "fashion_cnn.npz").read_bytes())
 
 
 @functools.cache

@@ -99,6 +99,7 @@ def _search(folder, ending):
         probes=PROBES,
         embedding="pca",
         baselines=("relu", "tanh"),
+        from_scratch=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sphinx extension: the map of a benchmark's functions, `:::{atlas} fashion_mnist`."""
+"""Sphinx extension: the map of a benchmark's functions, `:::{atlas} fashion_cnn`."""
 
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from keras_actfn.expressions import parse
 from keras_actfn.plotting.formula import Formulas
 from keras_actfn.plotting.interactive import function_card, map_html
 from keras_actfn.plotting.search import SearchMap
-from keras_actfn.search import ActBench, fashion_mnist_bench
+from keras_actfn.search import ActBench, bench_names
+from keras_actfn.search import bench as read_bench
 
 #: The benchmarks that have a map.
-BENCHES = {"fashion_mnist": fashion_mnist_bench}
+BENCHES = bench_names()
 
 #: Functions below this did not learn ten classes; colours do not begin with them.
 CHANCE = 0.2
@@ -53,9 +54,9 @@ class Atlas(Directive):
 def write_maps(app, exception):
     """Write the page of each map into the built site."""
     if exception is None and app.builder.format == "html":
-        for name, bench in BENCHES.items():
+        for name in BENCHES:
             path = Path(app.outdir) / "_static" / f"atlas_{name}.html"
-            path.write_text(_page(name, bench, _cache(app) / f"{name}.npy"), encoding="utf-8")
+            path.write_text(_page(name, _cache(app) / f"{name}.npy"), encoding="utf-8")
 
 
 def _cache(app):
@@ -64,8 +65,8 @@ def _cache(app):
     return folder
 
 
-def _page(name, bench, kept):
-    found = bench()
+def _page(name, kept):
+    found = read_bench(name)
     formulas = Formulas()
     rows = np.flatnonzero(found.valid)
     accuracy = found.validation_accuracy[rows]
@@ -95,7 +96,7 @@ def placed(bench: ActBench, rows: np.ndarray, kept: Path | None = None) -> Searc
         if kept is not None:
             np.save(kept, coordinates)
     values = bench.validation_accuracy[rows]
-    diverged = (bench.info["diverged"][rows] == 1).any(axis=1)
+    diverged = (bench.diverged[rows]).any(axis=1)
     return SearchMap(
         coordinates,
         np.arange(len(rows)),
@@ -118,6 +119,6 @@ def card(bench: ActBench, row: int, formulas: Formulas) -> str:
         "rank": f"{1 + int(np.sum(accuracy > accuracy[row])):,} of {len(bench):,}",
         "seeds": str(seeds),
     }
-    if (bench.info["diverged"][row] == 1).any():
+    if (bench.diverged[row]).any():
         figures = {"training": "diverged"}
     return function_card(formulas.svg(latex, text), text, figures)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_actfn.initialization.signal_moments import Signal
-from keras_actfn.search import fashion_mnist_bench
+from keras_actfn.search import bench as read_bench
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -169,14 +169,12 @@ class BenchResult:
 @functools.cache
 def seed_deviation() -> float:
     """Standard deviation of validation accuracy between seeds, pooled over the functions."""
-    runs = fashion_mnist_bench().runs["validation_accuracy"]
-    trained = runs[np.isfinite(runs).all(1) & (runs > 0.5).all(1)]
-    return float(np.sqrt(trained.var(axis=1, ddof=1).mean()))
+    return read_bench("fashion_cnn").noise
 
 
 def bench_result(text: str) -> BenchResult | None:
     """The results of a function of the three-node space; None for any other."""
-    bench = fashion_mnist_bench()
+    bench = read_bench("fashion_cnn")
     try:
         row = bench.index(text)
     except ValueError:
@@ -187,7 +185,7 @@ def bench_result(text: str) -> BenchResult | None:
         *(tuple(map(float, values[known])) for values in runs.values()),
         rank=1 + int(np.sum(bench.validation_accuracy > bench.validation_accuracy[row])),
         functions=len(bench),
-        diverged=bool((bench.info["diverged"][row][known] == 1).all()),
+        diverged=bool((bench.diverged[row][known]).all()),
     )
 
 

@@ -1,31 +1,30 @@
 """`keras-actfn bench`: build the benchmark of known results, search on it, look into it."""
 
 import json
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import JsonOption, ListCommand, SeedOption, SeedsOption, WorkersOption, parse_seeds
-from .tables import FEATURE_SETS, REGRESSORS, listed
+from .common import JsonOption, ListCommand, SeedOption, WorkersOption
+from .tables import ATLAS, FEATURE_SETS, REGRESSORS, listed
 
 if TYPE_CHECKING:
     from ..search import ActBench
 
-DEFAULT_SEEDS = ["1"]
-
+TaskOption = Annotated[
+    str, typer.Option("--task", help=f"{listed(ATLAS)}, or all: the tasks take turns.")
+]
 BenchOption = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--bench",
-        help="A benchmark file: .npz of `bench build`, or published JSON (.json, .json.gz). "
-        "Default: the one that comes with keras-actfn.",
+        help=f"{listed(ATLAS)}; or a file: .npz of `bench build`, or published JSON (.json, "
+        ".json.gz).",
     ),
 ]
 
-#: At most this validation accuracy is a failed training; all benchmarks have ten classes.
-FAILED = 0.11
+DEFAULT_BENCH = "fashion_cnn"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,60 +34,66 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    bench.command("build", cls=ListCommand)(build)
+    bench.command("build")(build)
+    bench.command("train")(train)
     bench.command("run", cls=ListCommand)(run)
     bench.command("show")(show)
     app.add_typer(bench, name="bench")
 
 
 def build(
-    output: Annotated[
-        Path, typer.Option(help="Folder for the trainings and the benchmark file.")
-    ] = Path("runs/bench"),
-    seeds: SeedsOption = DEFAULT_SEEDS,
-    best: Annotated[
+    task: TaskOption = "all",
+    functions: Annotated[
         int | None,
-        typer.Option(help="Train only this many functions: the best so far.", min=1, max=10**9),
+        typer.Option(help="Train only the first so many functions.", min=1, max=10**9),
     ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the trainings and the packed files.")
+    ] = Path("runs/atlas"),
     limit: Annotated[
         int | None, typer.Option(help="Train at most this many now.", min=0, max=10**9)
     ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train every three-node function on Fashion-MNIST and pack the results into one file.
+    """Train every three-node function on the tasks of the atlas and pack the results.
 
     After an interruption the same command continues where it stopped. Needs
-    KERAS_BACKEND=torch: eager PyTorch is the quickest for the small network.
+    KERAS_BACKEND=torch: eager PyTorch is the quickest for small networks.
     """
-    from ..search.bench.build import bench_functions, build_bench, read_results
-    from ..search.bench.packed import pack_bench
+    from ..search.benchmarks.build import build_bench
+    from ..search.benchmarks.packing import pack_bench
+    from ..search.benchmarks.tasks import TASKS, task_of
 
-    functions = None
-    if best is not None:
-        found: dict[str, list[float]] = {}
-        for (name, _), result in read_results(output).items():
-            found.setdefault(name, []).append(result["validation_accuracy"])
-        ranked = sorted(found, key=lambda name: -statistics.median(found[name]))
-        space = set(bench_functions())
-        functions = [name for name in ranked if name in space][:best]
-        if not functions:
-            raise ValueError(f"--best needs trainings in {output}; there are none yet.")
-    build_bench(output, functions, parse_seeds(seeds), workers, limit, progress=not as_json)
-    path = output / "fashion_mnist_bench.npz"
-    manifest = pack_bench(output, path)
+    names = list(TASKS) if task == "all" else [task_of(task).name]
+    counts = build_bench(output, names, functions, workers, limit, progress=not as_json)
+    packed = {name: pack_bench(output, name) for name in names if counts[name]}
     if as_json:
-        typer.echo(json.dumps(manifest | {"file": str(path)}))
+        files = {name: str(output / f"{name}.npz") for name in packed}
+        typer.echo(json.dumps({n: m | {"file": files[n]} for n, m in packed.items()}))
         return
-    typer.echo(
-        f"{manifest['trainings']:,} trainings of {manifest['functions']:,} functions "
-        f"(of {manifest['functions_of_the_space']:,}) in {path}, "
-        f"{path.stat().st_size / 1e6:.2f} MB"
-    )
+    for name, manifest in packed.items():
+        path = output / f"{name}.npz"
+        typer.echo(
+            f"{manifest['trainings']:,} trainings of {manifest['functions']:,} functions "
+            f"(of {manifest['functions_of_the_space']:,}) in {path}, "
+            f"{path.stat().st_size / 1e6:.2f} MB"
+        )
+
+
+def train(
+    task: Annotated[str, typer.Argument(help=f"{listed(ATLAS)}.")],
+    function: Annotated[str, typer.Argument(help="An activation, such as max(relu(x),tanh(x)).")],
+    seed: SeedOption = 0,
+) -> None:
+    """Make one line of the raw results again, as JSON; needs KERAS_BACKEND=torch."""
+    from ..search.benchmarks.build import train_again
+
+    typer.echo(json.dumps(train_again(task, function, seed)))
 
 
 def run(
-    bench: BenchOption = None,
+    bench: BenchOption = DEFAULT_BENCH,
     regressors: Annotated[
         list[str] | None, typer.Option(help=f"{listed(REGRESSORS)}. Default: all.")
     ] = None,
@@ -104,6 +109,25 @@ def run(
         str, typer.Option(help="umap as in the paper, or pca, which needs no UMAP.")
     ] = "umap",
     workers: WorkersOption = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="On each of keras-actfn's tasks, search with what is learned from all the others, "
+            "and from scratch. The regressors are then those that learn; default: distance_gp.",
+        ),
+    ] = False,
+    rivals: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --leave-one-out, the regressors from scratch. Default: distance_gp, knr and "
+            "random."
+        ),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="With --leave-one-out, names of tasks. Default: all."),
+    ] = None,
     output: Annotated[
         Path, typer.Option(help="Folder for the results. Finished searches in it are kept.")
     ] = Path("runs/bench_run"),
@@ -111,9 +135,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Search on a benchmark with every regressor and every set of features, many times."""
-    from ..search.bench.run import FEATURE_SETS, run_bench
+    from ..search.benchmarks.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
 
+    if leave_one_out:
+        given = {"--bench": bench, "--features": features}
+        wrong = [name for name, value in given.items() if value]
+        if wrong:
+            raise ValueError(
+                "--leave-one-out searches on keras-actfn's own tasks with both features. Received: "
+                f"{', '.join(wrong)}. Leave it out, or choose by --tasks."
+            )
+        options = dict(trials=trials, budget=budget, seed=seed, embedding=embedding)
+        _leave_one_out(regressors, rivals, tasks, output, workers, plot, as_json, options)
+        return
     result = run_bench(
         _open(bench),
         output,
@@ -140,36 +175,75 @@ def run(
         typer.echo(path)
 
 
+def _leave_one_out(
+    regressors: list[str] | None,
+    rivals: list[str] | None,
+    tasks: list[str] | None,
+    output: Path,
+    workers: int | None,
+    plot: bool,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    from ..search.benchmarks.left_out import RIVALS, run_left_out
+    from ..search.benchmarks.packed import bench, bench_names
+
+    result = run_left_out(
+        [bench(name) for name in tasks or bench_names()],
+        output,
+        regressors=tuple(regressors or ("distance_gp",)),
+        rivals=tuple(rivals or RIVALS),
+        workers=workers,
+        progress=not as_json,
+        **options,
+    )
+    files = result.write(output)
+    if plot:
+        from ..plotting.bench import draw_left_out
+        from ..plotting.curves import save_figure
+
+        files.append(save_figure(draw_left_out(result), output / "left_out.png"))
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
+        return
+    typer.echo(result.text())
+    for path in files:
+        typer.echo(path)
+
+
 def show(
+    bench: Annotated[
+        str | None,
+        typer.Argument(help="A task of the atlas or a benchmark file. Default: all tasks."),
+    ] = None,
     function: Annotated[
         str | None, typer.Argument(help="A function of the benchmark. Default: its best ones.")
     ] = None,
-    bench: BenchOption = None,
     top: Annotated[int, typer.Option(help="How many of the best to list.", min=1, max=10**9)] = 10,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw the accuracies, and the functions' map by PCA, to this .png."),
+        typer.Option(help="Draw the results, and the functions' map by PCA, to this .png."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a benchmark holds, its best functions, or one function."""
+    """Show the tasks of the atlas, what a benchmark holds, or one function."""
     import numpy as np
 
     if plot is not None:
         from ..plotting.curves import check_picture
 
         check_picture(plot)
+    if bench is None:
+        _show_tasks(as_json)
+        return
     found = _open(bench)
-    value = found.validation_accuracy
+    score = found.score
     if function is not None:
         result = _entry(found, found.index(function))
     else:
-        order = np.argsort(-np.nan_to_num(value, nan=-1.0), kind="stable")[:top]
-        failed = ~(value > FAILED)  # NaN counts as well
-        result = {
-            "bench": found.name,
-            "functions": len(found),
-            "with_spectrum": int(found.valid.sum()),
+        order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")[:top]
+        failed = np.isfinite(score) & (score <= _floor(found))
+        result = _summary(found) | {
             "failed_with_spectrum": int(failed[found.valid].sum()),
             "failed_without": int(failed[~found.valid].sum()),
             "seeds": list(found.seeds),
@@ -191,7 +265,7 @@ def show(
         for name, shown in result.items():
             if name == "equivalents":
                 shown = ", ".join(shown[:5]) + (f" … ({len(shown)})" if len(shown) > 5 else "")
-            typer.echo(f"{name.replace('_', ' '):<22}{shown}")
+            typer.echo(f"{name.replace('_', ' '):<24}{shown}")
         return
     typer.echo(
         f"{found.name}: {len(found):,} functions, {result['with_spectrum']:,} with a valid "
@@ -201,21 +275,74 @@ def show(
         f"failed: {result['failed_with_spectrum']:,} of those with a valid spectrum, "
         f"{result['failed_without']:,} of the other {len(found) - result['with_spectrum']:,}"
     )
+    typer.echo(f"{found.metric} ({found.mode})")
     typer.echo(f"{'validation':>10}{'test':>9}  function")
     for entry in result["best"]:
-        typer.echo(
-            f"{_number(entry['validation_accuracy']):>10}{_number(entry['test_accuracy']):>9}  "
-            f"{entry['function']}"
-        )
+        figures = (entry[f"{part}_{found.metric}"] for part in ("validation", "test"))
+        validation, test = map(_number, figures)
+        typer.echo(f"{validation:>10}{test:>9}  {entry['function']}")
     if plot is not None:
         typer.echo(plot)
 
 
+def _show_tasks(as_json: bool) -> None:
+    from ..search.benchmarks.packed import bench, bench_names
+
+    rows = [_summary(bench(name)) for name in bench_names()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    typer.echo(
+        f"{'task':<16}{'functions':>10}{'spectra':>9}{'seeds':>7}  {'metric':<18}{'noise':>8}"
+        f"{'relu':>9}{'best':>9}  function"
+    )
+    for row in rows:
+        metric = f"{row['metric']} ({row['mode']})"
+        typer.echo(
+            f"{row['bench']:<16}{row['functions']:>10,}{row['with_spectrum']:>9,}"
+            f"{row['with_seeds']:>7,}  {metric:<18}{_number(row['noise']):>8}"
+            f"{_number(row['relu']):>9}{_number(row['value']):>9}  {row['function']}"
+        )
+    typer.echo(
+        "seeds: functions with several. noise: standard deviation between seeds. relu, best: on "
+        "validation data, the median over seeds."
+    )
+
+
+def _summary(bench: "ActBench") -> dict[str, Any]:
+    """What a benchmark holds; None for what is not known."""
+    import numpy as np
+
+    best = int(np.nanargmax(bench.score))
+    value = getattr(bench, f"validation_{bench.metric}")
+    try:
+        relu = float(value[bench.index("relu")])
+    except ValueError:
+        relu = float("nan")
+    return {
+        "bench": bench.name,
+        "functions": len(bench),
+        "with_spectrum": int(bench.valid.sum()) if bench.cdfs.shape[1] else 0,
+        "with_seeds": int((np.isfinite(bench.seed_scores()).sum(1) > 1).sum()),
+        "metric": bench.metric,
+        "mode": bench.mode,
+        "noise": None if np.isnan(bench.noise) else bench.noise,
+        "relu": None if np.isnan(relu) else relu,
+        "function": bench.functions[best],
+        "value": float(value[best]),
+    }
+
+
+def _floor(bench: "ActBench") -> float:
+    """The score of a failed training: hardly more than chance; 0.11 for ten classes."""
+    if bench.chance is None:
+        return 0.11
+    return bench.chance * 1.1 if bench.mode == "max" else -bench.chance * 0.95
+
+
 def _entry(bench: "ActBench", i: int) -> dict[str, Any]:
     """A function's results; NaN becomes None."""
-    from ..search.bench.published import MEASURES
-
-    measures = {name: float(getattr(bench, name)[i]) for name in MEASURES}
+    measures = {name: float(getattr(bench, name)[i]) for name in bench.measures}
     return {
         "function": bench.functions[i],
         **{name: value if value == value else None for name, value in measures.items()},
@@ -228,12 +355,13 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _open(path: Path | None) -> "ActBench":
-    from ..search.bench.packed import fashion_mnist_bench, read_bench
-    from ..search.bench.published import load_act_bench
+def _open(name: str) -> "ActBench":
+    from ..search.benchmarks.packed import bench, read_bench
+    from ..search.benchmarks.published import load_act_bench
 
-    if path is None:
-        return fashion_mnist_bench()
+    path = Path(name)
+    if not path.suffix:
+        return bench(name)
     if not path.exists():
         raise ValueError(f"There is no benchmark file {path}.")
     return read_bench(path) if path.suffix == ".npz" else load_act_bench(path)

@@ -75,7 +75,7 @@ def search(
         int, typer.Option(min=0, max=10**9, help="Number of functions to compute spectra of.")
     ] = 200,
     evaluations: Annotated[
-        int, typer.Option(min=1, max=10**9, help="Trainings in all, the usual functions included.")
+        int, typer.Option(min=1, max=10**9, help="Trainings in all, the first functions included.")
     ] = 20,
     minutes: Annotated[
         float | None,
@@ -104,10 +104,22 @@ def search(
     mode: ModeOption = None,
     regressor: Annotated[
         str, typer.Option(help=f"How functions are predicted: {listed(REGRESSORS)}.")
-    ] = "knr",
+    ] = "distance_gp",
     embedding: Annotated[
         str, typer.Option(help=f"How functions are placed on the map: {listed(EMBEDDINGS)}.")
     ] = "union",
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Learn nothing from the package's own tasks with known results: begin with the "
+            "usual functions, and expect nothing of others.",
+        ),
+    ] = False,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Names of such tasks that are not learned from (`bench show`)."),
+    ] = None,
     pruner: Annotated[
         str | None,
         typer.Option(
@@ -168,6 +180,8 @@ def search(
         "mode": mode,
         "regressor": regressor,
         "embedding": embedding,
+        "from_scratch": from_scratch,
+        "leave_out": leave_out or [],
         "pruner": pruner,
         "moves": moves,
         "seed": seed,

@@ -37,6 +37,8 @@ _OPTIONS = {
     "mode": str | None,
     "regressor": str,
     "embedding": str,
+    "from_scratch": bool,
+    "leave_out": list,
     "pruner": str | None,
     "moves": int,
     "seed": int,

@@ -52,8 +52,20 @@ REGRESSORS = ("knr", "rfr", "svr", "gpr", "distance_gp", "random")
 #: `search.EMBEDDINGS`.
 EMBEDDINGS = ("union", "outputs", "spectra", "pca")
 
-#: `search.bench.run.FEATURE_SETS`.
+#: `search.benchmarks.run.FEATURE_SETS`.
 FEATURE_SETS = ("both", "outputs", "spectra")
+
+#: `search.benchmarks.tasks.TASKS`.
+ATLAS = (
+    "fashion_cnn",
+    "digits_mlp",
+    "diamonds_mlp",
+    "fashion_resnet",
+    "fashion_vit",
+    "chat_lm",
+    "image_inr",
+    "heat_pinn",
+)
 
 #: `search.PRUNERS`.
 PRUNERS = ("median", "halving")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._optional import require
+from ..search.benchmarks.left_out import ATLAS
+from ..search.benchmarks.results import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +87,7 @@ def draw_bench_run(run: Any) -> "Figure":
     """Best accuracy so far, one panel for each set of features, 95 % intervals shaded.
 
     Args:
-        run: A `keras_actfn.search.bench.results.BenchRun`.
+        run: A `keras_actfn.search.benchmarks.results.BenchRun`.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -115,8 +117,44 @@ def draw_bench_run(run: Any) -> "Figure":
     return figure
 
 
-def _panels(count):
+def draw_left_out(found: Any) -> "Figure":
+    """Share of the gap closed by evaluations, a panel for each task, 95 % intervals shaded.
+
+    The gap is that between the best usual function, 0, and the best function, 1.
+
+    Args:
+        found: A `keras_actfn.search.benchmarks.left_out.LeftOut`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    tasks = found.tasks
+    columns = min(len(tasks), 4)
+    figure, panels = _panels(columns, -(-len(tasks) // columns))
+    colours = {kind: f"C{i % 10}" for i, kind in enumerate(found.kinds())}
+    steps = np.arange(1, found.budget + 1)
+    for axes, task in zip(panels, tasks, strict=False):
+        for (regressor, begins), colour in colours.items():
+            features = next(f for name, f in found.runs[task, begins].trials if name == regressor)
+            mean, low, high = mean_interval(found.gain_curve(task, begins, regressor, features))
+            style = "-" if begins == ATLAS else "--"
+            label = f"{regressor}, {'atlas' if begins == ATLAS else 'from scratch'}"
+            axes.plot(steps, mean, style, color=colour, label=label)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.axhline(0, color="0.3", linestyle=":", linewidth=0.8)
+        axes.axhline(1, color="0.3", linestyle=":", linewidth=0.8)
+        axes.set(xlabel="evaluations", title=task)
+        axes.sharey(panels[0])
+    for axes in panels[len(tasks) :]:
+        axes.set_visible(False)
+    panels[0].set_ylabel("share of the gap closed")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _panels(count, rows=1):
     figure = require("matplotlib.figure", extra="plot").Figure(
-        figsize=(_PANEL * max(count, 1) + 1, _PANEL + 0.6), layout="constrained"
+        figsize=(_PANEL * max(count, 1) + 1, _PANEL * rows + 0.6), layout="constrained"
     )
-    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+    return figure, list(figure.subplots(rows, count, squeeze=False).flat)

@@ -3,8 +3,10 @@
 `ActivationSearch` needs Optuna, scikit-learn, UMAP and SciPy: install `keras-actfn[search]`.
 """
 
-from .bench.packed import fashion_mnist_bench
-from .bench.published import ActBench, load_act_bench
+from .atlas.portfolio import portfolio
+from .benchmarks.act_bench import ActBench
+from .benchmarks.packed import bench, bench_names
+from .benchmarks.published import load_act_bench
 from .embedding import EMBEDDINGS
 from .hyperparameter import ActivationSampler, suggest_activation
 from .loop import BASELINES, ActivationSearch
@@ -32,9 +34,11 @@ __all__ = [
     "SearchRow",
     "TrainingObjective",
     "Verdict",
-    "fashion_mnist_bench",
+    "bench",
+    "bench_names",
     "load_act_bench",
     "output_kernel",
+    "portfolio",
     "register_regressor",
     "suggest_activation",
 ]

@@ -31,7 +31,7 @@ class Candidates:
         probe: How spectra are computed.
         store: Where they are kept.
         chooser: Who chooses by them.
-        baselines: Numbers of the functions that are probed first.
+        first: Numbers of the functions that are probed whatever is drawn.
         moves: How many functions `join_moves` adds.
         seed: Of the draw.
         progress: Whether to show progress bars.
@@ -45,7 +45,7 @@ class Candidates:
         probe: Probe,
         store: FeatureStore,
         chooser: Chooser,
-        baselines: tuple[int, ...],
+        first: tuple[int, ...],
         moves: int = 0,
         seed: int = 0,
         progress: Any = False,
@@ -54,7 +54,7 @@ class Candidates:
         self._study = study
         self._storage = storage
         self._probe, self._store, self._chooser = probe, store, chooser
-        self._baselines = baselines
+        self._first = first
         self._seed = seed
         self._progress = progress
         self._moves = moves
@@ -77,7 +77,7 @@ class Candidates:
         if n != self.asked():  # kept first: after a kill it is known what was asked for
             self._study.set_user_attr(PROBES, n)
         wanted = self._wanted(n)
-        if n and len(wanted) == len(self._baselines):
+        if n and len(wanted) == len(self._first):
             raise ValueError(
                 "A search needs functions with finite outputs. The space has none: use another."
             )
@@ -103,8 +103,8 @@ class Candidates:
     def join_moves(self, until: float = math.inf) -> None:
         """Add functions around the best evaluated ones, once for each state of the study.
 
-        Nothing joins before all baselines are evaluated or being so. Spectra that other processes
-        have computed since are taken note of.
+        Nothing joins before all functions that come first are evaluated or being so. Spectra that
+        other processes have computed since are taken note of.
 
         Args:
             until: Time of `time.monotonic` from which on no further spectrum is waited for.
@@ -114,7 +114,7 @@ class Candidates:
         known, values, taken = evaluations_of(self._study)
         self.read_joined()  # after the trials: what they evaluate has joined before
         group = group_of(known)
-        if group not in self._groups and all(number in taken for number in self._baselines):
+        if group not in self._groups and taken.issuperset(self._chooser.first):
             joined = {number for moves in self._groups.values() for number, _ in moves}
             present = self._store.ids() | joined | taken
             moves = self._local.propose(self._moves, known, values, present)
@@ -125,7 +125,7 @@ class Candidates:
             self._refresh()
 
     def _wanted(self, n):
-        return [*self._baselines, *self.pool.draw(n, self._seed, without=self._baselines)]
+        return [*self._first, *self.pool.draw(n, self._seed, without=self._first)]
 
     def _compute(self, wanted, workers, until, progress):
         present = self._store.ids()

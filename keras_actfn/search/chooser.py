@@ -10,14 +10,15 @@ import numpy as np
 
 from .._files import write_npz
 from .._version import __version__
+from .atlas.prior import AtlasPrior, expected_in_pool
 from .embedding import embed, read_coordinates
 from .feature_store import FeatureStore
 from .sampler import CandidateSampler, evaluations_of
-from .surrogate import CandidateFeatures, get_regressor, suggest
+from .surrogate import CandidateFeatures, get_regressor, scores_of, suggest
 
 
 class Chooser:
-    """Chooses what to evaluate: the baselines, then what the surrogate expects most of.
+    """Chooses what to evaluate: the first functions, then what the surrogate expects most of.
 
     Candidates are the functions with a valid spectrum. Their features are embedded once, and
     again only when spectra have arrived; the embedding is kept in the folder, so that a search
@@ -28,10 +29,12 @@ class Chooser:
         pool: A `Pool`.
         store: A `FeatureStore`.
         folder: Where embeddings are kept.
-        baselines: Numbers of the functions to evaluate first.
+        first: Numbers of the functions to evaluate first.
         regressor: A name of `REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `EMBEDDINGS`.
         seed: Seed of the embedding and the regressor.
+        prior: The `AtlasPrior` that the surrogate begins from, or None.
+        optional: Those of the first functions that are left out if their spectrum is invalid.
     """
 
     def __init__(
@@ -39,24 +42,29 @@ class Chooser:
         pool: Any,
         store: FeatureStore,
         folder: Path,
-        baselines: Iterable[int],
+        first: Iterable[int],
         regressor: object = "knr",
         embedding: str = "union",
         seed: int = 0,
+        prior: AtlasPrior | None = None,
+        optional: Iterable[int] = (),
     ) -> None:
         self.pool = pool
         self._store = store
         self._folder = folder
-        self._baselines = tuple(baselines)
+        self._all_first = tuple(first)
+        self._prior = prior
+        self._optional = frozenset(optional)
         self.regressor = get_regressor(regressor, seed)
         self.embedding = embedding
         self._seed = seed
         self._ids: Any = None
         self._features: Any = None
+        self._first: Any = None
 
     def refresh(self) -> None:
         """Look for new spectra before the next choice."""
-        self._ids = self._features = None
+        self._ids = self._features = self._first = None
 
     def sampler(self) -> CandidateSampler:
         """An Optuna sampler that chooses among the candidates."""
@@ -68,6 +76,13 @@ class Chooser:
         if self._ids is None:
             self._load()
         return self._ids
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Numbers of the functions to evaluate first."""
+        if self._first is None:
+            self._load()
+        return self._first
 
     @property
     def features(self) -> CandidateFeatures:
@@ -84,13 +99,21 @@ class Chooser:
         # A network of fewer than a hundred weights a layer has no bins: outputs must do.
         cdfs = found.cdfs[order] if found.cdfs.shape[1] else None
         weights = None if cdfs is None else found.weights
+        invalid = self._optional & found.invalid.keys()
+        self._first = tuple(number for number in self._all_first if number not in invalid)
         outputs = self.pool.outputs(self._ids)
+        prior = self._prior
         self._features = CandidateFeatures(
             outputs,
             cdfs,
             weights,
             functools.partial(self._coordinates, self._ids, outputs, cdfs, weights),
+            None if prior is None else functools.partial(self._expected, prior, self._ids),
         )
+
+    def _expected(self, prior, ids):
+        """What the atlas expects of the candidates."""
+        return expected_in_pool(prior, self.pool, ids)
 
     def _coordinates(self, ids, outputs, cdfs, weights):
         """The map of the candidates, computed once for the same candidates."""
@@ -102,9 +125,7 @@ class Chooser:
         found = read_coordinates(path, len(ids))
         if found is not None:
             return found
-        coordinates = embed(
-            outputs, cdfs, weights=weights, method=self.embedding, seed=self._seed
-        )
+        coordinates = embed(outputs, cdfs, weights=weights, method=self.embedding, seed=self._seed)
         write_npz(path, coordinates=coordinates)
         return coordinates
 
@@ -119,9 +140,9 @@ class Chooser:
         Raises:
             ValueError: If no function is left.
         """
-        for baseline in self._baselines:
-            if baseline not in taken:
-                return baseline
+        for number in self.first:
+            if number not in taken:
+                return number
         rows = {int(number): row for row, number in enumerate(self.ids)}
         available = np.array([row for number, row in rows.items() if number not in taken], int)
         if not len(available):
@@ -142,7 +163,30 @@ class Chooser:
         """`choose` with the evaluations of an Optuna study."""
         return self.choose(*evaluations_of(study))
 
+    def expected(self, study: Any, numbers: Iterable[int]) -> list[int]:
+        """Functions in the order of what is expected of them; none with an invalid spectrum.
+
+        Args:
+            study: An Optuna study, whose evaluations decide, with the prior.
+            numbers: Numbers of functions.
+        """
+        known, values, _ = evaluations_of(study)
+        rows = {int(number): row for row, number in enumerate(self.ids)}
+        pairs = [(rows[n], v) for n, v in zip(known, values, strict=True) if n in rows]
+        candidates = [number for number in numbers if number in rows]
+        if not candidates:
+            return []
+        scores = scores_of(
+            self.features,
+            [row for row, _ in pairs],
+            [value for _, value in pairs],
+            [rows[number] for number in candidates],
+            self.regressor,
+            seed=self._seed,
+        )
+        return [candidates[i] for i in np.argsort(-scores, kind="stable")]
+
     def left(self, study: Any) -> bool:
         """Whether any function is left to evaluate."""
         taken = evaluations_of(study)[2]
-        return any(b not in taken for b in self._baselines) or bool(set(map(int, self.ids)) - taken)
+        return bool({*self.first, *map(int, self.ids)} - taken)

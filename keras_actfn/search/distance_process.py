@@ -201,11 +201,20 @@ class DistanceProcess(Regressor):
 
     def fit(self, features: Any, known: np.ndarray, values: np.ndarray) -> "DistanceProcess":
         """See `Regressor.fit`."""
+        return self.fit_scores(features, known, savage_scores(values))
+
+    def fit_scores(self, features: Any, known: np.ndarray, target: np.ndarray) -> "DistanceProcess":
+        """The same for values that are scores already, which may have any sign.
+
+        Args:
+            features: The pool's `CandidateFeatures`.
+            known: Rows of known candidates, (known,).
+            target: Their scores, (known,), higher is better, finite.
+        """
         linalg = require("scipy.linalg", extra="search")
         rows = [int(row) for row in known]
         self.distances = features.distances.to(rows)
         among = self.distances.rows(rows)
-        target = savage_scores(values)
         self.mean = target.mean()
         target = target - self.mean
         best = -np.inf

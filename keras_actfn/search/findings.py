@@ -3,17 +3,22 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..training.data import check_positive
 from ..training.sequential import LOOKS
+from .chooser import Chooser
 from .objective import FunctionObjective, TrainingObjective
+from .pool import Pool
 from .results import BestActivation, SearchRow, search_rows
+from .tandem import TandemPool
 from .verdict import Verdict, confirm, obstacle
 
 if TYPE_CHECKING:
     import optuna
     from matplotlib.figure import Figure
+
+    from .loop import ActivationSearch
 
 
 class Findings:
@@ -23,7 +28,9 @@ class Findings:
         study: The Optuna study.
         objective: What the search looks for.
         output: Folder of what is not in the study.
-        baseline_ids: Numbers of the functions that it began with.
+        pool: Its functions by number.
+        chooser: What chooses among them.
+        baseline_ids: Numbers of the usual functions.
         seed: Its seed.
         progress: Whether to show progress bars.
     """
@@ -31,6 +38,8 @@ class Findings:
     study: "optuna.Study"
     objective: "TrainingObjective | FunctionObjective"
     output: Path
+    pool: Pool | TandemPool
+    chooser: Chooser
     baseline_ids: tuple[int, ...]
     seed: int
     progress: Any
@@ -97,9 +106,19 @@ class Findings:
         return obstacle(self.objective.task, *self._ended())
 
     def _ended(self):
-        """The functions found and the usual ones, the best first, without failures."""
+        """The functions found and the usual ones, the best first, without failures.
+
+        Usual ones that were not evaluated follow, those first that the surrogate expects most of.
+        """
         rows = [row for row in self.table() if not row.diverged]
-        return [[row.expression for row in rows if row.baseline is b] for b in (False, True)]
+        found, usual = (
+            [row.expression for row in rows if row.baseline is b] for b in (False, True)
+        )
+        evaluated = {row.candidate for row in self.table()}
+        left = [number for number in self.baseline_ids if number not in evaluated]
+        if found and len(usual) < 2 and left:
+            usual += self.pool.names(self.chooser.expected(self.study, left))
+        return found, usual
 
     def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
         """Draw progress, the map of the candidates and the best functions.
@@ -112,7 +131,7 @@ class Findings:
         """
         from ..plotting.search import search_figures
 
-        figures = search_figures(self)
+        figures = search_figures(cast("ActivationSearch", self))
         if folder is not None:
             from ..plotting import save_figure
 
@@ -139,4 +158,4 @@ class Findings:
         """
         from ..plotting.search_report import write_report
 
-        return write_report(self, Path(path), verdict, figures)
+        return write_report(cast("ActivationSearch", self), Path(path), verdict, figures)

@@ -15,7 +15,7 @@ search that was killed goes on where it was, and several processes can work on o
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ..models.seeds import seeds_drawn_from
 from ..training import Task
 from ..training.fingerprints import model_fingerprint
 from . import claims, disk
+from .atlas.start import Start
+from .atlas.table import USUAL
 from .candidates import Candidates
 from .chooser import Chooser
 from .evaluating import evaluate_next
@@ -40,8 +42,9 @@ from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
 from .trials import check_trials, readable
 
-#: Evaluated before anything else, in this order (section 6 of the paper, ReLU first).
-BASELINES = ("relu", "elu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
+#: The usual functions (section 6 of the paper, ReLU first): what is found is compared with them,
+#: and a search from scratch evaluates them before anything else.
+BASELINES = USUAL
 
 #: How many functions are probed where nobody asked for a number.
 DEFAULT_PROBES = 200
@@ -71,7 +74,12 @@ class ActivationSearch(Findings):
             with a warning: functions are then predicted from their outputs alone.
         regressor: A name of `keras_actfn.search.REGRESSORS`, or a scikit-learn regressor.
         embedding: A name of `keras_actfn.search.EMBEDDINGS`.
-        baselines: Functions to evaluate first.
+        baselines: The usual functions, with which what is found is compared; they are evaluated
+            first, before the atlas's portfolio. None: those of `BASELINES`, of which only ReLU is
+            evaluated first; the others, too, from scratch.
+        from_scratch: Whether to learn nothing from the atlas, the package's own tasks with known
+            results: neither what to evaluate first nor what to expect of other functions.
+        leave_out: Names of tasks of the atlas (`bench_names()`) that are not used.
         groups: Number of groups of places in the model that get a function each. With two or
             more, the task's `build_model` takes as many activations, and a candidate is a tuple of
             functions.
@@ -116,9 +124,11 @@ class ActivationSearch(Findings):
         probe_examples: int = 128,
         probes: Any = None,
         mode: str | None = None,
-        regressor: Any = "knr",
+        regressor: Any = "distance_gp",
         embedding: str = "union",
-        baselines: Iterable = BASELINES,
+        baselines: Iterable | None = None,
+        from_scratch: bool = False,
+        leave_out: Sequence[str] = (),
         groups: int = 1,
         moves: int = 0,
         seed: int = 0,
@@ -136,14 +146,15 @@ class ActivationSearch(Findings):
         self.objective = objective_of(task, seed)
         self.seed = seed
         self.probes = probes
-        self.baselines = tuple(baselines)
         self.progress = progress
         with seeds_drawn_from(seed):
             model = task.build_model("relu")
         of_space = space if hasattr(space, "unique") else space.space
+        start = Start.of(of_space, baselines, from_scratch, leave_out)
+        self.baselines = start.usual
         record = {
             "space": of_space.hash[:20],
-            "baselines": list(self.baselines),
+            **start.record(),
             "model": model_fingerprint(model)[:20],
             "seed": seed,
             "groups": groups,
@@ -173,13 +184,25 @@ class ActivationSearch(Findings):
             unique = (
                 space if of_space is not space else space.unique(path=self.output / "functions")
             )
-            self.pool: Pool | TandemPool = Pool(unique, extra=self.baselines)
+            self.pool: Pool | TandemPool = Pool(unique, extra=start.functions)
             if groups != 1:
                 self.pool = TandemPool(self.pool, groups)
-            self.baseline_ids = tuple(dict.fromkeys(self.pool.find(b) for b in self.baselines))
+                #: Numbers of the usual functions, and of all that are probed whatever is drawn.
+            self.baseline_ids, self.start_ids, first, portfolio = (
+                tuple(dict.fromkeys(map(self.pool.find, functions)))
+                for functions in (start.usual, start.functions, start.first, start.portfolio)
+            )
             self.store = FeatureStore(self.output / "features", key)
         self.chooser = Chooser(
-            self.pool, self.store, self.output, self.baseline_ids, regressor, embedding, seed
+            self.pool,
+            self.store,
+            self.output,
+            first,
+            regressor,
+            embedding,
+            seed,
+            start.prior,
+            portfolio,
         )
         with readable(self.storage):
             self.candidates = Candidates(
@@ -189,7 +212,7 @@ class ActivationSearch(Findings):
                 self._probe,
                 self.store,
                 self.chooser,
-                self.baseline_ids,
+                self.start_ids,
                 moves,
                 seed,
                 progress,

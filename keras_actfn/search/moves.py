@@ -2,8 +2,9 @@
 
 Of the functions of a large space few are probed, and the space itself is a choice. Functions that
 are one change (`keras_actfn.expressions.neighbors`) away from good ones are good more often than
-functions drawn at random. Some of them, drawn from around each of the best in turn, become candidates:
-their spectra are computed as those of all others, and the search's regressor chooses among all.
+functions drawn at random. Some of them, drawn from around each of the best in turn, become
+candidates: their spectra are computed as those of all others, and the search's regressor chooses
+among all.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""The candidates of a search: the unique functions of a space, and functions that are none of them."""
+"""The candidates of a search: the unique functions of a space, and others."""
 
 from collections.abc import Iterable
 
@@ -222,7 +222,10 @@ class _Corner:
             if np.isfinite(value):
                 step = 2 * _step(np.float64(value))
                 ends = np.array([value - step, value + step], np.float32)
-                low, high = ascending.searchsorted(ends[0]), ascending.searchsorted(ends[1], "right")
+                low, high = (
+                    ascending.searchsorted(ends[0]),
+                    ascending.searchsorted(ends[1], "right"),
+                )
                 if high - low < len(found):
                     found = np.sort(order[low:high])
         return found[_differences(self.values[found], row) <= 1]

@@ -5,8 +5,8 @@ standardised, are those of a Gaussian process with the covariance s² (K + v I),
 
     mean(i) = K_iE (K_EE + v I)^-1 y,    variance(i) = s² {K_ii - K_iE (K_EE + v I)^-1 K_Ei}.
 
-The noise v maximises the marginal likelihood over `NOISE`; s² = yᵀ (K_EE + v I)^-1 y / |E| does so in
-closed form. The candidate of the best acquisition among those not tried is tried next:
+The noise v maximises the marginal likelihood over `NOISE`; s² = yᵀ (K_EE + v I)^-1 y / |E| does so
+in closed form. The candidate of the best acquisition among those not tried is tried next:
 
     "ei"     expected improvement over the best value (`acquisition`),
     "ucb"    mean + deviation,
@@ -205,8 +205,8 @@ def graph_kernel(graph: ArrayLike, smoothness: float = 1.5, length: float = 1.0)
 
         K ∝ (2 ν / κ² I + L)^-ν,    L = D - W,
 
-    W the weights of the edges, D their sums at each node on the diagonal (Borovitskiy et al., Matérn
-    Gaussian Processes on Graphs, AISTATS 2021).
+    W the weights of the edges, D their sums at each node on the diagonal (Borovitskiy et al.,
+    Matérn Gaussian Processes on Graphs, AISTATS 2021).
 
     Args:
         graph: W, (N, N), symmetric and not negative.
@@ -238,8 +238,8 @@ def output_kernel(outputs: ArrayLike, scale: float = 1.0) -> np.ndarray:
 
         k(f, g) = q(f, g) / √(q(f, f) q(g, g)),    q(f, g) = e(d(f, g) / a) + e(d(f, -g) / a),
 
-    e(d) = exp(-d² / 2), d the Euclidean distance of arcsinh f and arcsinh g, divided by its median: the
-    part of `distance_process` that needs no spectra.
+    e(d) = exp(-d² / 2), d the Euclidean distance of arcsinh f and arcsinh g, divided by its median:
+    the part of `distance_process` that needs no spectra.
 
     Args:
         outputs: Values of each function at the same inputs, (functions, inputs), finite.
@@ -255,7 +255,7 @@ def output_kernel(outputs: ArrayLike, scale: float = 1.0) -> np.ndarray:
     ```
     """
     distance = require("scipy.spatial.distance", extra="search")
-    points = DistanceTable(outputs).points
+    points = np.asarray(DistanceTable(outputs).points)
     norms = 2 * np.linalg.norm(points, axis=1)
     same, opposite = (distance.cdist(points, sign * points) for sign in (1, -1))
     return correlation(Distances(same, opposite, (norms, norms), None), scale, 1.0, 0.0)
@@ -267,7 +267,7 @@ def _matrix(name, values):
     square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size > 0
     if not square or not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
         raise ValueError(
-            f"A {name} is a symmetric matrix of finite numbers, (candidates, candidates). Received: "
-            f"shape {matrix.shape}{'' if not square else ', not symmetric or not finite'}."
+            f"A {name} is a symmetric matrix of finite numbers, (candidates, candidates). "
+            f"Received: shape {matrix.shape}{', not symmetric or not finite' if square else ''}."
         )
     return matrix

@@ -25,7 +25,7 @@ class SearchRow:
         expression: Its text, as `keras_actfn.activation` takes it.
         value: The validation metric, or the objective's number. None if the evaluation failed.
         diverged: Whether the evaluation failed: it ranks behind all others.
-        baseline: Whether it is one of the functions that the search began with.
+        baseline: Whether it is one of the usual functions.
         seconds: Seconds of the training, or None.
         pruned: Whether a pruner stopped the training; `value` is then that of its last epoch.
     """
@@ -45,7 +45,7 @@ def search_rows(study: "optuna.Study", baselines: Collection[int]) -> list[Searc
 
     Args:
         study: The study.
-        baselines: Numbers of the functions that the search began with.
+        baselines: Numbers of the usual functions.
     """
     rows = [
         SearchRow(

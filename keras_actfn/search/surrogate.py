@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from .._names import nearest
 from .._optional import require
 from .acquisition import expected_improvement
+from .atlas.mean import WithPrior
 from .distance_process import DistanceProcess, DistanceTable
 from .embedding import embed
 from .regressor import Regressor
@@ -40,6 +41,9 @@ class CandidateFeatures:
         coordinates: The candidates in the plane, (candidates, 2), for the regressors that
             work there; or a function that computes them, which is called where they are needed
             first. None if no such regressor is used.
+        prior: What tasks of the atlas expect of the candidates, (candidates, tasks), as
+            `atlas.prior.AtlasPrior` gives it; or a function that computes it. None: nothing is
+            known but the task's own evaluations.
 
     Example:
     ```python
@@ -53,6 +57,7 @@ class CandidateFeatures:
     cdfs: np.ndarray | None = None
     weights: np.ndarray | None = None
     coordinates: np.ndarray | Callable[[], np.ndarray] | None = None
+    prior: np.ndarray | Callable[[], np.ndarray] | None = None
 
     @classmethod
     def embedded(
@@ -87,6 +92,12 @@ class CandidateFeatures:
         if callable(self.coordinates):
             self.coordinates = self.coordinates()
         return self.coordinates
+
+    def expectations(self) -> np.ndarray | None:
+        """The prior, computed if need be; None if there is none, or of no task."""
+        if callable(self.prior):
+            self.prior = self.prior()
+        return self.prior if self.prior is not None and self.prior.shape[1] else None
 
     @functools.cached_property
     def distances(self) -> DistanceTable:
@@ -257,9 +268,10 @@ def suggest(
     """The candidate to evaluate next.
 
     Args:
-        features: The pool's `CandidateFeatures`.
+        features: The pool's `CandidateFeatures`. If they have a prior, the regressor begins from
+            it (`atlas.mean`).
         known: Rows of the candidates that were evaluated; if there is none, the suggestion is
-            random.
+            random, or what the features' prior expects most of.
         values: Their values, higher is better; NaN for an evaluation that failed.
         available: Rows to choose from.
         regressor: What `get_regressor` takes.
@@ -277,11 +289,40 @@ def suggest(
     row = suggest(features, [0, 3], [0.8, 0.1], [1, 2, 4], regressor="distance_gp")
     ```
     """
-    known = np.asarray(known, dtype=int)
-    values = np.asarray(values, dtype="float64")
     available = np.asarray(available, dtype=int)
     if not len(available):
         raise ValueError("Every candidate has been evaluated or is being so; none is available.")
+    scores = scores_of(features, known, values, available, regressor, seed)
+    best = np.flatnonzero(scores == scores.max())
+    return int(available[np.random.default_rng([seed, np.size(known)]).choice(best)])
+
+
+def scores_of(
+    features: CandidateFeatures,
+    known: ArrayLike,
+    values: ArrayLike,
+    rows: ArrayLike,
+    regressor: Any = "knr",
+    seed: int = 0,
+) -> np.ndarray:
+    """How promising candidates are: what `suggest` takes the highest of.
+
+    Args:
+        features: As in `suggest`.
+        known: As in `suggest`.
+        values: As in `suggest`.
+        rows: Rows of candidates.
+        regressor: As in `suggest`.
+        seed: As in `suggest`.
+
+    Returns:
+        (rows,), finite.
+
+    Raises:
+        ValueError: If a value is infinite, or the regressor's scores are not finite.
+    """
+    known = np.asarray(known, dtype=int)
+    values = np.asarray(values, dtype="float64")
     if known.shape != values.shape or np.isinf(values).any():
         raise ValueError(
             "Known candidates have one finite value each, or NaN for an evaluation that failed. "
@@ -290,14 +331,15 @@ def suggest(
         )
     values = below_the_worst(values)
     model = get_regressor(regressor, seed) if len(known) else RandomSearch(seed)
-    scores = np.asarray(model.fit(features, known, values).scores(available), "float64")
+    if features is not None and features.expectations() is not None:
+        model = WithPrior(model)
+    scores = np.asarray(model.fit(features, known, values).scores(np.asarray(rows, int)), "float64")
     if not np.isfinite(scores).all():
         raise ValueError(
             f"The regressor {regressor!r} gave {int((~np.isfinite(scores)).sum())} scores that are "
             "not finite. Scores must be numbers."
         )
-    best = np.flatnonzero(scores == scores.max())
-    return int(available[np.random.default_rng([seed, len(known)]).choice(best)])
+    return scores
 
 
 def below_the_worst(values: np.ndarray) -> np.ndarray:

@@ -107,6 +107,7 @@ def test_activation_search(name, tmp_path):
         SearchSpace(["mul(unary(x),unary(x))"], unary=["sigmoid", "tanh", "identity", "one"]),
         storage=tmp_path / "search.db",
         probes=10,
+        from_scratch=True,
         baselines=("relu", "gelu"),
         embedding="pca",
     )

@@ -10,7 +10,8 @@ import pytest
 from keras_actfn import applications, datasets, expressions, fisher, search, training
 from keras_actfn.cli import COMMANDS, build_app, main, tables
 from keras_actfn.cli.keras_backend import choose_backend
-from keras_actfn.search.bench.run import FEATURE_SETS
+from keras_actfn.search.benchmarks.run import FEATURE_SETS
+from keras_actfn.search.benchmarks.tasks import TASKS
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +25,7 @@ TABLES = {
     "EMBEDDINGS": search.EMBEDDINGS,
     "PRUNERS": search.PRUNERS,
     "FEATURE_SETS": FEATURE_SETS,
+    "ATLAS": TASKS,
     "ENGINES": fisher.ENGINES,
 }
 

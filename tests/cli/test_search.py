@@ -20,7 +20,7 @@ SPACE = "max(unary(x),unary(x))"
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", SPACE, "--probe", "12", "--subset", "300", "--validation", "200"]
 WORDS += ["--batch-size", "20", "--epochs", "3"]
-WORDS += ["--embedding", "pca", "--storage", "search.log"]
+WORDS += ["--embedding", "pca", "--from-scratch", "--storage", "search.log"]
 
 
 def study_in(path):

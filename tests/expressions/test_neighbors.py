@@ -6,7 +6,11 @@ from keras_actfn.expressions import count_nodes, four_node, neighbors, parse, si
 
 pytestmark = pytest.mark.once
 
-FEW = {"unary": ["zero", "one", "relu", "tanh"], "binary": ["add", "sub"], "n_ary": ["max_n", "min_n"]}
+FEW = {
+    "unary": ["zero", "one", "relu", "tanh"],
+    "binary": ["add", "sub"],
+    "n_ary": ["max_n", "min_n"],
+}
 
 
 def around(text, most_nodes, operators=FEW):

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from keras_actfn.fisher.spectrum import bin_weights
-from keras_actfn.search.bench.published import MEASURES, ActBench
+from keras_actfn.search.benchmarks.act_bench import ActBench
+from keras_actfn.search.benchmarks.published import MEASURES
 
 BINS, PARAMETERS = (20, 30), (2000, 3000)
 

@@ -51,6 +51,7 @@ def open_search(folder, objective=training, pruner="median", **options):
         storage=folder / "search.db",
         study="s",
         embedding="pca",
+        from_scratch=True,
         baselines=BASELINES,
         probes=20,
         pruner=pruner,

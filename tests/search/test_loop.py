@@ -52,7 +52,8 @@ INPUTS = DATA[0][0][:32]
 
 
 def open_search(folder, objective=distance_to_softplus, mode="max", **options):
-    options = {"embedding": "pca", "baselines": BASELINES, "probes": 25, "study": "s", **options}
+    given = {"embedding": "pca", "baselines": BASELINES, "probes": 25, "study": "s"}
+    options = {**given, "from_scratch": True, **options}
     task = task_of(objective, INPUTS, mode=mode) if callable(objective) else objective
     return search.ActivationSearch(task, SPACE, storage=folder / "search.db", **options)
 
@@ -238,6 +239,16 @@ def test_bad_arguments(tmp_path):
         open_search(tmp_path, task_of(len, None))
     with pytest.raises(ValueError, match=r"takes a keras_actfn.training.Task. Received: function"):
         search.ActivationSearch(build, SPACE)
+    for arguments, match in (
+        ({"from_scratch": True, "leave_out": ["fashion_cnn"]}, "Give one or the other"),
+        ({"from_scratch": False, "leave_out": ["fashion"]}, "fashion_cnn"),
+        (
+            {"from_scratch": False, "leave_out": search.bench_names()},
+            "with from_scratch=True",
+        ),
+    ):
+        with pytest.raises(ValueError, match=match):
+            open_search(tmp_path, **arguments)
     found = open_search(tmp_path)
     for limits, match in (
         ({}, "Received: neither"),

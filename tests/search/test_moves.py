@@ -1,11 +1,8 @@
 """Functions that join a search on the way: which, and that they stay the same whatever happens."""
 
-import json
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,6 @@ from keras_actfn import search
 from keras_actfn._files import DamagedFile
 from keras_actfn.expressions import SearchSpace, neighbors, parse
 from keras_actfn.search import probing
-from keras_actfn.search.candidates import Candidates
 from keras_actfn.search.joined import PREFIX
 from keras_actfn.search.moves import LocalMoves
 from keras_actfn.search.pool import Pool
@@ -87,7 +83,9 @@ def test_functions_of_the_space_that_were_not_probed_join_too(finished):
 def test_going_on_adds_nothing_and_no_function_twice(finished):
     found, folder = finished
     again = open_search(folder)
-    assert again.pool.names(sorted(again.store.ids())) == found.pool.names(sorted(found.store.ids()))
+    assert again.pool.names(sorted(again.store.ids())) == found.pool.names(
+        sorted(found.store.ids())
+    )
     before = again.table()
     again.run(14)
     assert again.table() == before
@@ -192,7 +190,7 @@ def test_two_workers_share_what_joins(tmp_path):
     ],
 )
 def test_a_damaged_group_is_refused_by_its_name(damage, finished, tmp_path):
-    found, folder = finished
+    _, folder = finished
     (tmp_path / "s.db").write_bytes((folder / "s.db").read_bytes())
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's.db'}")
     name = next(name for name in study.user_attrs if name.startswith(PREFIX))
@@ -202,7 +200,7 @@ def test_a_damaged_group_is_refused_by_its_name(damage, finished, tmp_path):
 
 
 def test_spectra_of_functions_that_joined_another_study_are_left_out(finished, tmp_path):
-    found, folder = finished
+    found, _ = finished
     other = open_search(tmp_path, output=found.output, moves=0)
     assert set(other.chooser.ids) < set(found.chooser.ids)
     assert all(number < len(other.pool) for number in other.chooser.ids)

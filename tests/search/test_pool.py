@@ -98,7 +98,10 @@ def test_the_baselines_of_the_paper_lie_in_the_three_node_space():
 def test_functions_that_join_have_a_number_of_their_values_alone(unique):
     pool, other = Pool(unique, extra=["gelu"]), Pool(unique, extra=["gelu"])
     assert pool.number_of(parse("add(x,0)")) == unique.index(parse("add(identity(x),zero(x))"))
-    function, same = parse("sub(relu(x),tanh(exp(x)))"), parse("negative(sub(tanh(exp(x)),relu(x)))")
+    function, same = (
+        parse("sub(relu(x),tanh(exp(x)))"),
+        parse("negative(sub(tanh(exp(x)),relu(x)))"),
+    )
     number = pool.number_of(function)
     assert number == other.number_of(same) and len(pool) <= number < 2**53
     assert pool.limit == len(pool) == len(unique) + 1 and not pool.holds([number])[0]

@@ -118,7 +118,7 @@ def test_bad_studies():
     with pytest.raises(ValueError, match=r"suggest_int\('candidate', 0, 59\)"):
         optuna.create_study(sampler=PoolSampler(KERNEL)).ask().suggest_int("candidate", 0, 9)
     study = optuna.create_study(directions=["minimize"] * 2, sampler=PoolSampler(KERNEL))
-    with pytest.raises(ValueError, match="one value. Received: 2"):
+    with pytest.raises(ValueError, match=r"one value\. Received: 2"):
         study.ask().suggest_int("candidate", 0, 59)
     indefinite = PoolSampler([[1.0, 9.0], [9.0, 1.0]])
     with pytest.raises(ValueError, match="positive semidefinite"):

@@ -24,7 +24,7 @@ SPACE = SearchSpace(["unary(x)"], unary=["relu", "tanh", "square"])
 def open_search(task=None, **options):
     task = task_of(distance_to_softplus, points(32, 1)[0]) if task is None else task
     return search.ActivationSearch(
-        task, SPACE, embedding="pca", baselines=("relu",), probes=2, **options
+        task, SPACE, embedding="pca", from_scratch=True, baselines=("relu",), probes=2, **options
     )
 
 
@@ -88,6 +88,7 @@ def test_outputs_with_positions_have_sampled_spectra_by_default(tmp_path):
             SPACE,
             storage=tmp_path / f"{name}.db",
             baselines=("relu",),
+            from_scratch=True,
             **options,
         )
 

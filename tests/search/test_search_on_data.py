@@ -21,7 +21,7 @@ SPACE = SearchSpace(
     unary=["identity", "relu", "tanh", "square", "zero"],
     binary=["add", "max"],
 )
-OPTIONS = {"embedding": "pca", "baselines": ("relu", "tanh"), "probes": 4}
+OPTIONS = {"embedding": "pca", "from_scratch": True, "baselines": ("relu", "tanh"), "probes": 4}
 
 
 def task_on_points(**options):

@@ -47,6 +47,7 @@ def open_search(folder, **options):
         task_of(wish, X, build),
         SPACE,
         groups=2,
+        from_scratch=True,
         baselines=("relu", "tanh"),
         embedding="pca",
         storage=folder / "search.db",

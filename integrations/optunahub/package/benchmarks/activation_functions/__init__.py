@@ -1,4 +1,5 @@
-from ._problem import Problem
+"""Activation functions with known results."""
 
+from ._problem import Problem
 
 __all__ = ["Problem"]

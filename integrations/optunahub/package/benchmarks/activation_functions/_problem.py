@@ -1,3 +1,5 @@
+"""Activation functions with known results, as an OptunaHub benchmark problem."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,13 +7,12 @@ from typing import Any
 import numpy as np
 import optuna
 
-
 try:
     from keras_actfn import search
 except ModuleNotFoundError:
     raise ModuleNotFoundError(
         'Please run `pip install "keras-actfn[search]"` to use `activation_functions`.'
-    )
+    ) from None
 try:
     from optunahub.benchmarks import BaseProblem
 except ModuleNotFoundError:  # the look-ups need Optuna alone
@@ -33,7 +34,7 @@ class Problem(BaseProblem):
         epoch: Epoch to look the validation metric up after, from 1; None for the last.
     """
 
-    available_benchmark_names: list[str] = list(search.bench_names())
+    available_benchmark_names: tuple[str, ...] = search.bench_names()
 
     def __init__(
         self,

@@ -1,9 +1,10 @@
+"""Find the word that is closest to a hidden one."""
+
 from __future__ import annotations
 
 import numpy as np
 import optuna
 import optunahub
-
 
 # Forty words, and how many pairs of letters any two of them share.
 words = [a + b + c for a in "bdfgl" for b in "aeio" for c in "nt"]
@@ -16,8 +17,9 @@ sampler = optunahub.load_local_module(
 
 
 def objective(trial: optuna.Trial) -> float:
+    """Count the letters in their place."""
     word = words[trial.suggest_int("candidate", 0, len(words) - 1)]
-    return sum(a == b for a, b in zip(word, "got"))
+    return sum(a == b for a, b in zip(word, "got", strict=True))
 
 
 study = optuna.create_study(direction="maximize", sampler=sampler)

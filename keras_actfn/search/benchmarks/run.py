@@ -2,7 +2,7 @@
 
 Every regressor searches with every set of features, many times: it begins with ReLU and seven
 random functions, then evaluates the function that it suggests, until the budget is spent.
-Results are looked up in the benchmark, by validation accuracy. As in the paper (Efficient
+Results are looked up in the benchmark, by its score on validation data. As in the paper (Efficient
 Activation Function Optimization through Surrogate Modeling, section 5), regressors only see
 functions with a valid spectrum, while random search draws from all; trial t of every regressor
 has the same start.
@@ -22,14 +22,18 @@ import numpy as np
 from ..._files import DamagedFile, append_line, read_json, read_lines, write_json, write_npz
 from ..._optional import require
 from ..._progress import Progress
+from ..atlas.prior import AtlasPrior
 from ..embedding import embed, read_coordinates
 from ..outcomes import outcomes
 from ..surrogate import REGRESSORS, CandidateFeatures, suggest
-from .published import ActBench
-from .results import SHARE, STARTS, BenchRun
+from .act_bench import ActBench
+from .results import STARTS, BenchRun, target_of
 
 #: Sets of features, and the embedding that the regressors in the plane work on.
 FEATURE_SETS = {"both": "union", "outputs": "outputs", "spectra": "spectra"}
+#: Regressors that need no map.
+WITHOUT_MAP = ("distance_gp", "random")
+
 _TRIALS, _SETTINGS = "trials.jsonl", "settings.json"
 
 
@@ -43,6 +47,9 @@ def run_bench(
     budget: int = 100,
     seed: int = 0,
     embedding: str = "umap",
+    prior: AtlasPrior | None = None,
+    start: Sequence[str] | None = None,
+    share: float = 1.0,
     workers: int | None = None,
     progress: bool = True,
 ) -> BenchRun:
@@ -58,6 +65,12 @@ def run_bench(
         budget: Evaluations of each search.
         seed: Of starts, embeddings and regressors.
         embedding: `"umap"` as in the paper, or `"pca"` to do without.
+        prior: What the regressors begin from, learned from other benchmarks; None for nothing.
+        start: Functions that every search evaluates first, those of them that the benchmark has
+            with a valid spectrum; None for ReLU and seven random ones.
+        share: Part of the functions that each trial searches, drawn at random; the start, the best
+            usual function and the best of all are in it always. Below 1, searches that begin alike
+            differ.
         workers: Processes; None for one a core.
         progress: Whether to show a bar.
 
@@ -70,17 +83,22 @@ def run_bench(
 
     Example:
     ```python
-    run = run_bench(fashion_mnist_bench(), "runs/bench_run", trials=20)
+    run = run_bench(bench("fashion_cnn"), "runs/bench_run", trials=20)
     print(run.text())
     ```
     """
-    value = bench.validation_accuracy
+    value = bench.score
     rows = np.flatnonzero(bench.valid & np.isfinite(value))
     _check(regressors, features, budget, len(rows), embedding)
     relu = bench.index("relu")
     if relu not in rows:
         raise ValueError("Searches start from ReLU, whose spectrum is invalid in this benchmark.")
-    store = _Store(folder, bench, {"budget": budget, "seed": seed, "embedding": embedding})
+    first = None if start is None else _positions(bench, start, rows)
+    settings = {"budget": budget, "seed": seed, "embedding": embedding}
+    if first is not None or prior is not None or share != 1:
+        learned = None if prior is None else prior.atlas.fingerprint
+        settings |= {"prior": learned, "start": first and list(map(int, first)), "share": share}
+    store = _Store(folder, bench, settings)
     wanted = [
         (name, kind) for name in regressors for kind in (features if name != "random" else ("",))
     ]
@@ -96,9 +114,22 @@ def run_bench(
         for kind in features:
             if any(task[1] == kind for task in left):
                 bar.describe(f"embedding of {kind}")
-                views[kind] = _features(bench, rows, kind, embedding, seed, store)
+                mapped = any(name not in WITHOUT_MAP for name, *_ in left)
+                method = embedding if mapped else None
+                views[kind] = _features(bench, rows, kind, method, seed, store, prior)
         bar.describe("searches")
-        search = functools.partial(_search, value=value, relu=relu, budget=budget, seed=seed)
+        usual, target = target_of(bench)
+        kept = [relu, usual, int(np.nanargmax(value)), *(first or [])]
+        search = functools.partial(
+            _search,
+            value=value,
+            relu=relu,
+            budget=budget,
+            seed=seed,
+            first=first,
+            share=share,
+            kept=kept,
+        )
         every = np.flatnonzero(np.isfinite(value))
         tasks = (
             (name, kind, trial, views.get(kind), rows if kind else every)
@@ -111,23 +142,31 @@ def run_bench(
     found = {
         (name, kind): [done[name, kind, trial] for trial in range(trials)] for name, kind in wanted
     }
-    target = value[relu] + SHARE * (np.nanmax(value) - value[relu])
-    return BenchRun(bench, budget, relu, float(target), found)
+    starts = STARTS if first is None else len(first)
+    return BenchRun(bench, budget, relu, usual, target, found, starts)
 
 
-def _search(task, *, value, relu, budget, seed):
+def _search(task, *, value, relu, budget, seed, first, share, kept):
     """One trial: the key of the task, and the functions evaluated in order."""
     name, kind, trial, features, rows = task
-    start = np.random.default_rng([seed, trial]).choice(
-        rows[rows != relu], STARTS - 1, replace=False
-    )
-    evaluated = [relu, *start]
     position = np.full(len(value), -1)
     position[rows] = np.arange(len(rows))
-    best = value[rows].max()
+    random = np.random.default_rng([seed, trial])
+    searched = rows
+    if share < 1:
+        left = np.random.default_rng([seed, trial, 1]).random(len(rows)) < share
+        searched = rows[left | np.isin(rows, kept)]
+    evaluated = first
+    if evaluated is None:
+        evaluated = [
+            relu,
+            *random.choice(searched[searched != relu], STARTS - 1, replace=False),
+        ]
+    evaluated = list(evaluated)
+    best = value[searched].max()
     while len(evaluated) < budget and value[evaluated].max() < best:
         known = position[evaluated]
-        available = np.setdiff1d(np.arange(len(rows)), known, assume_unique=True)
+        available = np.setdiff1d(position[searched], known, assume_unique=True)
         row = suggest(features, known, value[evaluated], available, name, seed=trial)
         evaluated.append(rows[row])
     return (name, kind, trial), np.array(evaluated, int)
@@ -148,16 +187,34 @@ def _map(function, tasks, workers, count):
         yield from results
 
 
-def _features(bench, rows, kind, embedding, seed, store):
+def _positions(bench, functions, rows):
+    """Positions of functions that a benchmark has among `rows`, each once."""
+    found = []
+    for function in functions:
+        try:
+            found.append(bench.index(function))
+        except ValueError:
+            continue
+    found = [row for row in dict.fromkeys(found) if row in rows]
+    if not found:
+        raise ValueError(
+            f"A search starts from one function or more that the benchmark '{bench.name}' has "
+            f"with a valid spectrum. Received: {', '.join(functions) or 'none'}."
+        )
+    return found
+
+
+def _features(bench, rows, kind, embedding, seed, store, prior):
     """The features of the functions that take part, with coordinates."""
     outputs = None if kind == "spectra" else bench.outputs[rows]
     cdfs = None if kind == "outputs" else bench.cdfs[rows]
     coordinates = store.coordinates(kind, len(rows))
-    if coordinates is None:
+    if coordinates is None and embedding is not None:
         method = "pca" if embedding == "pca" else FEATURE_SETS[kind]
         coordinates = embed(outputs, cdfs, weights=bench.weights, method=method, seed=seed)
         store.save_coordinates(kind, coordinates)
-    features = CandidateFeatures(outputs, cdfs, bench.weights, coordinates)
+    expected = None if prior is None else prior.expected(bench.outputs[rows])
+    features = CandidateFeatures(outputs, cdfs, bench.weights, coordinates, expected)
     _ = features.distances  # computed here, not by every worker
     return features
 
@@ -235,6 +292,6 @@ def _check(regressors, features, budget, candidates, embedding):
 
 def _fingerprint(bench):
     found = hashlib.sha256("\n".join(bench.functions).encode())
-    found.update(np.ascontiguousarray(bench.validation_accuracy, "float64").tobytes())
+    found.update(np.ascontiguousarray(bench.score, "float64").tobytes())
     found.update(np.ascontiguousarray(bench.cdfs, "float32").tobytes())
     return found.hexdigest()[:16]

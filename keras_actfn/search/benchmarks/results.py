@@ -2,9 +2,10 @@
 
 The measure that decides is the number of evaluations, start included, until a search has
 
-    ReLU + 0.99 (best - ReLU),
+    usual + 0.99 (best - usual),
 
-with the best of all functions of the benchmark.
+with the best of the usual functions (`atlas.table.USUAL`) that the benchmark has, and the best of
+all its functions.
 """
 
 import dataclasses
@@ -16,7 +17,8 @@ import numpy as np
 
 from ..._files import write_file
 from ..._optional import require
-from .published import ActBench
+from ..atlas.table import USUAL, shortest
+from .act_bench import ActBench
 
 STARTS = 8
 SHARE = 0.99
@@ -93,20 +95,24 @@ class BenchRun:
         bench: The `ActBench`.
         budget: Evaluations of each search.
         relu: Position of ReLU in the benchmark.
-        target: Validation accuracy to reach.
+        usual: Position of the best usual function.
+        target: Score to reach.
         trials: For each regressor and set of features, the functions that each trial evaluated
             in order, at most the budget.
+        starts: How many of these are the start.
     """
 
     bench: ActBench
     budget: int
     relu: int
+    usual: int
     target: float
     trials: dict[tuple[str, str], list[np.ndarray]]
+    starts: int = STARTS
 
     def best_so_far(self, regressor: str, features: str) -> np.ndarray:
         """The best validation accuracy after each evaluation, (trials, budget)."""
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         return np.array(
             [
                 np.maximum.accumulate(np.pad(value[rows], (0, self.budget - len(rows)), "edge"))
@@ -124,7 +130,7 @@ class BenchRun:
         curves = []
         for regressor, features in self.trials:
             best = self.best_so_far(regressor, features)
-            mean, low, high = _interval(best)
+            mean, low, high = mean_interval(best)
             steps = np.arange(1, self.budget + 1)
             curves.append(Curve(regressor, features, steps, mean, low, high))
         return curves
@@ -158,13 +164,15 @@ class BenchRun:
 
     def summary(self) -> dict:
         """What was searched, for the table's head: a dictionary for JSON."""
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         return {
             "bench": self.bench.name,
             "functions": len(self.bench),
             "with_spectrum": int(self.bench.valid.sum()),
             "budget": self.budget,
             "relu": float(value[self.relu]),
+            "usual": float(value[self.usual]),
+            "usual_function": self.bench.functions[self.usual],
             "best": float(np.nanmax(value)),
             "best_function": self.bench.functions[int(np.nanargmax(value))],
             "target": float(self.target),
@@ -178,20 +186,21 @@ class BenchRun:
         marks.append((f"{f'after {self.budget}':>11}", "validation_accuracy", 11))
         lines = [
             f"{head['bench']}: {head['functions']:,} functions, {head['with_spectrum']:,} with a "
-            f"valid spectrum; ReLU {head['relu']:.4f}, best {head['best']:.4f} "
+            f"valid spectrum; ReLU {head['relu']:.4f}, the best usual function "
+            f"{head['usual']:.4f} {shortest(head['usual_function'])}, best {head['best']:.4f} "
             f"{head['best_function']}.",
             f"Evaluations until validation accuracy {head['target']:.4f}, {SHARE:.0%} of the gap "
-            f"between ReLU and the best; {STARTS} of them are the start.",
+            f"between the best usual function and the best; {self.starts} of them are the start.",
             "",
             f"{'regressor':<13}{'features':<10}{'median':>7}{'95 % interval':>15}{'quartiles':>12}"
             f"{'never':>7}{''.join(heading for heading, _, _ in marks)}{'test':>8}",
         ]
         for r in self.table():
-            limits = f"{_count(r.evaluations_low)}-{_count(r.evaluations_high)}"
-            quartiles = f"{_count(r.quartile_low)}-{_count(r.quartile_high)}"
+            limits = f"{count_text(r.evaluations_low)}-{count_text(r.evaluations_high)}"
+            quartiles = f"{count_text(r.quartile_low)}-{count_text(r.quartile_high)}"
             lines.append(
-                f"{r.regressor:<13}{r.features or '-':<10}{_count(r.evaluations):>7}{limits:>15}"
-                f"{quartiles:>12}{r.never:>7.0%}"
+                f"{r.regressor:<13}{r.features or '-':<10}{count_text(r.evaluations):>7}"
+                f"{limits:>15}{quartiles:>12}{r.never:>7.0%}"
                 f"{''.join(f'{getattr(r, name):>{width}.4f}' for _, name, width in marks)}"
                 f"{r.test_accuracy:>8.4f}"
             )
@@ -207,32 +216,52 @@ class BenchRun:
     def _row(self, regressor, features):
         count = self.evaluations(regressor, features)
         best = self.best_so_far(regressor, features)
-        value = self.bench.validation_accuracy
+        value = self.bench.score
         found = [rows[np.argmax(value[rows])] for rows in self.trials[regressor, features]]
-        mean, low, high = (float(part) for part in _interval(best[:, -1]))
-        draws = np.random.default_rng(0).integers(len(count), size=(_DRAWS, len(count)))
-        medians = np.sort(_quantile(count[draws], 2))
+        mean, low, high = (float(part) for part in mean_interval(best[:, -1]))
+        ends = median_interval(count)
         return BenchRow(
             regressor=regressor,
             features=features,
             trials=len(count),
-            evaluations=_finite(_quantile(count, 2)),
-            evaluations_low=_finite(medians[_DRAWS // 40]),
-            evaluations_high=_finite(medians[-_DRAWS // 40 - 1]),
-            quartile_low=_finite(_quantile(count, 1)),
-            quartile_high=_finite(_quantile(count, 3)),
+            evaluations=_finite(upper_quantile(count, 2)),
+            evaluations_low=_finite(ends[0]),
+            evaluations_high=_finite(ends[1]),
+            quartile_low=_finite(upper_quantile(count, 1)),
+            quartile_high=_finite(upper_quantile(count, 3)),
             never=float(np.isinf(count).mean()),
             after_25=float(best[:, min(25, self.budget) - 1].mean()),
             after_50=float(best[:, min(50, self.budget) - 1].mean()),
             validation_accuracy=mean,
             validation_low=low,
             validation_high=high,
-            test_accuracy=float(np.mean(self.bench.test_accuracy[found])),
+            test_accuracy=float(np.mean(self.bench.test_score[found])),
         )
 
 
-def _interval(values):
-    """Mean over the first axis, and the ends of its 95 % interval by Student's t."""
+def target_of(bench: ActBench) -> tuple[int, float]:
+    """The position of the best usual function, and the score to reach: the formula of the module.
+
+    Args:
+        bench: An `ActBench` that has ReLU.
+    """
+    score = bench.score
+    rows = []
+    for name in USUAL:
+        try:
+            rows.append(bench.index(name))
+        except ValueError:  # a benchmark need not have all
+            continue
+    usual = max((row for row in rows if np.isfinite(score[row])), key=lambda row: score[row])
+    return usual, float(score[usual] + SHARE * (np.nanmax(score) - score[usual]))
+
+
+def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over the first axis, and the ends of its 95 % interval by Student's t.
+
+    Args:
+        values: (trials, …).
+    """
     mean = values.mean(0)
     if len(values) < 2:
         return mean, mean, mean
@@ -241,14 +270,26 @@ def _interval(values):
     return mean, mean - half, mean + half
 
 
-def _quantile(values, quarter):
+def median_interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the median of numbers, some perhaps infinite: a bootstrap.
+
+    Args:
+        values: (numbers,).
+    """
+    draws = np.random.default_rng(0).integers(len(values), size=(_DRAWS, len(values)))
+    medians = np.sort(upper_quantile(values[draws], 2))
+    return float(medians[_DRAWS // 40]), float(medians[-_DRAWS // 40 - 1])
+
+
+def upper_quantile(values: np.ndarray, quarter: int) -> np.ndarray:
     """The upper quartile number 1, 2 or 3 of the last axis: a value that occurs, or infinity."""
     return np.sort(values, axis=-1)[..., quarter * values.shape[-1] // 4]
 
 
+def count_text(value: float | None) -> str:
+    """A number of evaluations as text; '-' for an infinite one, or none."""
+    return "-" if value is None or not np.isfinite(value) else f"{value:.0f}"
+
+
 def _finite(value):
     return float(value) if np.isfinite(value) else None
-
-
-def _count(value):
-    return "-" if value is None else f"{value:.0f}"

@@ -8,11 +8,13 @@ import pytest
 
 from keras_actfn._files import append_line, read_npz, write_npz
 from keras_actfn.fisher.spectrum import bin_weights
-from keras_actfn.search.bench import json_stream
-from keras_actfn.search.bench.build import FILE
-from keras_actfn.search.bench.json_stream import json_items
-from keras_actfn.search.bench.packed import pack_bench, read_bench
-from keras_actfn.search.bench.published import load_act_bench
+from keras_actfn.search.benchmarks import json_stream
+from keras_actfn.search.benchmarks.build import results_file
+from keras_actfn.search.benchmarks.json_stream import json_items
+from keras_actfn.search.benchmarks.packed import bench as read
+from keras_actfn.search.benchmarks.packed import read_bench
+from keras_actfn.search.benchmarks.packing import pack_bench
+from keras_actfn.search.benchmarks.published import load_act_bench
 
 pytestmark = pytest.mark.once
 
@@ -178,6 +180,7 @@ def test_a_function_that_is_not_there(tmp_path):
 
 # The compact file.
 
+TASK = "fashion_cnn"
 LAYERS = (160, 4640, 9248, 5130)
 
 
@@ -217,10 +220,10 @@ def packed(tmp_path_factory):
         training("not of the space", 0, 0.5),
     ]
     for result in results:
-        append_line(folder / FILE, result)
-    with open(folder / FILE, "a") as file:
+        append_line(results_file(folder, TASK), result)
+    with open(results_file(folder, TASK), "a") as file:
         file.write('{"function": "cut o')
-    return folder / "part" / "bench.npz", pack_bench(folder, folder / "part" / "bench.npz")
+    return folder / "part" / "bench.npz", pack_bench(folder, TASK, folder / "part" / "bench.npz")
 
 
 def test_packed_trainings_are_read_as_a_benchmark(packed):
@@ -232,7 +235,7 @@ def test_packed_trainings_are_read_as_a_benchmark(packed):
     np.testing.assert_array_equal(bench.runs["validation_accuracy"], runs)
     np.testing.assert_array_equal(bench.validation_accuracy, [0.1, 0.8433, 0.83])
     np.testing.assert_array_equal(bench.validation_loss, [np.nan, 0.4, 0.4])
-    assert bench.info["diverged"].tolist() == [[1, -1, -1], [0, 0, 0], [0, -1, -1]]
+    assert bench.diverged.tolist() == [[True, False, False], [False] * 3, [False] * 3]
     assert bench.valid.tolist() == [False, True, True]
     assert len(bench.equivalents[1]) == 41
     assert "max(zero(x),identity(x))" in bench.equivalents[1]
@@ -260,11 +263,11 @@ def test_the_manifest_says_how_the_benchmark_was_made(packed):
 
 
 def test_packing_without_trainings(tmp_path):
-    with pytest.raises(ValueError, match=r"no trainings in .*bench build"):
-        pack_bench(tmp_path, tmp_path / "bench.npz")
-    append_line(tmp_path / FILE, training("not of the space", 0, 0.5))
+    with pytest.raises(ValueError, match=r"no trainings of fashion_cnn in .*bench build"):
+        pack_bench(tmp_path, TASK, tmp_path / "bench.npz")
+    append_line(results_file(tmp_path, TASK), training("not of the space", 0, 0.5))
     with pytest.raises(ValueError, match="of a function of the space"):
-        pack_bench(tmp_path, tmp_path / "bench.npz")
+        pack_bench(tmp_path, TASK, tmp_path / "bench.npz")
     assert not (tmp_path / "bench.npz").exists()
 
 
@@ -289,6 +292,10 @@ def test_files_that_are_no_benchmark(tmp_path, packed):
         (dict(test_loss=np.zeros((2, 3))), r"test_loss are numbers of shape \(3, 3\)"),
         (dict(valid=np.ones(4, bool)), r"valid are numbers of shape \(3,\)"),
         (dict(diverged=np.array([["a"] * 3] * 3)), "diverged are numbers"),
+        (dict(manifest=dict(mode="most")), "mode is 'min' or 'max'"),
+        (dict(manifest=dict(metric="speed")), "test_speed, validation_speed among them"),
+        (dict(manifest=dict(chance="0.1")), "chance is a finite number"),
+        (dict(manifest=dict(epochs=5)), r"curve_metric are numbers of shape \(3, 3, 5\)"),
         (dict(functions=np.array(["relu(x)"])), r"of shape \(1, 3\)"),
         (dict(equivalents=np.array("[]")), "a list of texts for each function"),
         (dict(equivalents=np.array("[[1], [2], [3]]")), "a list of texts for each function"),
@@ -309,10 +316,9 @@ def test_benchmarks_that_do_not_belong_together(changes, message, tmp_path, pack
 
 def test_the_projects_own_benchmark():
     from keras_actfn.expressions import parse, three_node
-    from keras_actfn.search import fashion_mnist_bench
-    from keras_actfn.search.bench.tasks import small_network
+    from keras_actfn.search.benchmarks.small_cnn import small_network
 
-    bench = fashion_mnist_bench()
+    bench = read("fashion_cnn")
     assert len(set(bench.functions)) == len(bench.functions) == 2_412
     space = three_node()
     assert all(function in space for function in map(parse, bench.functions))

@@ -1,27 +1,19 @@
-"""Benchmarks in which every activation function's result is known: read, never trained again.
+"""The published Act-Bench files, which need a download.
 
-`fashion_mnist_bench` is this package's own: the unique functions of the three-node space,
-trained by `keras-actfn bench build` (see `tasks`). `load_act_bench` reads the
-published Act-Bench files (Efficient Activation Function Optimization through Surrogate
-Modeling, section 2), which need a download.
+Efficient Activation Function Optimization through Surrogate Modeling, section 2.
 """
 
-import dataclasses
-import functools
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ...expressions import Expression, parse, resolve
-from ...expressions.unique import sampled_inputs
 from ...fisher.spectrum import bin_weights
-from ..surrogate import CandidateFeatures
+from .act_bench import ActBench
 from .json_stream import json_items
 
-#: What is measured of every function.
+#: What is known of every function.
 MEASURES = (
     "training_accuracy",
     "training_loss",
@@ -31,109 +23,6 @@ MEASURES = (
     "test_loss",
     "seconds",
 )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ActBench:
-    """Activation functions with their results and features.
-
-    Each measure of `MEASURES`, such as `bench.validation_accuracy`, is an array (functions,):
-    the median over the seeds that a function was trained with. A diverged training has the
-    accuracy of chance and no loss (NaN).
-
-    Attributes:
-        name: Of the benchmark.
-        functions: The functions as texts.
-        equivalents: For each function, the texts of the functions that it stands for.
-        runs: The measures, (functions, seeds) each; NaN where a function was not trained with
-            a seed.
-        cdfs: Cumulative distributions of the Fisher eigenvalues, float32 (functions, bins);
-            NaN where the spectrum is invalid.
-        weights: Weight of each bin that makes the Manhattan distance of two spectra the paper's
-            Eq. 2; None if the layers' sizes are not known.
-        seeds: One for each column of `runs`.
-        info: Recipe, environment and counts, as far as known.
-
-    Example:
-    ```python
-    from keras_actfn.search import fashion_mnist_bench
-
-    bench = fashion_mnist_bench()
-    best = bench.functions[np.argmax(bench.validation_accuracy)]
-    ```
-    """
-
-    name: str
-    functions: tuple[str, ...]
-    equivalents: tuple[tuple[str, ...], ...]
-    runs: dict[str, np.ndarray]
-    cdfs: np.ndarray
-    weights: np.ndarray | None = None
-    seeds: tuple[int, ...] = (0,)
-    info: dict = dataclasses.field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.functions)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in MEASURES:
-            return _median(self.runs[name])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    @functools.cached_property
-    def outputs(self) -> np.ndarray:
-        """Values at 1,000 draws of N(0, 1) clipped to [-5, 5], float32 (functions, 1000)."""
-        inputs = sampled_inputs(0)
-        with np.errstate(all="ignore"):
-            rows = [
-                np.broadcast_to(parse(text)(inputs), inputs.shape).astype("float32")
-                for text in self.functions
-            ]
-        return np.array(rows).reshape(len(rows), len(inputs))
-
-    @functools.cached_property
-    def valid(self) -> np.ndarray:
-        """Whether a function has a spectrum and finite outputs, bool (functions,)."""
-        return np.isfinite(self.cdfs).all(1) & np.isfinite(self.outputs).all(1)
-
-    def index(self, function: str | Expression) -> int:
-        """The position of a function: by its text, or of the one with the same outputs.
-
-        Args:
-            function: A text, such as `"relu"` or `"max(zero(x),identity(x))"`, or an expression.
-
-        Raises:
-            ValueError: If the benchmark does not have it.
-        """
-        text = str(function)
-        if text in self.functions:
-            return self.functions.index(text)
-        found = resolve(function)
-        if isinstance(found, Expression):
-            with np.errstate(all="ignore"):
-                values = np.asarray(found(sampled_inputs(0)), "float64").astype("float32")
-            equal = np.flatnonzero(np.isclose(self.outputs, values, rtol=1e-6, atol=1e-7).all(1))
-            if len(equal):
-                return int(equal[0])
-        raise ValueError(
-            f"The benchmark '{self.name}' has {len(self)} functions; none has the outputs of "
-            f"'{text}'."
-        )
-
-    def features(
-        self, rows: np.ndarray | None = None, *, method: str = "union", seed: int = 0
-    ) -> CandidateFeatures:
-        """The features of functions, with coordinates; see `CandidateFeatures.embedded`.
-
-        Args:
-            rows: Which functions; None for all.
-            method: A name in `EMBEDDINGS`.
-            seed: Seed of the embedding.
-        """
-        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
-        return CandidateFeatures.embedded(
-            self.outputs[rows], self.cdfs[rows], self.weights, method=method, seed=seed
-        )
 
 
 def load_act_bench(path: str | os.PathLike) -> ActBench:
@@ -262,13 +151,3 @@ def _row(value):
     if row.ndim != 1 or not row.size:
         raise ValueError(f"an array of shape {row.shape}")
     return row
-
-
-def _median(values):
-    """The median of each row, without NaN; NaN where there is nothing else."""
-    known = np.isfinite(values)
-    if known.all():
-        return np.median(values, axis=1)
-    return np.array(
-        [np.median(row[ok]) if ok.any() else np.nan for row, ok in zip(values, known, strict=True)]
-    )

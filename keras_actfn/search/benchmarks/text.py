@@ -1,0 +1,68 @@
+"""Network and data of `chat_lm`: the next character of people's chats."""
+
+import functools
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..._optional import require
+from ...applications import GPT2
+
+#: Characters of the vocabulary; the last stands for all others.
+CHARACTERS = 48
+CONTEXT = 32
+
+
+def transformer(spec: Any) -> keras.Model:
+    """GPT-2 on characters: context 32, vocabulary 48, width 32, depth 2, 2 heads, MLP of 96."""
+    return GPT2(
+        spec,
+        input_shape=(CONTEXT,),
+        classes=CHARACTERS,
+        width=32,
+        depth=2,
+        heads=2,
+        mlp_ratio=3,
+    )
+
+
+def chats(recipe: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pieces of 33 characters: the first 32 are the inputs, the last 32 the targets.
+
+    Conversations are in lower case, a line a message, in a random order; validation and test
+    pieces are of other conversations than training pieces.
+
+    Args:
+        recipe: A `BenchRecipe`; its numbers are pieces.
+    """
+    parts = {}
+    for part, text in zip(("training", "validation", "test"), _texts(), strict=True):
+        count = getattr(recipe, part)
+        pieces = text[: count * (CONTEXT + 1)].reshape(count, CONTEXT + 1)
+        parts[part] = pieces[:, :-1].astype("int32"), pieces[:, 1:].astype("int64")
+    return parts
+
+
+@functools.lru_cache(maxsize=1)
+def _texts():
+    """Characters by number, of 80 %, 10 % and 10 % of the conversations."""
+    package: Any = require("chitchat_dataset", extra="atlas")
+    path = Path(package.__file__).with_name("dataset.json")
+    talks = []
+    for record in json.loads(path.read_text(encoding="utf-8")).values():
+        lines = [" ".join(part["text"] for part in message) for message in record["messages"]]
+        talks.append("".join(f"{line.strip().lower()}\n" for line in lines if line.strip()) + "\n")
+    talks = [talks[i] for i in np.random.default_rng(0).permutation(len(talks))]
+    ends = (0, int(0.8 * len(talks)), int(0.9 * len(talks)), len(talks))
+    texts = ["".join(talks[a:b]) for a, b in itertools.pairwise(ends)]
+    usual = [character for character, _ in Counter(texts[0]).most_common(CHARACTERS - 1)]
+    number = {character: i for i, character in enumerate(sorted(usual))}
+    return [
+        np.array([number.get(character, CHARACTERS - 1) for character in text], "uint8")
+        for text in texts
+    ]

@@ -1,10 +1,5 @@
 """Functions that join a search on the way: which, and that they stay the same whatever happens."""
 
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import numpy as np
 import optuna
 import pytest
@@ -32,16 +27,16 @@ BASELINES = ("relu", "tanh")
 INPUTS = points(32, 1)[0]
 X = np.linspace(-3, 3, 61)
 #: No function of the space.
-TARGET = parse("tanh(add(x,relu(x)))")
+TARGET = "tanh(add(x,relu(x)))"
 
 
 def distance_to_target(text):
-    return -float(np.abs(parse(text)(X) - TARGET(X)).mean())
+    return -float(np.abs(parse(text)(X) - parse(TARGET)(X)).mean())
 
 
 def open_search(folder, **options):
     options = {"mode": "none", "baselines": BASELINES, "probes": 6, "moves": 4, **options}
-    options = {"regressor": "distance_gp", **options}
+    options = {"from_scratch": True, **options}
     task = task_of(distance_to_target, INPUTS)
     return search.ActivationSearch(task, SPACE, storage=folder / "s.db", study="s", **options)
 
@@ -155,29 +150,34 @@ def test_killed_before_a_group_is_written(finished, tmp_path, monkeypatch):
     assert evaluations(found) == evaluations(finished[0])
 
 
-PROGRAM = textwrap.dedent(
-    """
-    import pathlib, sys
-    sys.path[:0] = {folders!r}
-    import test_moves
-    test_moves.open_search(pathlib.Path({folder!r})).run(16)
-    """
-)
-
-
 def test_two_workers_share_what_joins(tmp_path):
-    """Each evaluates functions that the other proposed, and none twice."""
-    here = Path(__file__).parent
-    open_search(tmp_path).run(2)
-    program = PROGRAM.format(folders=[str(here), str(here.parent)], folder=str(tmp_path))
-    workers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [worker.wait() for worker in workers] == [0, 0]
-    found = open_search(tmp_path)
-    numbers = [row.candidate for row in found.table()]
-    assert len(numbers) == len(set(numbers)) == 16
-    assert len({parse(row.expression)(X).round(6).tobytes() for row in found.table()}) == 16
-    joined = [parse(row.expression) for row in found.table() if row.candidate >= len(found.pool)]
-    assert joined and not any(function in SPACE for function in joined)
+    """Each chooses among what the other proposed as well, and no function is evaluated twice."""
+    workers = [open_search(tmp_path), open_search(tmp_path)]
+    for evaluated in range(2, 15):
+        workers[evaluated % 2].run(evaluated)
+    first, second = workers
+    first.candidates.join_moves()
+    second.candidates.join_moves()
+    assert set(first.chooser.ids) == set(second.chooser.ids)
+    assert first.pool.limit == second.pool.limit > len(first.pool)
+    numbers = [row.candidate for row in first.table()]
+    assert len(numbers) == len(set(numbers)) == 14 and max(numbers) >= len(first.pool)
+    assert first.pool.names(numbers) == second.pool.names(numbers)
+
+
+def test_workers_that_know_the_same_propose_the_same(tmp_path, monkeypatch):
+    """Neither has seen the other's group: the second one writes it as the first did."""
+    first, second = open_search(tmp_path), open_search(tmp_path)
+    first.run(2)
+    first.candidates.join_moves()
+    name = next(name for name in first.study.user_attrs if name.startswith(PREFIX))
+    group = first.study.user_attrs[name]
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_actfn.search.candidates.read_groups", lambda *_: {})
+        patch.setattr(type(second.store), "ids", lambda self: first_ids)
+        first_ids = {n for n in first.store.ids() if n not in dict(group["functions"])}
+        second.candidates.join_moves()
+    assert second.study.user_attrs[name] == group and len(group["functions"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def search(
     ] = False,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option(help="Names of such tasks that are not learned from (`bench show`)."),
+        typer.Option(help="Such a task that is not learned from. May be given several times."),
     ] = None,
     pruner: Annotated[
         str | None,

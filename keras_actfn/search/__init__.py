@@ -4,6 +4,7 @@
 """
 
 from .atlas.portfolio import portfolio
+from .atlas.recommend import Recommendation, recommend
 from .benchmarks.act_bench import ActBench
 from .benchmarks.packed import bench, bench_names
 from .benchmarks.published import load_act_bench
@@ -30,6 +31,7 @@ __all__ = [
     "CandidateFeatures",
     "Evaluation",
     "PoolSampler",
+    "Recommendation",
     "Regressor",
     "SearchRow",
     "TrainingObjective",
@@ -39,6 +41,7 @@ __all__ = [
     "load_act_bench",
     "output_kernel",
     "portfolio",
+    "recommend",
     "register_regressor",
     "suggest_activation",
 ]

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from function_facts import seed_deviation
 
 from keras_actfn.expressions import parse
 from keras_actfn.plotting.formula import Formulas
@@ -16,9 +15,6 @@ from keras_actfn.search import bench as read_bench
 
 #: The benchmarks that have a map.
 BENCHES = bench_names()
-
-#: Functions below this did not learn ten classes; colours do not begin with them.
-CHANCE = 0.2
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -69,12 +65,15 @@ def _page(name, kept):
     found = read_bench(name)
     formulas = Formulas()
     rows = np.flatnonzero(found.valid)
-    accuracy = found.validation_accuracy[rows]
+    score = found.score[rows]
+    # Functions that learn nothing have the lowest colour, and do not stretch the others' colours.
+    low = np.quantile(score[score > np.nanmin(score) + 0.1 * np.ptp(score)], 0.1)
     content = map_html(
         placed(found, rows, kept),
-        "validation accuracy",
+        f"validation {found.metric}",
         [card(found, row, formulas) for row in rows],
-        low=np.quantile(accuracy[accuracy > CHANCE], 0.1),
+        mode=found.mode,
+        low=low if found.mode == "max" else -low,
         beside=True,
     )
     title = f"Atlas of activation functions: {name}"
@@ -95,8 +94,8 @@ def placed(bench: ActBench, rows: np.ndarray, kept: Path | None = None) -> Searc
         coordinates = bench.features(rows).places()
         if kept is not None:
             np.save(kept, coordinates)
-    values = bench.validation_accuracy[rows]
-    diverged = (bench.diverged[rows]).any(axis=1)
+    values = getattr(bench, f"validation_{bench.metric}")[rows]
+    diverged = bench.diverged[rows].any(axis=1)
     return SearchMap(
         coordinates,
         np.arange(len(rows)),
@@ -109,16 +108,15 @@ def card(bench: ActBench, row: int, formulas: Formulas) -> str:
     """What the map says of a function."""
     text = bench.functions[row]
     latex = parse(text).latex()
-    accuracy = bench.validation_accuracy
-    seeds = int(np.isfinite(bench.runs["validation_accuracy"][row]).sum())
-    half = 1.96 * seed_deviation() / np.sqrt(seeds)
-    middle = float(np.nanmean(bench.runs["validation_accuracy"][row]))
+    runs, test = (bench.runs[f"{part}_{bench.metric}"][row] for part in ("validation", "test"))
+    seeds = int(np.isfinite(runs).sum())
+    spread = "" if np.isnan(bench.noise) else f" ± {1.96 * bench.noise / np.sqrt(seeds):.4f}"
     figures = {
-        "validation": f"{middle:.4f} ± {half:.4f}",
-        "test": f"{np.nanmean(bench.runs['test_accuracy'][row]):.4f}",
-        "rank": f"{1 + int(np.sum(accuracy > accuracy[row])):,} of {len(bench):,}",
+        "validation": f"{np.nanmean(runs):.4f}{spread}",
+        "test": f"{np.nanmean(test):.4f}",
+        "rank": f"{1 + int(np.sum(bench.score > bench.score[row])):,} of {len(bench):,}",
         "seeds": str(seeds),
     }
-    if (bench.diverged[row]).any():
+    if bench.diverged[row].any():
         figures = {"training": "diverged"}
     return function_card(formulas.svg(latex, text), text, figures)

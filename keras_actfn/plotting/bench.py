@@ -37,12 +37,22 @@ class Accuracies:
 
 
 def accuracies(bench: Any, bins: int = 40) -> Accuracies:
-    """The `Accuracies` of an `ActBench`, from 0 to 1."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    value, known = bench.validation_accuracy, np.isfinite(bench.validation_accuracy)
+    """The `Accuracies` of an `ActBench`: of another metric than accuracy, its values.
+
+    From 0 to 1 for accuracies, else from the worst to the best; see `results`.
+    """
+    value = results(bench)
+    known = np.isfinite(value)
+    ends = (0.0, 1.0) if bench.metric == "accuracy" else (value[known].min(), value[known].max())
+    edges = np.linspace(*ends, bins + 1)
     valid, _ = np.histogram(value[bench.valid & known], edges)
     invalid, _ = np.histogram(value[~bench.valid & known], edges)
     return Accuracies(edges, valid, invalid)
+
+
+def results(bench: Any) -> np.ndarray:
+    """The metric of each function on validation data, as `bench.score` cuts and orders it."""
+    return bench.score if bench.mode == "max" else -bench.score
 
 
 def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
@@ -69,16 +79,21 @@ def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
         color="0.7",
         label="no valid spectrum",
     )
-    panels[0].set(xlabel="validation accuracy", ylabel="functions", title=bench.name)
+    panels[0].set(xlabel=f"validation {bench.metric}", ylabel="functions", title=bench.name)
     panels[0].set_yscale("symlog", linthresh=10)
     panels[0].legend(frameon=False)
     if coordinates is not None:
-        value = bench.validation_accuracy[bench.valid]
-        order = np.argsort(value)  # the best on top
+        value, least = results(bench)[bench.valid], bench.mode == "min"
+        order = np.argsort(bench.score[bench.valid])  # the best on top
         points = panels[1].scatter(
-            *coordinates[order].T, c=value[order], s=6, vmin=np.nanquantile(value, 0.1)
+            *coordinates[order].T,
+            c=value[order],
+            s=6,
+            cmap="viridis_r" if least else "viridis",
+            **{"vmax" if least else "vmin": np.nanquantile(value, 0.9 if least else 0.1)},
         )
-        figure.colorbar(points, ax=panels[1], label="validation accuracy", extend="min")
+        extend = "max" if least else "min"
+        figure.colorbar(points, ax=panels[1], label=f"validation {bench.metric}", extend=extend)
         panels[1].set(xticks=[], yticks=[], title="outputs and Fisher spectra")
     return figure
 
@@ -95,8 +110,9 @@ def draw_bench_run(run: Any) -> "Figure":
     curves = run.curves()
     shown = [kind for kind in _TITLES if kind in {curve.features for curve in curves}] or [""]
     figure, panels = _panels(len(shown))
+    sign = ", negated" if run.bench.mode == "min" else ""
     names = sorted({curve.regressor for curve in curves})
-    value = run.bench.validation_accuracy
+    value = run.bench.score
     for kind, axes in zip(shown, panels, strict=True):
         for curve in curves:
             if curve.features not in (kind, ""):
@@ -111,7 +127,7 @@ def draw_bench_run(run: Any) -> "Figure":
         axes.axhline(np.nanmax(value), color="0.3", linestyle="--", linewidth=0.8, label="best")
         axes.set(xlabel="evaluations", title=_TITLES.get(kind, ""))
         axes.sharey(panels[0])
-    panels[0].set_ylabel("best validation accuracy so far")
+    panels[0].set_ylabel(f"best validation {run.bench.metric} so far{sign}")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure

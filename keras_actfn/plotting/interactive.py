@@ -56,7 +56,7 @@ def map_html(
         measure: What the values are.
         cards: What is shown of each evaluated function when the pointer is at it, in HTML.
         mode: `"max"` or `"min"`: whether more or less is better; the best are bright and on top.
-        low: Values from here down have one colour; the least value if None.
+        low: Values from here on to the worse have one colour; the worst value if None.
         name: Id of the element, for a page with several.
         beside: Whether the card stands beside the map on wide screens, else below.
 
@@ -157,7 +157,8 @@ def _colours(values, measure, mode, low):
         "line": {"width": 0.5, "color": "#0006"},
     }
     if low is not None and len(values):
-        marker |= {"cmin": float(low), "cmax": float(values.max())}
+        ends = (low, values.max()) if mode == "max" else (values.min(), low)
+        marker |= {"cmin": float(ends[0]), "cmax": float(ends[1])}
     return marker
 
 

@@ -12,6 +12,7 @@ from .embedding import EMBEDDINGS
 from .hyperparameter import ActivationSampler, suggest_activation
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
+from .pool_sampler import PoolSampler, output_kernel
 from .pruning import PRUNERS
 from .regressor import Regressor
 from .results import BestActivation, SearchRow
@@ -29,6 +30,7 @@ __all__ = [
     "BestActivation",
     "CandidateFeatures",
     "Evaluation",
+    "PoolSampler",
     "Recommendation",
     "Regressor",
     "SearchRow",
@@ -37,6 +39,7 @@ __all__ = [
     "bench",
     "bench_names",
     "load_act_bench",
+    "output_kernel",
     "portfolio",
     "recommend",
     "register_regressor",

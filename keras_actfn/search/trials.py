@@ -142,7 +142,7 @@ def _problem(trial, pool):
             return f"its checksum is {kept}, not {found}"
     if not claims.is_evaluated(trial) or candidate is None:
         return None
-    if not isinstance(candidate, int) or (pool is not None and not 0 <= candidate < len(pool)):
+    if not isinstance(candidate, int) or (pool is not None and not pool.holds([candidate])[0]):
         return f"its function has the number {candidate}"
     if state == "COMPLETE" and not math.isfinite(trial.value):
         return f"its value is {trial.value}"

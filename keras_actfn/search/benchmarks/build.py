@@ -10,7 +10,7 @@ as PyTorch takes ten times as long for them. Tasks take turns (`STAGES`).
 
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +148,6 @@ def _train(name: str, function: str, seed: int) -> dict:
     return train_function(name, function, seed, spectrum=seed == SEEDS[0])
 
 
-def train_again(task: str, function: str, seed: int = 0) -> Sequence[dict]:
+def train_again(task: str, function: str, seed: int = 0) -> dict:
     """The line of `TASK.jsonl` of one training, made again."""
     return _train(task, function, seed)

@@ -32,7 +32,7 @@ class EagerModel:
         for parameter in self.parameters:
             parameter.requires_grad_(True)
         self.training = False
-        self._steps: list[tuple[Callable, list[int], int, bool]] = []
+        self._steps: list[tuple[Callable, bool, list[int], int]] = []
         places: dict[int, int] = {id(model.inputs[0]): 0}
         for node in graph.nodes(model):
             if node.is_input:

@@ -73,7 +73,8 @@ def residual(model: Callable[[Any], Any], inputs: Any) -> Any:
         return model(ops.concatenate([xi, tau], axis=1))
 
     def slope(xi):
-        return backend.value_and_slopes(u, xi, tau)[1][0]
+        _, (u_xi, _) = backend.value_and_slopes(u, xi, tau)
+        return u_xi
 
     _, (_, u_tau) = backend.value_and_slopes(u, xi, tau)
     _, (u_xi_xi,) = backend.value_and_slopes(slope, xi)

@@ -152,7 +152,7 @@ class BenchTask:
         model = self.network(spec)
         loss: Any = None
         if not isinstance(self.loss, str):
-            model = ModelWithLoss(model.inputs, model.outputs, rule=self.loss)
+            model = ModelWithLoss(model.inputs[0], model.outputs[0], rule=self.loss)
         elif self.loss == "squared_error":
             loss = keras.losses.MeanSquaredError()
         else:
@@ -223,7 +223,14 @@ class ModelWithLoss(keras.Model):
         super().__init__(*args, **kwargs)
         self.rule = rule
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         """The loss of a batch."""
         rule: Any = self.rule
         return rule(lambda inputs: self(inputs, training=training), x)

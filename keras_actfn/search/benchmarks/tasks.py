@@ -60,7 +60,7 @@ TASKS = {
             "softmax_crossentropy",
             "accuracy",
             0.1,
-            BenchRecipe(2000, 1500, 3000, 5, 50, "sgd", 0.1),
+            BenchRecipe(1600, 1000, 2000, 4, 50, "sgd", 0.1),
         ),
         BenchTask(
             "fashion_vit",
@@ -70,7 +70,7 @@ TASKS = {
             "softmax_crossentropy",
             "accuracy",
             0.1,
-            BenchRecipe(1500, 1500, 3000, 4, 50, "adamw", 5e-3, initialization="keras"),
+            BenchRecipe(1500, 1500, 3000, 4, 50, "adamw", 0.01),
         ),
         BenchTask(
             "chat_lm",
@@ -80,7 +80,7 @@ TASKS = {
             "softmax_crossentropy",
             "bits",
             5.585,
-            BenchRecipe(1200, 300, 600, 2, 16, "adamw", 6e-3, initialization="keras", spectrum=8),
+            BenchRecipe(1200, 300, 600, 4, 16, "adamw", 0.02, initialization="keras", spectrum=8),
         ),
         BenchTask(
             "image_inr",
@@ -100,7 +100,7 @@ TASKS = {
             physics.residual,
             "log10_error",
             0.0,
-            BenchRecipe(512, 1000, 1000, 50, 128, "adamw", 0.06),
+            BenchRecipe(1024, 1000, 1000, 20, 128, "adamw", 0.06),
         ),
     )
 }
@@ -183,7 +183,8 @@ def _train(task, network, data, seed, recipe):
     per_epoch = len(x) // recipe.batch_size
     optimizer = Optimizer(network.parameters, recipe)
     curves: dict[str, list] = {"curve_metric": [], "curve_loss": []}
-    steps, final = 0, None
+    steps = 0
+    final: tuple[float, ...] = ()
     for _ in range(recipe.epochs):
         permutation = torch.from_numpy(order.permutation(len(x)))
         network.training = True

@@ -9,9 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
+from ..._activation import activation
 from ..._optional import require
-from ...applications import GPT2
+from ...applications.transformer_common import AddPositions, SelfAttention
 
 #: Characters of the vocabulary; the last stands for all others.
 CHARACTERS = 48
@@ -19,16 +21,24 @@ CONTEXT = 32
 
 
 def transformer(spec: Any) -> keras.Model:
-    """GPT-2 on characters: context 32, vocabulary 48, width 32, depth 2, 2 heads, MLP of 96."""
-    return GPT2(
-        spec,
-        input_shape=(CONTEXT,),
-        classes=CHARACTERS,
-        width=32,
-        depth=2,
-        heads=2,
-        mlp_ratio=3,
-    )
+    """Causal transformer on characters: context 32, width 32, 2 heads, MLP of 96.
+
+    Characters and learned positions are embedded and added; then x += attention (LN x), x += MLP
+    (LN x), with the activation between the MLP's two dense layers; LN; a dense layer to 48 logits.
+    Dense layers start from Glorot's uniform distribution, embeddings from N(0, 0.5²).
+    """
+    width, heads = 32, 2
+    start = keras.initializers.RandomNormal(stddev=0.5)
+    tokens = keras.Input((CONTEXT,), dtype="int32")
+    x = layers.Embedding(CHARACTERS, width, embeddings_initializer=start)(tokens)
+    x = AddPositions(CONTEXT, start)(x)
+    packed = layers.Dense(3 * width)(layers.LayerNormalization(epsilon=1e-5)(x))
+    attended = layers.Dense(width)(SelfAttention(heads, causal=True)(packed))
+    x = layers.Add()([x, attended])
+    inside = layers.Dense(3 * width)(layers.LayerNormalization(epsilon=1e-5)(x))
+    x = layers.Add()([x, layers.Dense(width)(activation(spec)(inside))])
+    logits = layers.Dense(CHARACTERS, name="logits")(layers.LayerNormalization(epsilon=1e-5)(x))
+    return keras.Model(tokens, logits)
 
 
 def chats(recipe: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -6,10 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from keras_actfn.initialization import autoinit
 from keras_actfn.search.benchmarks import physics
 from keras_actfn.search.benchmarks.measures import METRICS
 from keras_actfn.search.benchmarks.task import PARTS, BenchTask
 from keras_actfn.search.benchmarks.tasks import TASKS, task_of, train_function
+from keras_actfn.training import compare
 
 EAGER = [name for name, task in TASKS.items() if task.train is None]
 
@@ -167,6 +169,25 @@ def test_the_equation_is_trained_by_fit():
     assert np.isfinite(history["loss"][0]) and np.isfinite(history["log10_error"][0])
     first = zip(before[:-1], model.get_weights(), strict=False)
     assert all((old != new).any() for old, new in first)
+
+
+@pytest.mark.once
+def test_a_task_is_compared_and_starts_by_autoinit():
+    task = tiny("digits_mlp")
+    found = compare(task.training_task(), ["relu", "tanh"], seeds=1)
+    assert (found.criterion.metric, found.criterion.mode) == ("crossentropy", "min")
+    assert [row.activation for row in found.rows()] == ["relu", "tanh"]
+    # `fit` starts from weights that AutoInit has scaled for the activation.
+    model = task.compiled("square")
+    (callback,) = task.training_task().callbacks()
+    callback.set_model(model)
+    before = model.get_weights()
+    callback.on_train_begin()
+    other = task.compiled("square")
+    other.set_weights(before)
+    autoinit(other)
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.once

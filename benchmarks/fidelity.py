@@ -3,13 +3,14 @@
     KERAS_BACKEND=torch python benchmarks/fidelity.py > benchmarks/fidelity.txt
 
 1. How well an early figure orders functions as the end does: Spearman's correlation over all
-   functions with a valid spectrum, and over the best tenth at the end. The figures: the score after one
-   epoch, after half of them, and minus the sum of the training losses up to there (SoTL, Ru et al.
-   2021, Speedy Performance Estimation for Neural Architecture Search).
-2. What a random search has found for the cost of 20 whole trainings, as the share of the gap between
-   the best usual function and the best: of 200 orders, the mean. "one epoch" trains every function for
-   one epoch and ends those that lead; so does "sum of losses" by the training losses of half of the
-   epochs. "median" and "halving" are the search's pruners, with Optuna's rules.
+   functions with a valid spectrum, and over the best tenth at the end. The figures: the score after
+   one epoch, after half of them, and minus the sum of the training losses up to there (SoTL, Ru et
+   al. 2021, Speedy Performance Estimation for Neural Architecture Search).
+2. What a random search has found for the cost of 20 whole trainings, as the share of the gap
+   between the best usual function and the best: of 200 orders, the mean. "one epoch" looks at
+   functions for one epoch, at three quarters of the cost, and ends those that lead; "half of the
+   epochs" does so after half of them, and "sum of losses" by the training losses of that half.
+   "median" and "halving" are the search's pruners, with Optuna's rules.
 """
 
 import numpy as np
@@ -47,7 +48,7 @@ def median(curves, losses, order, budget):
 
 
 def halving(curves, losses, order, budget):
-    """Optuna's SuccessiveHalvingPruner: after epochs 1, 4, 16, … the best quarter of all goes on."""
+    """Optuna's SuccessiveHalvingPruner: after epochs 1, 4, 16, … the best quarter goes on."""
     ended, cost = [], 0
     epochs = curves.shape[1]
     rungs = [FACTOR**i for i in range(10) if FACTOR**i < epochs]
@@ -70,12 +71,12 @@ def halving(curves, losses, order, budget):
 
 
 def leaders(figure_of, epochs_of):
-    """Train half of the budget for some epochs, and the leaders by a figure to the end."""
+    """Look at functions for some epochs, at 3/4 of the budget; the leaders by a figure end."""
 
     def rule(curves, losses, order, budget):
         epochs = curves.shape[1]
         first = epochs_of(epochs)
-        looked = order[: budget // 2 // first]
+        looked = order[: budget * 3 // 4 // first]
         figure = figure_of(curves, losses, first)[looked]
         spent = first * len(looked)
         ends = max((budget - spent) // max(epochs - first, 1), 1)
@@ -85,15 +86,18 @@ def leaders(figure_of, epochs_of):
 
 
 def score_after(curves, losses, epoch):
+    """The score after an epoch."""
     return curves[:, epoch - 1]
 
 
 def sum_of_losses(curves, losses, epoch):
+    """Minus the sum of the training losses up to an epoch."""
     total = -losses[:, :epoch].sum(1)
     return np.where(np.isfinite(total), total, -np.inf)
 
 
 def half(epochs):
+    """Half of the epochs, or one."""
     return max(epochs // 2, 1)
 
 
@@ -151,7 +155,7 @@ def main():
     print(f"\nShare of the gap closed for the cost of {TRAININGS} trainings, ± 95 %:")
     print(f"{'':<22}" + "".join(f"{name:>20}" for name in names) + f"{'mean':>8}")
     for label, values in found.items():
-        line = "".join(f"{f'{mean:.2f} ± {half:.2f}':>20}" for mean, half in values)
+        line = "".join(f"{f'{mean:.2f} ± {width:.2f}':>20}" for mean, width in values)
         print(f"{label:<22}{line}{np.mean([mean for mean, _ in values]):>8.2f}")
 
 

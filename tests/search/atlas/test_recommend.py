@@ -1,4 +1,4 @@
-"""Recommendations without training: expected gains, what is left out and why, the command."""
+"""Recommendations without training: expected gains, what is left out and why, bad arguments."""
 
 import json
 
@@ -9,7 +9,6 @@ from scipy import stats
 from small_search import build, points
 
 from keras_actfn import search
-from keras_actfn.cli import main
 from keras_actfn.search.atlas.expectation import Expectation, expectation, gains_over_relu
 from keras_actfn.search.atlas.table import FLOOR, USUAL, Atlas, load_atlas
 from keras_actfn.training import Task
@@ -114,15 +113,3 @@ def test_bad_arguments():
         search.recommend("lenet5", DATA)
     with pytest.raises(ValueError, match="Received: 'fashion'"):
         search.recommend(task, leave_out=["fashion"])
-
-
-def test_command(small_model, capsys):
-    words = ["recommend", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
-    words += ["--functions", "2", "--batch-size", "16"]
-    assert main([*words, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["functions"][0]["gain"]["mean"] >= 0 and found["level"] == 0.9
-    assert main(words) == 0
-    out = capsys.readouterr().out
-    best = found["functions"][0]["expression"]
-    assert f'keras_actfn.activation("{best}")' in out and "expected gain" in out

@@ -38,6 +38,7 @@ def checksum(candidate: int, value: float | None, attributes: dict) -> str:
         attributes: The trial's user attributes.
     """
     kept = {name: content for name, content in attributes.items() if name not in _OTHERS}
+    value = None if value is None else value + 0.0  # SQLite keeps no sign of zero
     texts = (json.dumps([candidate, kept], sort_keys=True), json.dumps(value))
     return "-".join(f"{zlib.crc32(text.encode()):08x}" for text in texts)
 

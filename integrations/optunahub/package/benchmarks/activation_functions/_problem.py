@@ -38,7 +38,7 @@ class Problem(BaseProblem):
 
     def __init__(
         self,
-        benchmark: str = available_benchmark_names[0],
+        benchmark: str = "fashion_cnn",
         seed: int | None = None,
         metric_names: list[str] | None = None,
         epoch: int | None = None,

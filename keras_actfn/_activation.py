@@ -12,13 +12,21 @@ from ._names import nearest
 from .expressions import SpecError
 from .expressions.expression import MAX_LENGTH
 from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
-from .layers import PWL, AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
+from .layers import (
+    PWL,
+    AffineHullActivation,
+    ConvexHullActivation,
+    CRReLU,
+    ExpressionActivation,
+    Spline,
+)
 
 #: The layers that a text can call, by the name it uses.
 LAYERS: dict[str, Any] = {
     "conv": ConvexHullActivation,
     "aff": AffineHullActivation,
     "pwl": PWL,
+    "spline": Spline,
     "crrelu": CRReLU,
 }
 
@@ -89,6 +97,7 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     | `"conv(identity,relu,tanh)"` | `ConvexHullActivation` |
     | `"aff(identity,relu,tanh)"` | `AffineHullActivation` |
     | `"pwl"`, `"pwl(knots=17,initial=tanh,axis=-1)"` | `PWL` |
+    | `"spline"`, `"spline(knots=17,initial=tanh,axis=-1)"` | `Spline` |
     | `"crrelu"`, `"crrelu(epsilon=0.05)"` | `CRReLU` |
     | an expression in x, an operator's or a discovered function's name | `ExpressionActivation` |
 

@@ -37,6 +37,7 @@ CLASSES = {
         "ExpressionActivation",
         "PWL",
         "SegmentedLinear",
+        "Spline",
     ),
     "surgery.int8": ("DenseSegments",),
     "training.augmentation": ("RandomPaddedCrop", "RandomResizedCrop"),

@@ -60,7 +60,8 @@ found = search.ActivationSearch(
 print("probed:", found.probe(40))
 
 # %%
-# Train eight common functions, then those for which the surrogate predicts the highest accuracy.
+# Train ReLU and what was good in the package's own tasks, then those functions for which the
+# surrogate predicts the highest accuracy.
 found.run(evaluations=14)
 for row in found.table()[:5]:
     print(f"{row.value:.4f}  {row.expression}{'  (baseline)' if row.baseline else ''}")

@@ -259,6 +259,12 @@ LEARNED = {
         "it fits into a trained model.",
         start="relu(x)",
     ),
+    "spline(initial=tanh)": Entry(
+        r"\sum_{s} c_{s} \, B\left(\frac{x - x_{s}}{h}\right)",
+        "As pwl, where derivatives of the network count, as in networks of coordinates and "
+        "differential equations: it has two continuous ones. B is the cubic B-spline.",
+        start="tanh(x)",
+    ),
     "crrelu": Entry(
         r"\max(x, 0) + \varepsilon \, x \, e^{-x^{2}/2}",
         "In transformers, instead of GELU or ReLU, with one more parameter for each layer.",

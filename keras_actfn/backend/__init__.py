@@ -14,6 +14,7 @@ output on PyTorch only, hides errors there, and rules forward mode out on JAX.)
 from ._load import BACKENDS, backend
 from .elementwise import custom_gradient, elementwise
 from .piecewise import piecewise_linear
+from .splines import cubic_spline
 
 __all__ = [
     "BACKENDS",
@@ -22,6 +23,7 @@ __all__ = [
     "bessel_i0e",
     "bessel_i1e",
     "compiled",
+    "cubic_spline",
     "custom_gradient",
     "divide",
     "elementwise",

@@ -13,6 +13,7 @@ has that device's. The sums are linear in the gradients, and differentiate as su
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,12 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-#: Knots whose sums are accumulated side by side: all of a PWL layer's by default. With more, XLA
-#: writes each term to memory. On a GPU it merges small reductions over all axes with each other
-#: and with the gradient to x.
-_TOGETHER, _TOGETHER_ON_GPU = 33, 8
+from .comparisons import sums_in_a_row, term_of_knot
+
+#: Knots whose sums are accumulated side by side: all of a layer's by default, with the two beyond
+#: the ends of a spline. With many more, XLA writes each term to memory. On a GPU it merges small
+#: reductions over all axes with each other and with the gradient to x.
+_TOGETHER, _TOGETHER_ON_GPU = 35, 8
 
 #: Up to this many knots no loop is needed.
 _UNROLLED = 4 * _TOGETHER
@@ -33,77 +36,69 @@ _UNROLLED = 4 * _TOGETHER
 _INTERLEAVED, _FOR_64, _FOR_16 = 2, 1 << 23, 1 << 21
 
 
-def knot_sums(
-    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
-    """Sums over equal indices of `gradient − right`, and over the next knots' of `right`."""
-    return _knot_sums.bind(gradient, right, index, shape=tuple(shape), batches=0)
+def knot_sums(terms: Sequence[jax.Array], index: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Sums by knot of terms for knots in a row; see `protocol`."""
+    return _knot_sums.bind(*terms, index, shape=tuple(shape), batches=0)
 
 
-#: `knot_sums` of arrays whose first axes, `batches` of them, are kept apart.
+#: `knot_sums` of (*terms, index), whose first axes, `batches` of them, are kept apart.
 _knot_sums = Primitive("actfn_knot_sums")
 
 
-def scatter(
-    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
-    """The sums by a scatter."""
+def scatter(*arrays: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The sums of (*terms, index) by a scatter for each two terms."""
     # One scatter of complex numbers costs as much as one of real numbers; to check the indices
     # would double that.
-    channels = math.prod(shape[1:])
-    pairs = lax.complex(gradient, right).reshape(-1)
-    size = (shape[0] + 1) * channels
-    sums = jnp.zeros(size, pairs.dtype).at[index.reshape(-1)].add(pairs, mode="promise_in_bounds")
-    left = (sums.real - sums.imag)[:-channels]
-    return (left + jnp.pad(sums.imag, (channels, 0))[: shape[0] * channels]).reshape(shape)
+    *terms, index = arrays
+    channels, sums = math.prod(shape[1:]), []
+    for real, imaginary in zip(terms[::2], terms[1::2], strict=True):
+        pairs = lax.complex(real, imaginary).reshape(-1)
+        zeros = jnp.zeros((shape[0] + 1) * channels, pairs.dtype)
+        found = zeros.at[index.reshape(-1)].add(pairs, mode="promise_in_bounds")
+        sums += [found.real, found.imag]
+    return sums_in_a_row(sums, jnp.pad, channels).reshape(shape)
 
 
-def dense(
-    gradient: jax.Array,
-    right: jax.Array,
-    index: jax.Array,
-    shape: tuple[int, ...],
-    together: int = _TOGETHER,
-) -> jax.Array:
+def dense(*arrays: jax.Array, shape: tuple[int, ...], together: int = _TOGETHER) -> jax.Array:
     """The sums by a reduction over all axes but those with values of their own."""
-    reduced = tuple(axis for axis in range(gradient.ndim) if not _own(shape, axis))
-    left, row = gradient - right, index - _channels(shape)
-    unit, zero = math.prod(shape[1:]), jnp.zeros_like(gradient)
+    *terms, index = arrays
+    reduced = tuple(axis for axis in range(index.ndim) if not _own(shape, axis))
+    row, unit = index - _channels(shape), math.prod(shape[1:])
 
     def sums(knots):
-        return _reduce(
-            [
-                jnp.where(row == k * unit, left, jnp.where(row == (k - 1) * unit, right, zero))
-                for k in knots
-            ],
-            reduced,
-        )
+        return _reduce([term_of_knot(terms, row, k, unit) for k in knots], reduced)
 
     return _for_all_knots(sums, shape[0], together).reshape(shape)
 
 
-def in_blocks(
-    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
+def in_blocks(*arrays: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The sums where the last axis has values of its own, by blocks of rows of that axis.
 
     XLA for GPUs reduces all axes but the last through shared memory, of which the sums of all
     knots need more than there is. Over two axes that are no neighbours, each thread adds up its
     own elements in registers instead.
     """
-    own = [axis for axis in range(gradient.ndim) if _own(shape, axis)]
-    last = range(gradient.ndim - len(own), gradient.ndim)
+    *terms, index = arrays
+    own = [axis for axis in range(index.ndim) if _own(shape, axis)]
+    last = range(index.ndim - len(own), index.ndim)
     unit = math.prod(shape[1:])
-    arrays = (gradient, 0), (right, 0), (index - _channels(shape), -unit - 1)
-    gradient, right, row = (
-        _blocks(jnp.moveaxis(array, own, last).reshape(-1, unit), fill) for array, fill in arrays
-    )
-    left, zero = gradient - right, jnp.zeros_like(gradient)
+
+    def blocks(array, fill=0):
+        return _blocks(jnp.moveaxis(array, own, last).reshape(-1, unit), fill)
+
+    terms, behind = [blocks(term) for term in terms], len(terms) - 1
+    row = blocks(index - _channels(shape), -behind * unit - 1)
+    zero = jnp.zeros_like(terms[0])
 
     def term(k):
         # No comparison is also made for another knot: XLA would write it to memory, to share it.
-        near = (row >= (k - 1) * unit) & (row <= k * unit)
-        return jnp.where(near, jnp.where(row == k * unit, left, right), zero)
+        near = (row >= (k - behind) * unit) & (row <= k * unit)
+        chosen = terms[1]
+        if behind > 1:
+            before = (k - 2) * unit
+            chosen = jnp.where(row < before, terms[3], terms[2])
+            chosen = jnp.where(row > before, terms[1], chosen)
+        return jnp.where(near, jnp.where(row == k * unit, terms[0], chosen), zero)
 
     def sums(knots):
         terms = _reduce(map(term, knots), (1, 3))
@@ -124,13 +119,12 @@ def _for_all_knots(sums, count, together):
     return found.reshape(-1, *found.shape[2:])[:count]
 
 
-def on_gpu(
-    gradient: jax.Array, right: jax.Array, index: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
+def on_gpu(*arrays: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The formula for GPUs."""
-    if _own(shape, gradient.ndim - 1) and gradient.size:
-        return in_blocks(gradient, right, index, shape)
-    return dense(gradient, right, index, shape, _TOGETHER_ON_GPU)
+    index = arrays[-1]
+    if _own(shape, index.ndim - 1) and index.size:
+        return in_blocks(*arrays, shape=shape)
+    return dense(*arrays, shape=shape, together=_TOGETHER_ON_GPU)
 
 
 def _own(shape, axis):
@@ -160,11 +154,11 @@ def _blocks(rows, fill):
     return rows.reshape(-1, part, _INTERLEAVED, part, rows.shape[1])
 
 
-def _spread(sums, index, shape):
-    """The transpose of `knot_sums`: what its value's gradient gives to both of its arguments."""
+def _spread(sums, index, shape, terms):
+    """The transpose of `knot_sums`: what its value's gradient gives to each of its `terms`."""
     channels = math.prod(shape[1:])
-    table = jnp.pad(sums.reshape(-1), (0, 2 * channels))
-    return table[index], table[index + channels] - table[index]
+    table = jnp.pad(sums.reshape(-1), (0, terms * channels))
+    return tuple(table[index + number * channels] for number in range(terms))
 
 
 def _mapped(function, shape, batches):
@@ -188,10 +182,11 @@ def _evaluate(*arrays, shape, batches):
 
 
 @_knot_sums.def_abstract_eval
-def _kind(gradient, right, index, *, shape, batches):
-    varying = frozenset().union(*(getattr(a, "vma", ()) for a in (gradient, right, index)))
+def _kind(*arrays, shape, batches):
+    first = arrays[0]
+    varying = frozenset().union(*(getattr(a, "vma", ()) for a in arrays))
     kind = {"vma": varying} if varying else {}
-    return jax.core.ShapedArray(gradient.shape[:batches] + shape, gradient.dtype, **kind)
+    return jax.core.ShapedArray(first.shape[:batches] + shape, first.dtype, **kind)
 
 
 def _differentiate(arrays, tangents, **rules):
@@ -201,9 +196,11 @@ def _differentiate(arrays, tangents, **rules):
     return _knot_sums.bind(*arrays, **rules), _knot_sums.bind(*directions, index, **rules)
 
 
-def _transpose(sums, gradient, right, index, *, shape, batches):
-    found = _mapped(_spread, shape, batches)(ad.instantiate_zeros(sums), index)
-    wanted = map(ad.is_undefined_primal, (gradient, right))
+def _transpose(sums, *arrays, shape, batches):
+    *terms, index = arrays
+    spread = functools.partial(_spread, terms=len(terms))
+    found = _mapped(spread, shape, batches)(ad.instantiate_zeros(sums), index)
+    wanted = map(ad.is_undefined_primal, terms)
     return *(each if want else None for each, want in zip(found, wanted, strict=True)), None
 
 

@@ -195,6 +195,10 @@ def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, flo
     """None: no operation here writes in place."""
 
 
+def in_place_spline(*, low: float, scale: float, bounds: tuple[float, float]) -> None:
+    """None: no operation here writes in place."""
+
+
 knot_sums = _jax_knots.knot_sums
 
 

@@ -3,7 +3,7 @@
 In float32 they give the same numbers to 1e-5 relative. "Array" stands for the backend's tensor.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,19 +77,23 @@ class Backend(Protocol):
     ) -> tuple[Callable, Callable] | None:
         """`piecewise.interpolate` and its gradient with temporaries reused, or None."""
 
+    def in_place_spline(
+        self, *, low: float, scale: float, bounds: tuple[float, float]
+    ) -> tuple[Callable, Callable] | None:
+        """The same for those of `splines`."""
+
     def reverse_first(
         self, function: Callable[[Array], Array], pull_back: Callable[[Array, Array], Iterable]
     ) -> tuple[Callable, Callable] | None:
         """`function` and a quicker `pull_back`, for `custom_gradient`'s `in_place`, or None."""
 
-    def knot_sums(
-        self, gradient: Array, right: Array, index: Array, shape: tuple[int, ...]
-    ) -> Array:
-        """Sums over equal indices of `gradient − right`, and over the next knots' of `right`.
+    def knot_sums(self, terms: Sequence[Array], index: Array, shape: tuple[int, ...]) -> Array:
+        """Sums by knot of terms for knots in a row.
 
-        `shape` is that of the values, and of the result; `index` counts its entries, and those of
-        one more knot. On a CPU by a scatter; elsewhere by comparisons and reductions, which give
-        the same bits in every run.
+        The first of the `terms`, two or four tensors, belongs to the knot of `index`, the second
+        to the one behind it, and so on. `shape` is that of the values, and of the result; `index`
+        counts its entries, and those of one more knot, whose elements count nowhere. On a CPU by
+        scatters; elsewhere by comparisons and reductions, which give the same bits in every run.
         """
 
     def bessel_i0e(self, x: Array) -> Array:

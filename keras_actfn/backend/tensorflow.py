@@ -2,12 +2,12 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util, record
 
-from .comparisons import knot_sums_by_comparison
+from .comparisons import knot_sums_by_comparison, sums_in_a_row
 from .folding import folded_gradients
 
 #: The indices that `knot_sums` takes.
@@ -122,24 +122,27 @@ def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, flo
     """None: no operation here writes in place."""
 
 
+def in_place_spline(*, low: float, scale: float, bounds: tuple[float, float]) -> None:
+    """None: no operation here writes in place."""
+
+
 def reverse_first(function: Callable, pull_back: Callable) -> None:
     """None: a kernel takes no longer for a gradient that is formed from the inside out."""
 
 
-def knot_sums(
-    gradient: tf.Tensor, right: tf.Tensor, index: tf.Tensor, shape: tuple[int, ...]
-) -> tf.Tensor:
-    """Sums over equal indices of `gradient − right`, and over the next knots' of `right`."""
+def knot_sums(terms: Sequence[tf.Tensor], index: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Sums by knot of terms for knots in a row; see `protocol`."""
     if not _on_cpu() and shape[0] <= _MOST_COMPARED:
-        return knot_sums_by_comparison(gradient, right, index, shape)
-    gradient, right, index = (tf.reshape(array, [-1]) for array in (gradient, right, index))
-    # One sum of complex numbers is faster than two sums.
-    channels = math.prod(shape[1:])
-    size = (shape[0] + 1) * channels
-    sums = tf.math.unsorted_segment_sum(tf.complex(gradient, right), index, size)
-    total, right = tf.math.real(sums), tf.math.imag(sums)
-    sums = (total - right)[:-channels] + tf.pad(right[: -2 * channels], [[channels, 0]])
-    return tf.reshape(sums, shape)
+        return knot_sums_by_comparison(terms, index, shape)
+    channels, sums = math.prod(shape[1:]), []
+    index, *terms = (tf.reshape(array, [-1]) for array in (index, *terms))
+    for real, imaginary in zip(terms[::2], terms[1::2], strict=True):
+        # One sum of complex numbers is faster than two sums.
+        pairs = tf.complex(real, imaginary)
+        found = tf.math.unsorted_segment_sum(pairs, index, (shape[0] + 1) * channels)
+        sums += [tf.math.real(found), tf.math.imag(found)]
+    found = sums_in_a_row(sums, lambda array, zeros: tf.pad(array, [zeros]), channels)
+    return tf.reshape(found, shape)
 
 
 def _fuses(x: tf.Tensor) -> bool:

@@ -3,30 +3,20 @@
 import contextlib
 import functools
 import itertools
-import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.autograd import forward_ad
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from . import _torch_fusion as fusion
-from .comparisons import knot_sums_by_comparison
+from . import _torch_knots, _torch_taps
 
 #: What `scatter_add_` takes.
 INDEX_DTYPE = "int64"
 
 #: Elements of a tile on a CPU: the temporaries of an elementwise chain then stay in the cache.
 _TILE = 1 << 18
-
-#: Comparisons of elements with knots at a time, off the CPU.
-_COMPARED = 1 << 26
-
-#: Backward passes that run side by side on a CPU.
-_PASSES = 2
 
 
 def custom_gradient(
@@ -66,52 +56,6 @@ def selects(x: torch.Tensor) -> bool:
     On a GPU a small table stays in the cache next to the threads.
     """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def knot_sums(
-    gradient: torch.Tensor, right: torch.Tensor, index: torch.Tensor, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """Sums over equal indices of `gradient − right`, and over the next knots' of `right`."""
-    if index.device.type == "cpu":
-        return _scattered(gradient, right, index, shape)
-    if get_proxy_mode() is not None:  # traced for the compiler
-        return knot_sums_by_comparison(gradient, right, index, shape)
-    return _compared(gradient, right, index, shape)
-
-
-def _scattered(gradient, right, index, shape):
-    """`knot_sums` by a scatter, which on a CPU runs in order."""
-    rows = math.gcd(index.numel(), 8)  # to share out among threads
-    channels = math.prod(shape[1:])
-    # One scatter of complex numbers is faster than two.
-    pairs = torch.complex(gradient, right)
-    sums = torch.zeros(rows, (shape[0] + 1) * channels, dtype=pairs.dtype, device=pairs.device)
-    # In a new tensor: `torch.vmap` puts no batch into one that has none.
-    sums = sums.scatter_add(1, index.reshape(rows, -1), pairs.reshape(rows, -1)).sum(0)
-    shifted = torch.nn.functional.pad(sums.imag[: -2 * channels], (channels, 0))
-    return ((sums.real - sums.imag)[:-channels] + shifted).reshape(shape)
-
-
-def _compared(gradient, right, index, shape):
-    """`knot_sums` by comparing elements with every knot, a slice of them at a time.
-
-    A scatter on a GPU adds in no fixed order, and all threads at the same few addresses.
-    """
-    channels = math.prod(shape[1:])
-    own = [axis for axis in range(1, len(shape)) if shape[axis] > 1]
-    last = range(gradient.ndim - len(own), gradient.ndim)
-    arrays = (
-        torch.movedim(array, own, list(last)).reshape(-1, channels)
-        for array in (gradient - right, right, index)
-    )
-    knots = torch.arange(shape[0], device=index.device)[:, None, None] * channels
-    sums = torch.zeros(shape[0], channels, dtype=gradient.dtype, device=gradient.device)
-    step = max(1, _COMPARED // (shape[0] * channels))
-    for left, right, row in zip(*(array.split(step) for array in arrays), strict=True):
-        row = row - torch.arange(channels, device=row.device)
-        sums = sums + torch.where(row == knots, left, 0).sum(1)
-        sums = sums + torch.where(row == knots - channels, right, 0).sum(1)
-    return sums.reshape(shape)
 
 
 def vector_jacobian_product(
@@ -165,12 +109,9 @@ def _differentiated(function, gradient, *sources):
     ]
 
 
-def in_place_interpolation(
-    *, low: float, scale: float, bounds: tuple[float, float]
-) -> tuple[Callable, Callable]:
-    """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
-    grid = {"low": low, "scale": scale, "bounds": bounds}
-    return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
+in_place_interpolation = _torch_knots.in_place_interpolation
+in_place_spline = _torch_knots.in_place_spline
+knot_sums = _torch_knots.knot_sums
 
 
 def reverse_first(function: Callable, pull_back: Callable) -> tuple[Callable, Callable]:
@@ -187,53 +128,6 @@ def _reverse_first(function, pull_back, gradient, x):
         return pull_back(gradient, x)
     to_x = vector_jacobian_product(function, gradient, x)
     return to_x if bool(torch.isfinite(to_x[0]).all()) else pull_back(gradient, x)
-
-
-def _interpolate(x, values, *, low, scale, bounds):
-    values = values.to(torch.promote_types(x.dtype, values.dtype))
-    offset, segment = _locate(x, values, low, scale, bounds)
-    output = _look_up(_rise(values), segment).mul_(offset)
-    values = torch.cat([values, torch.zeros_like(values[:1])])
-    return output.add_(_look_up(values, segment)).to(x.dtype)
-
-
-def _interpolate_gradient(gradient, x, values, *, low, scale, bounds):
-    dtype = values.dtype
-    values = values.to(torch.promote_types(x.dtype, dtype))
-    gradient = gradient.to(values.dtype)
-    offset, segment = _locate(x, values, low, scale, bounds)
-    to_x = _look_up(_rise(values), segment).mul_(gradient).mul_(scale)
-    if bounds[0] == 0:  # constant outside the knots
-        to_x.mul_((x >= low) & (x < low + (values.shape[0] - 1) / scale))
-    return to_x.to(x.dtype), gradient, offset.mul_(gradient), segment
-
-
-def _locate(x, values, low, scale, bounds):
-    """Offset of x in its segment, and the segment's index in a table of rows and channels.
-
-    NaN is put into a row beyond that of the last knot.
-    """
-    last = values.shape[0] - 1
-    position = x.to(values.dtype).sub(low).mul_(scale)
-    position.clamp_(*bounds)
-    segment = position.clamp(0, last - 1).floor_().nan_to_num_(nan=last + 1)
-    offset = position.sub_(segment)
-    segment = segment.to(torch.int32).to(torch.int64)  # two fast conversions, one slow
-    channels = values[0].numel()
-    if channels > 1:
-        channel = torch.arange(channels, device=x.device).view(values.shape[1:])
-        segment = segment.mul_(channels).add_(channel)
-    return offset, segment
-
-
-def _rise(values):
-    """Rise of each segment, with rows of zeros for the last knot and beyond."""
-    zeros = torch.zeros_like(values[:1])
-    return torch.cat([values[1:] - values[:-1], zeros, zeros])
-
-
-def _look_up(table, index):
-    return table.reshape(-1).index_select(0, index.reshape(-1)).view(index.shape)
 
 
 @dataclass(frozen=True)
@@ -368,58 +262,7 @@ def _in_float32(function, x):
     return function(x.float()).to(x.dtype)
 
 
-class GradientTaps:
-    """Gradients of a function's output with respect to tensors tapped inside it.
-
-    Args:
-        forward: A function of one argument, `tap`, that returns the output and a list of
-            further tensors. Inside, `tensor = tap(tensor)` marks a tensor.
-    """
-
-    def __init__(self, forward: Callable):
-        self._taps: list = []
-        with torch.enable_grad():
-            self.output, self.tensors = forward(self._tap)
-
-    def _tap(self, tensor):
-        if not tensor.requires_grad:
-            tensor = tensor.detach().requires_grad_()
-        self._taps.append(tensor)
-        return tensor
-
-    def pullback(self, cotangents: Iterable) -> Iterator[list]:
-        """Yield, for each cotangent of the output, the list of the taps' gradients.
-
-        On a CPU some passes run side by side, each with its share of the threads: the many small
-        operations of one pass would keep several threads waiting for each other.
-        """
-        threads = torch.get_num_threads()
-        passes = min(_PASSES, threads) if self.output.device.type == "cpu" else 1
-        if passes == 1:
-            yield from map(self._gradients, cotangents)
-            return
-        running: deque = deque()
-        share = (threads // passes,)
-        with ThreadPoolExecutor(passes, initializer=torch.set_num_threads, initargs=share) as pool:
-            try:
-                for cotangent in cotangents:
-                    running.append(pool.submit(self._gradients, cotangent))
-                    if len(running) == passes:
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
-            finally:
-                torch.set_num_threads(threads)
-
-    def _gradients(self, cotangent):
-        seed = torch.as_tensor(cotangent, dtype=self.output.dtype, device=self.output.device)
-        gradients = torch.autograd.grad(
-            self.output, self._taps, seed, retain_graph=True, allow_unused=True
-        )
-        return [
-            torch.zeros_like(tap) if gradient is None else gradient.detach()
-            for tap, gradient in zip(self._taps, gradients, strict=True)
-        ]
+GradientTaps = _torch_taps.GradientTaps
 
 
 def keeping(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "compare",
     "search",
+    "recommend",
     "derive",
     "probe",
     "space",

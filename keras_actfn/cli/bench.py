@@ -8,6 +8,7 @@ import typer
 
 from .common import JsonOption, ListCommand, SeedOption, WorkersOption
 from .tables import ATLAS, FEATURE_SETS, REGRESSORS, listed
+from .task import is_given
 
 if TYPE_CHECKING:
     from ..search import ActBench
@@ -93,6 +94,8 @@ def train(
 
 
 def run(
+    *,
+    context: typer.Context,
     bench: BenchOption = DEFAULT_BENCH,
     regressors: Annotated[
         list[str] | None, typer.Option(help=f"{listed(REGRESSORS)}. Default: all.")
@@ -139,14 +142,14 @@ def run(
     from ..search.surrogate import REGRESSORS
 
     if leave_one_out:
-        given = {"--bench": bench, "--features": features}
-        wrong = [name for name, value in given.items() if value]
+        wrong = [f"--{name}" for name in ("bench", "features") if is_given(context, name)]
         if wrong:
             raise ValueError(
                 "--leave-one-out searches on keras-actfn's own tasks with both features. Received: "
                 f"{', '.join(wrong)}. Leave it out, or choose by --tasks."
             )
-        options = dict(trials=trials, budget=budget, seed=seed, embedding=embedding)
+        options: dict[str, Any] = {"trials": trials, "budget": budget, "seed": seed}
+        options["embedding"] = embedding
         _leave_one_out(regressors, rivals, tasks, output, workers, plot, as_json, options)
         return
     result = run_bench(

@@ -5,7 +5,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +15,6 @@ from .tables import MODELS, TABLE_MODELS, listed
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from ..datasets import Dataset
 
@@ -188,59 +186,6 @@ def _regressor(
         return model if model.compiled else compile_regressor(model, data)
 
     return compiled
-
-
-def model_samples(
-    data: str, model: "keras.Model", count: int, part: str = "train"
-) -> "tuple[np.ndarray, np.ndarray | None]":
-    """The first samples of a dataset or an .npz file as a model takes them, and their targets.
-
-    Args:
-        data: A dataset's name or an .npz file.
-        model: The model that takes them.
-        count: Most samples.
-        part: `"train"` or `"test"`, of a dataset.
-
-    Raises:
-        ValueError: If there is no such data, or it does not fit the model's one input.
-    """
-    import numpy as np
-
-    if data.endswith(".npz"):
-        path = Path(data)
-        if not path.is_file():
-            raise ValueError(f"There is no file {path}.")
-        with np.load(path, allow_pickle=False) as file:
-            name = next((n for n in ("x", "x_train") if n in file.files), None)
-            if name is None:
-                raise ValueError(
-                    f"{path} holds the model's inputs as x or x_train. Received: "
-                    f"{', '.join(file.files) or 'no array'}."
-                )
-            targets = name.replace("x", "y", 1)
-            x, y = file[name], file[targets] if targets in file.files else None
-    else:
-        from .. import datasets
-
-        found = datasets.load(data)
-        x, y = getattr(found, f"x_{part}"), getattr(found, f"y_{part}")
-    if not len(x) or (y is not None and len(y) != len(x)):
-        raise ValueError(
-            "The data has a sample or more, and a target for each if it has any. Received: "
-            f"{len(x)} samples in {data}" + (f" and {len(y)} targets." if y is not None else ".")
-        )
-    x = np.asarray(x[:count], dtype="float32")
-    wanted = model.inputs[0].shape[1:]
-    if (
-        len(model.inputs) != 1
-        or len(wanted) != x.ndim - 1
-        or any(size not in (None, given) for size, given in zip(wanted, x.shape[1:], strict=True))
-    ):
-        raise ValueError(
-            f"The data fits the model's input, {wanted} for each sample. Received: "
-            f"{x.shape[1:]} in {data}."
-        )
-    return x, None if y is None else np.asarray(y[:count])
 
 
 def parse_seeds(words: Sequence[str]) -> list[int]:

@@ -6,24 +6,18 @@ from typing import Annotated
 
 import typer
 
-from .common import JsonOption, ListCommand, model_samples
-from .tables import DATASETS, listed
+from .common import JsonOption, ListCommand
+from .data import DataChoice, model_samples, with_data
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("compile", cls=ListCommand)(compile_model)
+    app.command("compile", cls=ListCommand)(with_data(compile_model))
 
 
 def compile_model(
     model: Annotated[Path, typer.Argument(help="A .keras file.")],
-    data: Annotated[
-        str,
-        typer.Option(
-            help=f"What the model sees: a dataset, {listed(DATASETS)}, or an .npz file with an "
-            "array x or x_train."
-        ),
-    ],
+    data: DataChoice,
     output: Annotated[Path, typer.Option(help="Folder for the report, pictures and files.")],
     segments: Annotated[
         int, typer.Option(min=1, max=1024, help="Largest number of segments for each activation.")
@@ -56,10 +50,15 @@ def compile_model(
     """Turn the activations of a trained model into few linear segments.
 
     The folder gets compiled.keras, report.json, activations.h (tables of 256 bytes in C), a
-    picture for each activation, and the 8-bit files that you ask for.
+    picture for each activation, and the 8-bit files that you ask for. The data is what the model
+    sees, as in its training; of an .npz file an array x is enough.
     """
     if not model.is_file():
         raise ValueError(f"There is no file {model}.")
+    if not data.is_given:
+        raise ValueError(
+            "The activations of a model are seen on the data of its training. Received: no --data."
+        )
     import keras
 
     from .._files import replacing

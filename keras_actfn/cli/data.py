@@ -14,6 +14,9 @@ import typer
 from .tables import DATASETS, listed
 
 if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
     from ..datasets import Dataset
 
 
@@ -98,6 +101,11 @@ class DataChoice:
         typer.Option("--split-seed", min=0, max=2**32 - 1, help="Seed of that split. Default: 0."),
     ] = None
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the command line says anything about the data."""
+        return self != DataChoice()
+
     def load(self) -> "Dataset":
         """The dataset.
 
@@ -114,6 +122,27 @@ class DataChoice:
         if name == "digits":
             options.setdefault("image_size", 28)
         return datasets.load(name, self.data_path, **options)
+
+    def inputs(self, part: str) -> "tuple[np.ndarray, np.ndarray | None]":
+        """Examples and targets of a part; of an npz file without parts what it has.
+
+        Args:
+            part: `"train"` or `"test"`.
+
+        Raises:
+            FileNotFoundError: If there is nothing at the path.
+            ValueError: As `load`.
+        """
+        from ..datasets import DATASETS, npz, sources
+
+        path = Path(self.data).expanduser()
+        alone = self.data not in DATASETS and path.suffix.lower() == ".npz" and path.is_file()
+        if alone and not npz.has_parts(path):
+            options = self._options()
+            sources.check_options(f"{path}, inputs without a test part,", npz.read_inputs, options)
+            return npz.read_inputs(path, **options)
+        found = self.load()
+        return getattr(found, f"x_{part}"), getattr(found, f"y_{part}")
 
     def to_dict(self) -> dict[str, Any]:
         """The options for JSON, with which another process finds the same data on this machine.
@@ -188,6 +217,39 @@ class DataChoice:
                 err=True,
             )
         return "fashion_mnist" if found else "digits"
+
+
+def model_samples(
+    choice: DataChoice, model: "keras.Model", count: int, part: str = "train"
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """The first examples of the data as a model takes them, and their targets.
+
+    The data is read as for a training. An npz file need not have all the parts of one: inputs
+    alone will do, `x` or `x_train`.
+
+    Args:
+        choice: What the command line says about the data.
+        model: The model that takes the examples.
+        count: Most examples.
+        part: `"train"` or `"test"`, where the data has parts.
+
+    Raises:
+        FileNotFoundError: If there is nothing at the path.
+        ValueError: If there is no such data, or it does not fit the model's one input.
+    """
+    x, y = choice.inputs(part)
+    x = x[:count]
+    wanted = model.inputs[0].shape[1:]
+    if (
+        len(model.inputs) != 1
+        or len(wanted) != x.ndim - 1
+        or any(size not in (None, given) for size, given in zip(wanted, x.shape[1:], strict=True))
+    ):
+        raise ValueError(
+            f"The data fits the model's input, {wanted} for each sample. Received: "
+            f"{x.shape[1:]} in {choice.data}."
+        )
+    return x, None if y is None else y[:count]
 
 
 def _kinds() -> dict[str, Any]:

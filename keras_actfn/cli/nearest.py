@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import JsonOption, ListCommand, model_samples
+from .common import JsonOption, ListCommand
+from .data import DataChoice, model_samples, with_data
 from .derive import read_density
 from .space import open_space
-from .tables import DATASETS, SPACES, listed
+from .tables import SPACES, listed
 
 if TYPE_CHECKING:
     from ..expressions import UniqueFunctions
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("nearest", cls=ListCommand)(nearest)
+    app.command("nearest", cls=ListCommand)(with_data(nearest))
 
 
 def nearest(
@@ -29,18 +30,12 @@ def nearest(
             "file of samples x and y; or a .keras file of a compiled model, with --data.",
         ),
     ],
+    data: DataChoice,
     density: Annotated[
         str | None,
         typer.Option(
             help="That of the inputs: a distribution of scipy.stats such as 'norm(0, 2)', or an "
             ".npy file of samples. Not with a model. Default: norm, and of an .npz file its own."
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help=f"What the model sees, with labels: a dataset, {listed(DATASETS)}, of which the "
-            "test part is taken, or an .npz file with arrays x and y, or x_train and y_train."
         ),
     ] = None,
     samples: Annotated[
@@ -71,17 +66,18 @@ def nearest(
     """Find the formulas that are nearest to a function.
 
     Of a model, each activation becomes the nearest formula under the density of the inputs that
-    reach it, and the loss and metrics on the data are shown before and after.
+    reach it, and the loss and metrics on the data are shown before and after: on the test part of
+    --data, or on the arrays x and y of an .npz file.
     """
     if function.endswith(".keras"):
-        if density or not data:
+        if density or not data.is_given:
             raise ValueError(
                 "The activations of a model are seen on --data, and take no --density. Received: "
                 f"{'--density ' + density if density else 'no --data'}."
             )
         report = _of_model(Path(function), data, samples, sites, space, folder, affine)
     else:
-        if data or sites:
+        if data.is_given or sites:
             raise ValueError("--data and --sites are for a .keras file. Received: " + function)
         from .. import expressions
 
@@ -94,7 +90,7 @@ def nearest(
 
 def _of_model(
     path: Path,
-    data: str,
+    data: DataChoice,
     samples: int,
     sites: list[str] | None,
     space: str,
@@ -111,7 +107,9 @@ def _of_model(
     model = keras.models.load_model(path)
     x, y = model_samples(data, model, samples, "test")
     if y is None:
-        raise ValueError(f"The loss needs targets, y or y_train. Received: {data} without them.")
+        raise ValueError(
+            f"The loss needs targets, y or y_train. Received: {data.data} without them."
+        )
     unique: UniqueFunctions = open_space(space, folder)
     return replacement_report(model, x, y, sites=sites or None, space=unique, affine=affine)
 

@@ -118,7 +118,7 @@ def search(
     ] = False,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option(help="Names of such tasks that are not learned from (`bench show`)."),
+        typer.Option(help="Such a task that is not learned from. May be given several times."),
     ] = None,
     pruner: Annotated[
         str | None,
@@ -126,6 +126,15 @@ def search(
             help=f"Stop trainings early that are behind others: {listed(PRUNERS)}. Default: none."
         ),
     ] = None,
+    moves: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Before each evaluation, add this many functions that are one operator away from "
+            "the best ones, of the space or not.",
+        ),
+    ] = 0,
     seed: SeedOption = 0,
     seeds: Annotated[
         int,
@@ -174,6 +183,7 @@ def search(
         "from_scratch": from_scratch,
         "leave_out": leave_out or [],
         "pruner": pruner,
+        "moves": moves,
         "seed": seed,
     }
     from ..search.cores import cores, shared_among
@@ -186,12 +196,13 @@ def search(
         found.study.set_user_attr(COMMAND, {**options, **asked})
         begun = time.monotonic()
         until = math.inf if minutes is None else begun + 30 * minutes
-        counts = found.probe(probe, workers, until)
+        found.probe(probe, workers, until)
         left = minutes and max(0.001, minutes - (time.monotonic() - begun) / 60)
         own: dict[str, Any] = {"--task": task, "--model": model if ":" in (model or "") else None}
         own |= {"--data-path": data.data_path, "--minutes": left}
         with _workers(workers - 1, found, own):
             found.run(asked_for, left)
+        counts = found.store.counts()
         verdict = found.confirm(looks=looks) if looks and not found.cannot_confirm else None
         figures = found.plot(found.output)
         report = found.report(found.output / "report.html", verdict, figures)

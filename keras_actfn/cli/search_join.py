@@ -40,6 +40,7 @@ _OPTIONS = {
     "from_scratch": bool,
     "leave_out": list,
     "pruner": str | None,
+    "moves": int,
     "seed": int,
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._files import NO_ACCESS, npz_arrays
 from .._names import nearest
-from .base import Dataset
+from .base import Dataset, resize_images
 from .targets import targets_of
 
 _PARTS = ("train", "test", "validation")
@@ -49,7 +49,7 @@ def read_npz(
     path = Path(path).expanduser()
     arrays = _arrays(path)
     parts = [part for part in _PARTS if f"x_{part}" in arrays]
-    x = {part: _examples(arrays, part, path) for part in parts}
+    x = {part: _examples(arrays, f"x_{part}", "x_train", path) for part in parts}
     for part in parts:
         count = len(arrays[f"y_{part}"]) if arrays[f"y_{part}"].ndim else 0
         if count != len(x[part]):
@@ -76,14 +76,65 @@ def read_npz(
     return data if image_size is None else data.resized(image_size)
 
 
-def _arrays(path):
-    """The file's arrays, all that are needed among them and no pickle."""
+def read_inputs(
+    path: str | os.PathLike, *, image_size: int | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read what a model sees of an npz file that has not all the parts of a training.
+
+    Examples become what `read_npz` makes of them; targets stay as they are.
+
+    Args:
+        path: A file with an array `x`, and `y` where there are targets; or `x_train` and `y_train`.
+        image_size: As for `read_npz`.
+
+    Returns:
+        `(x, y)`; `y` is None where the file has none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or has no inputs, or these are not what they should be.
+
+    Example:
+    ```python
+    np.savez("inputs.npz", x=x)
+    inputs, targets = read_inputs("inputs.npz")  # targets are None
+    ```
+    """
+    path = Path(path).expanduser()
+    arrays = _loaded(path)
+    name = next((name for name in ("x", "x_train") if name in arrays), None)
+    if name is None:
+        raise ValueError(
+            f"{path} holds the model's inputs as x or x_train. Received: "
+            f"{', '.join(sorted(arrays)) or 'no array'}."
+        )
+    x, y = _examples(arrays, name, name, path), arrays.get(name.replace("x", "y", 1))
+    if y is not None and y.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            f"{path}: one target an example. Received: {len(x)} examples in {name} and targets of "
+            f"shape {y.shape}."
+        )
+    return x if image_size is None else resize_images(x, image_size), y
+
+
+def has_parts(path: str | os.PathLike) -> bool:
+    """Whether an npz file has the arrays that `read_npz` needs."""
+    return all(name in _loaded(Path(path).expanduser()) for name in _NEEDED)
+
+
+def _loaded(path):
+    """The file's arrays, and no pickle."""
     try:
-        arrays = npz_arrays(path)
+        return npz_arrays(path)
     except NO_ACCESS:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for damaged bytes
         raise _unreadable(path, error) from error
+
+
+def _arrays(path):
+    """The file's arrays, all that are needed among them."""
+    arrays = _loaded(path)
     missing = [name for name in _NEEDED if name not in arrays]
     missing += [n for n in _OPTIONAL if n not in arrays and any(o in arrays for o in _OPTIONAL)]
     if missing:
@@ -104,20 +155,19 @@ def _unreadable(path, error):
     )
 
 
-def _examples(arrays, part, path):
-    """`x_…` of a part as float32."""
-    name = f"x_{part}"
+def _examples(arrays, name, like, path):
+    """An array of examples as float32; in shape and dtype as the one called `like`."""
     x = arrays[name]
     if x.dtype.kind not in "biuf" or x.ndim < 2 or not x.size:
         raise ValueError(
             f"{path}: {name} is numbers of shape (N, …), N at least 1. Received: shape {x.shape} "
             f"of {x.dtype.name}."
         )
-    if x.shape[1:] != arrays["x_train"].shape[1:] or x.dtype != arrays["x_train"].dtype:
-        first = arrays["x_train"]
+    first = arrays[like]
+    if x.shape[1:] != first.shape[1:] or x.dtype != first.dtype:
         raise ValueError(
             f"{path}: examples of all parts have one shape and dtype. Received: {first.dtype.name} "
-            f"{first.shape[1:]} in x_train and {x.dtype.name} {x.shape[1:]} in {name}."
+            f"{first.shape[1:]} in {like} and {x.dtype.name} {x.shape[1:]} in {name}."
         )
     if x.dtype == np.uint8 and x.ndim in (3, 4):
         return (x[..., None] if x.ndim == 3 else x) / np.float32(255)

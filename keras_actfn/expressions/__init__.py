@@ -10,6 +10,7 @@ from .errors import SpecError
 from .expression import Expression
 from .formula_fit import NearestFormula
 from .nearest_formula import NearestFormulas, nearest
+from .neighbors import neighbors
 from .operators import Operator
 from .parse import parse
 from .registry import find_operator, operator_names, operators, register_operator
@@ -38,6 +39,7 @@ __all__ = [
     "function_names",
     "latency_class",
     "nearest",
+    "neighbors",
     "operator_names",
     "operators",
     "parse",

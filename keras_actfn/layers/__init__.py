@@ -6,6 +6,7 @@ from .expression import ExpressionActivation
 from .hull import AffineHullActivation, ConvexHullActivation
 from .piecewise_linear import PWL
 from .segmented_linear import SegmentedLinear
+from .spline import Spline
 
 __all__ = [
     "AffineHullActivation",
@@ -15,4 +16,5 @@ __all__ = [
     "LearnableActivation",
     "PWL",
     "SegmentedLinear",
+    "Spline",
 ]

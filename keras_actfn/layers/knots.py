@@ -6,6 +6,7 @@ $$f(x) = v_s + \frac{x - x_s}{x_{s+1} - x_s}\,(v_{s+1} - v_s)
 Outside the knots the end segments go on (`"linear"`) or f is constant (`"clamp"`).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ def knot_range(
     *,
     inputs: Any = None,
     extrapolation: str = "linear",
+    interpolant: Callable[..., np.ndarray] = pwl_values,
 ) -> KnotRange:
     """Choose the outer knots so that interpolation of a function agrees with it.
 
@@ -111,6 +113,7 @@ def knot_range(
         high: Position of the last knot; `None` chooses it.
         inputs: Samples of what the function is applied to, any shape.
         extrapolation: `"linear"` or `"clamp"`.
+        interpolant: The function through values at knots, as `pwl_values`.
 
     Returns:
         The `KnotRange`.
@@ -136,16 +139,20 @@ def knot_range(
     pairs = [(a, b) for a in lows for b in highs if a < b]
     if not pairs:
         raise ValueError(
-            "PWL's first knot lies below its last. Received: "
-            f"low={low}, high={high}. Give both ends."
+            f"The first knot lies below the last. Received: low={low}, high={high}. Give both ends."
         )
-    first = _compared(function, knots, *pairs[0], reach, extrapolation)
+    compared = functools.partial(
+        _compared,
+        function,
+        knots,
+        reach=reach,
+        extrapolation=extrapolation,
+        interpolant=interpolant,
+    )
+    first = compared(*pairs[0])
     if first.fits or first.outside <= TOLERANCE or len(pairs) == 1:
         return first
-    found = [
-        first,
-        *(_compared(function, knots, *pair, reach, extrapolation) for pair in pairs[1:]),
-    ]
+    found = [first, *(compared(*pair) for pair in pairs[1:])]
     fitting = [each for each in found if each.fits]
     if fitting:
         return min(fitting, key=lambda each: (each.high - each.low, each.error))
@@ -167,7 +174,7 @@ def _candidates(inputs, clamp):
     return _ENDS, (float(inputs.min()), float(inputs.max()))
 
 
-def _compared(function, knots, low, high, reach, extrapolation):
+def _compared(function, knots, low, high, *, reach, extrapolation, interpolant):
     positions = np.linspace(low, high, knots)
     start, end = (low, high) if reach is None else reach
     # Between the knots, where the interpolation errs most, as well. The length is the same for
@@ -177,7 +184,7 @@ def _compared(function, knots, low, high, reach, extrapolation):
     with np.errstate(all="ignore"):
         values = np.asarray(function(positions), dtype="float64")
         expected = np.asarray(function(x), dtype="float64")
-        difference = np.abs(pwl_values(x, positions, values, extrapolation) - expected)
+        difference = np.abs(interpolant(x, positions, values, extrapolation) - expected)
         error = difference / (1 + np.abs(expected))
     known = np.isfinite(expected)
     if not known.any() or not np.isfinite(values).all():

@@ -146,7 +146,7 @@ def _sums(breakpoints, gradient, moment, index, slopes, intercept):
     nothing, shape = ops.zeros_like(gradient), tuple(slopes.shape)
     index = ops.cast(index, backend.INDEX_DTYPE)
     to_slopes, to_starts = (
-        backend.knot_sums(each, nothing, index, shape) for each in (moment, gradient)
+        backend.knot_sums([each, nothing], index, shape) for each in (moment, gradient)
     )
     if breakpoints:
         # Each start is the one before it plus (slope before - slope behind) * breakpoint.

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -38,7 +38,7 @@ class Entry:
 
 
 @contextlib.contextmanager
-def seeds_drawn_from(seed: int) -> Iterator[None]:
+def seeds_drawn_from(seed: int) -> Iterator[Callable[[], tuple]]:
     """Inside, what Keras draws its default seeds from starts at `seed`; then it is put back.
 
     Keras's initialisers and random layers that are made without a seed of their own draw
@@ -51,18 +51,32 @@ def seeds_drawn_from(seed: int) -> Iterator[None]:
 
     Args:
         seed: A non-negative integer.
+
+    Yields:
+        A function that says where these generators are: equal positions after equal seeds mean
+        that as much was drawn.
     """
     before = random.getstate()
+    generator = random.Random(seed)
+
+    def position():
+        found: tuple = (generator.getstate(), random.getstate())
+        if keras.backend.backend() == "torch":
+            import torch
+
+            found += (torch.get_rng_state().numpy().tobytes(),)
+        return found
+
     with contextlib.ExitStack() as stack:
         stack.callback(random.setstate, before)
         random.seed(seed)
-        stack.enter_context(default_seeds_from(random.Random(seed)))
+        stack.enter_context(default_seeds_from(generator))
         if keras.backend.backend() == "torch":
             import torch
 
             stack.enter_context(torch.random.fork_rng())
             torch.manual_seed(seed)
-        yield
+        yield position
 
 
 @contextlib.contextmanager
@@ -103,13 +117,25 @@ def order_drawn_from(seed: int, epoch: int) -> None:
     itself draws from as well. On TensorFlow each order has a generator of its own. Call it inside
     `all_seeds_from`, which puts the generators back.
     """
+    np.random.seed(masks_drawn_from(seed, epoch))  # noqa: NPY002
+
+
+def masks_drawn_from(seed: int, epoch: int) -> int:
+    """Let what is drawn in an epoch from Python's and PyTorch's own generators depend on these.
+
+    PyTorch's dropout without a seed draws its masks there, and so does a model when it is traced
+    for the first time, before its first epoch. Call it inside `seeds_drawn_from`.
+
+    Returns:
+        The seed that both were given.
+    """
     start = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    np.random.seed(start)  # noqa: NPY002
     random.seed(start)
     if keras.backend.backend() == "torch":
         import torch
 
         torch.manual_seed(start)
+    return start
 
 
 def state_of(model: keras.Model) -> list[Entry]:

@@ -4,6 +4,7 @@
 """
 
 from .atlas.portfolio import portfolio
+from .atlas.recommend import Recommendation, recommend
 from .benchmarks.act_bench import ActBench
 from .benchmarks.packed import bench, bench_names
 from .benchmarks.published import load_act_bench
@@ -11,6 +12,7 @@ from .embedding import EMBEDDINGS
 from .hyperparameter import ActivationSampler, suggest_activation
 from .loop import BASELINES, ActivationSearch
 from .objective import Evaluation, TrainingObjective
+from .pool_sampler import PoolSampler, output_kernel
 from .pruning import PRUNERS
 from .regressor import Regressor
 from .results import BestActivation, SearchRow
@@ -28,6 +30,8 @@ __all__ = [
     "BestActivation",
     "CandidateFeatures",
     "Evaluation",
+    "PoolSampler",
+    "Recommendation",
     "Regressor",
     "SearchRow",
     "TrainingObjective",
@@ -35,7 +39,9 @@ __all__ = [
     "bench",
     "bench_names",
     "load_act_bench",
+    "output_kernel",
     "portfolio",
+    "recommend",
     "register_regressor",
     "suggest_activation",
 ]

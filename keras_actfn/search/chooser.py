@@ -93,10 +93,12 @@ class Chooser:
 
     def _load(self):
         found = self._store.load()
-        order = np.argsort(found.ids, kind="stable")
+        # Functions that joined another study of the same folder are none of this one's.
+        order = np.flatnonzero(self.pool.holds(found.ids))
         self._ids = found.ids[order]
         # A network of fewer than a hundred weights a layer has no bins: outputs must do.
         cdfs = found.cdfs[order] if found.cdfs.shape[1] else None
+        weights = None if cdfs is None else found.weights
         invalid = self._optional & found.invalid.keys()
         self._first = tuple(number for number in self._all_first if number not in invalid)
         outputs = self.pool.outputs(self._ids)
@@ -104,8 +106,8 @@ class Chooser:
         self._features = CandidateFeatures(
             outputs,
             cdfs,
-            None if cdfs is None else found.weights,
-            functools.partial(self._coordinates, self._ids, outputs, cdfs),
+            weights,
+            functools.partial(self._coordinates, self._ids, outputs, cdfs, weights),
             None if prior is None else functools.partial(self._expected, prior, self._ids),
         )
 
@@ -113,17 +115,17 @@ class Chooser:
         """What the atlas expects of the candidates."""
         return expected_in_pool(prior, self.pool, ids)
 
-    def _coordinates(self, ids, outputs, cdfs):
+    def _coordinates(self, ids, outputs, cdfs, weights):
         """The map of the candidates, computed once for the same candidates."""
         if not len(ids):
             return np.zeros((0, 2))
-        asked = f"{__version__} {self.embedding} {self._seed}".encode()
+        asked = f"{__version__} {self.embedding} {self._seed} weighted".encode()
         key = hashlib.sha256(asked + ids.tobytes()).hexdigest()[:20]
         path = self._folder / f"embedding-{key}.npz"
         found = read_coordinates(path, len(ids))
         if found is not None:
             return found
-        coordinates = embed(outputs, cdfs, method=self.embedding, seed=self._seed)
+        coordinates = embed(outputs, cdfs, weights=weights, method=self.embedding, seed=self._seed)
         write_npz(path, coordinates=coordinates)
         return coordinates
 

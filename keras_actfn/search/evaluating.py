@@ -34,7 +34,7 @@ def evaluate_next(
     trial = claims.ask(study)
     try:
         with claims.Lease(trial):
-            number = trial.suggest_int(claims.CANDIDATE, 0, len(pool) - 1)
+            number = trial.suggest_int(claims.CANDIDATE, 0, pool.limit - 1)
             expression = str(pool.expression(number))
             trial.set_user_attr("expression", expression)
             if not claims.confirm(study, trial, evaluations):

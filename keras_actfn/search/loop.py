@@ -5,7 +5,7 @@ A search has three steps (Bingham and Miikkulainen 2023, sections 4 to 6 and app
 1. the unique functions of a space, with their outputs on samples of N(0, 1);
 2. Fisher spectra of the model at initialisation with some of them, drawn at random; functions
    with an invalid spectrum fail in training and are left out;
-3. evaluations, beginning with the usual functions: each time, a regressor predicts what
+3. evaluations, beginning with a portfolio learned from other tasks (`atlas`): each time, a regressor predicts what
    every candidate would reach from those evaluated, and the best prediction is evaluated.
 
 Everything is on disk at once, spectra in a folder and evaluations in an Optuna study: a
@@ -17,35 +17,30 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._progress import Progress
 from ..expressions import Expression
 from ..models.seeds import seeds_drawn_from
 from ..training import Task
-from ..training.data import check_positive
 from ..training.fingerprints import model_fingerprint
-from ..training.sequential import LOOKS
 from . import claims, disk
 from .atlas.start import Start
 from .atlas.table import USUAL
+from .candidates import Candidates
 from .chooser import Chooser
 from .evaluating import evaluate_next
 from .feature_store import FeatureStore
-from .objective import TrainingObjective, objective_of
+from .findings import Findings
+from .objective import objective_of
 from .pool import Pool
 from .probe import Probe
-from .probing import probe_many
 from .pruning import get_pruner
-from .record import about, check_limits, study_name
-from .results import BestActivation, SearchRow, search_rows
+from .record import about, check_limits, check_moves, study_name
+from .results import BestActivation
 from .storage import folder_of, is_url, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
 from .trials import check_trials, readable
-from .verdict import Verdict, confirm, obstacle
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 #: The usual functions (section 6 of the paper, ReLU first): what is found is compared with them,
 #: and a search from scratch evaluates them before anything else.
@@ -54,11 +49,8 @@ BASELINES = USUAL
 #: How many functions are probed where nobody asked for a number.
 DEFAULT_PROBES = 200
 
-#: Key of the study's user attribute with the number of functions that `probe` was asked for.
-PROBES = "probes"
 
-
-class ActivationSearch:
+class ActivationSearch(Findings):
     """A search for the activation function that a model should use on its data.
 
     Args:
@@ -91,6 +83,8 @@ class ActivationSearch:
         groups: Number of groups of places in the model that get a function each. With two or
             more, the task's `build_model` takes as many activations, and a candidate is a tuple of
             functions.
+        moves: How many functions join the candidates before each evaluation that are one change
+            away from the best ones, see `keras_actfn.expressions.neighbors`; of the space or not.
         seed: Seed of initial weights, of which functions are probed, of the embedding and of
             the regressor.
         pruner: What stops a training early that is behind others: a name of
@@ -136,6 +130,7 @@ class ActivationSearch:
         from_scratch: bool = False,
         leave_out: Sequence[str] = (),
         groups: int = 1,
+        moves: int = 0,
         seed: int = 0,
         pruner: Any = None,
         progress: Any = False,
@@ -145,6 +140,7 @@ class ActivationSearch:
                 f"ActivationSearch takes a keras_actfn.training.Task. Received: "
                 f"{type(task).__name__}. Write Task(build_model, train, …)."
             )
+        check_moves(moves, groups)
         if groups != 1:
             task = task.with_builder(TandemBuilder(task.build_model, groups))
         self.objective = objective_of(task, seed)
@@ -197,8 +193,6 @@ class ActivationSearch:
                 for functions in (start.usual, start.functions, start.first, start.portfolio)
             )
             self.store = FeatureStore(self.output / "features", key)
-        with readable(self.storage):
-            check_trials(self.study, self.storage, self.pool)
         self.chooser = Chooser(
             self.pool,
             self.store,
@@ -210,6 +204,20 @@ class ActivationSearch:
             start.prior,
             portfolio,
         )
+        with readable(self.storage):
+            self.candidates = Candidates(
+                self.study,
+                self.storage,
+                self.pool,
+                self._probe,
+                self.store,
+                self.chooser,
+                self.start_ids,
+                moves,
+                seed,
+                progress,
+            )
+            check_trials(self.study, self.storage, self.pool)
         self.study.sampler = self.chooser.sampler()
 
     def _place(self):
@@ -237,45 +245,11 @@ class ActivationSearch:
                 gives the same network for different activations.
         """
         with disk.named(self.output):
-            if n != self._asked():  # kept first: after a kill it is known what was asked for
-                self.study.set_user_attr(PROBES, n)
-            return self._probe_functions(n, workers, until)
-
-    def _asked(self):
-        """How many functions `probe` was asked for last, in this process or another."""
-        return self.study.user_attrs.get(PROBES, -1)
+            return self.candidates.probe(n, workers, until)
 
     def unprobed(self) -> list[int]:
         """Numbers of the functions that were to be probed and are not yet."""
-        present = self.store.ids()
-        return [i for i in self._wanted(max(self._asked(), 0)) if i not in present]
-
-    def _wanted(self, n):
-        return [*self.start_ids, *self.pool.draw(n, self.seed, without=self.start_ids)]
-
-    def _probe_functions(self, n, workers, until):
-        wanted = self._wanted(n)
-        if n and len(wanted) == len(self.start_ids):
-            raise ValueError(
-                "A search needs functions with finite outputs. The space has none: use another."
-            )
-        present = self.store.ids()
-        missing = [i for i in wanted if i not in present]
-        if missing and not present:
-            self._probe.check()
-        if missing:
-            with Progress(len(missing), self.progress, title="Fisher spectra") as bar:
-                probe_many(
-                    self._probe,
-                    self.pool,
-                    missing,
-                    self.store,
-                    workers=workers,
-                    progress=lambda *_: bar.advance(),
-                    until=until,
-                )
-            self.chooser.refresh()
-        return self.store.counts()
+        return self.candidates.unprobed()
 
     def suggest(self) -> Expression | Tandem:
         """The expression that would be evaluated next; nothing is changed.
@@ -310,7 +284,7 @@ class ActivationSearch:
         """
         check_limits(evaluations, minutes)
         start, limit = time.monotonic(), math.inf if minutes is None else 60 * minutes
-        asked = max(self._asked(), -1 if self.probes is None else self.probes)
+        asked = max(self.candidates.asked(), -1 if self.probes is None else self.probes)
         self.probe(asked if asked >= 0 else DEFAULT_PROBES, workers, start + limit / 2)
         with (
             disk.named(self._place()),
@@ -326,6 +300,7 @@ class ActivationSearch:
                 if evaluations is not None and self._in_use() >= evaluations:
                     time.sleep(0.5)  # others are evaluating the last ones
                     continue
+                self.candidates.join_moves(start + limit)
                 if not self.chooser.left(self.study):
                     if evaluations is None and finished:
                         break
@@ -347,119 +322,3 @@ class ActivationSearch:
             f"{finished} of {evaluations} evaluations, {counts['probed']} functions probed, "
             f"{counts['valid']} valid. Probe more with probe(n)."
         )
-
-    @property
-    def best(self) -> BestActivation | None:
-        """The best function found, or None before the first evaluation that did not fail."""
-        for row in self.table():
-            return None if row.value is None else BestActivation(row.expression, row.value)
-        return None
-
-    def table(self) -> list[SearchRow]:
-        """Every evaluation as a `SearchRow`, the best first; of equals, the earliest.
-
-        Those that a pruner stopped come behind all that ended, since their values are of fewer
-        epochs; evaluations that failed come last, whatever the scale of the values.
-        """
-        return search_rows(self.study, self.baseline_ids)
-
-    def confirm(self, candidates: int = 3, looks: Sequence[int] = LOOKS) -> Verdict:
-        """Find out whether the best function found is better than the usual ones.
-
-        The best functions found and the two best usual ones are trained with fresh seeds and judged
-        on the validation data; then the best of each side are compared in pairs on the test data,
-        which are used only here, with more seeds until the interval of their difference excludes
-        zero or the last look is reached. The intervals hold for all looks at once (see
-        `keras_actfn.training.sequential`). Finished runs are kept in `output`: after an
-        interruption the same call continues.
-
-        Args:
-            candidates: How many of the functions found are in the choice.
-            looks: Numbers of seeds after which the difference is looked at.
-
-        Returns:
-            A `Verdict`: `print` shows both sides and the answer.
-
-        Raises:
-            ValueError: If the task has an objective, or no test data; or if no function that was
-                found, or no usual one, has an evaluation that did not fail.
-        """
-        reason = self.cannot_confirm
-        if reason is not None:
-            raise ValueError(reason)
-        check_positive("candidates", candidates)
-        found, usual = self._ended()
-        return confirm(
-            self.objective.task,
-            found[:candidates],
-            usual[:2],
-            first_seed=self.seed + 1,
-            output=self.output / "confirmed",
-            looks=looks,
-            progress=self.progress,
-        )
-
-    @property
-    def cannot_confirm(self) -> str | None:
-        """Why `confirm` has nothing to say, or None."""
-        if not isinstance(self.objective, TrainingObjective):
-            return (
-                "A search confirms what it trained itself. Received: a task with an objective. "
-                "Train search.best.layer() with your own code and other seeds."
-            )
-        return obstacle(self.objective.task, *self._ended())
-
-    def _ended(self):
-        """The functions found and the usual ones, the best first, without failures.
-
-        Usual ones that were not evaluated follow, those first that the surrogate expects most of.
-        """
-        rows = [row for row in self.table() if not row.diverged]
-        found, usual = (
-            [row.expression for row in rows if row.baseline is b] for b in (False, True)
-        )
-        evaluated = {row.candidate for row in self.table()}
-        left = [number for number in self.baseline_ids if number not in evaluated]
-        if found and len(usual) < 2 and left:
-            usual += self.pool.names(self.chooser.expected(self.study, left))
-        return found, usual
-
-    def plot(self, folder: str | os.PathLike | None = None) -> dict[str, "Figure"]:
-        """Draw progress, the map of the candidates and the best functions.
-
-        Args:
-            folder: Where to save them as PNG; None saves nothing.
-
-        Returns:
-            Matplotlib figures by name.
-        """
-        from ..plotting.search import search_figures
-
-        figures = search_figures(self)
-        if folder is not None:
-            from ..plotting import save_figure
-
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for name, figure in figures.items():
-                save_figure(figure, Path(folder) / f"{name}.png")
-        return figures
-
-    def report(
-        self,
-        path: str | os.PathLike,
-        verdict: Verdict | None = None,
-        figures: "dict[str, Figure] | None" = None,
-    ) -> Path:
-        """Write a self-contained HTML page: table, formulas, pictures, settings.
-
-        Args:
-            path: The file.
-            verdict: What `confirm` returned, or None.
-            figures: What `plot` returned; None draws them.
-
-        Returns:
-            The path.
-        """
-        from ..plotting.search_report import write_report
-
-        return write_report(self, Path(path), verdict, figures)

@@ -43,6 +43,7 @@ class TrainingObjective:
     Args:
         task: A `keras_actfn.training.Task` with validation data.
         seed: Seed of weights, of the order of arrays, of dropout and augmentation.
+        judged: Whether anything is trained and judged. If not, no validation data are needed.
 
     Raises:
         ValueError: If the task can't be trained, or has no validation data.
@@ -55,8 +56,8 @@ class TrainingObjective:
     ```
     """
 
-    def __init__(self, task: Task, seed: int = 0):
-        if task.data.validation is None:
+    def __init__(self, task: Task, seed: int = 0, judged: bool = True):
+        if judged and task.data.validation is None:
             raise ValueError(
                 "A search judges functions on validation data. Received: a task without any. Pass "
                 "validation=… to the task."
@@ -169,6 +170,16 @@ class FunctionObjective:
         }
 
 
-def objective_of(task: Task, seed: int) -> "TrainingObjective | FunctionObjective":
-    """What a search asks for the value of a function."""
-    return TrainingObjective(task, seed) if task.objective is None else FunctionObjective(task)
+def objective_of(
+    task: Task, seed: int, judged: bool = True
+) -> "TrainingObjective | FunctionObjective":
+    """What a search asks for the value of a function.
+
+    Args:
+        task: The task.
+        seed: As in `TrainingObjective`.
+        judged: As in `TrainingObjective`.
+    """
+    if task.objective is not None:
+        return FunctionObjective(task)
+    return TrainingObjective(task, seed, judged)

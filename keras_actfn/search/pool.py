@@ -1,4 +1,4 @@
-"""The candidates of a search: the unique functions of a space, and functions of the user's."""
+"""The candidates of a search: the unique functions of a space, and others."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..expressions import Expression, UniqueFunctions, resolve
+from ..expressions.equality import Grid
 
 #: Columns that a function is compared on before whole rows are read.
 _COLUMNS = 8
 _BLOCK = 4096
+#: Bytes of the number that a function's values give it. Optuna's tables keep 53 bits of a number.
+_NUMBER_BYTES = 6
 
 
 class Pool:
@@ -18,6 +21,9 @@ class Pool:
     A candidate's number is that of the unique function; extra functions follow, from
     `len(unique)` on. Functions that equal each other are one candidate: an extra function that
     equals a function of the space *is* that candidate, and lends it its shorter text.
+
+    Functions can `join` later. Their numbers follow, with gaps: a number is made of the function's
+    values alone, so that processes that know nothing of each other give a function the same one.
 
     Two functions are equal if their values on the space's inputs differ by at most a step of
     the grid on which the space compares them, 1e-9 + 1e-6 |r| (`expressions.equality.Grid`).
@@ -39,22 +45,36 @@ class Pool:
 
     def __init__(self, unique: UniqueFunctions, extra: Iterable = ()) -> None:
         self.unique = unique
-        self._extra: list = []
-        self._extra_outputs = np.empty((0, len(unique.inputs)), np.float32)
+        #: Row in `_rows` of each function that is none of the space's, by its number.
+        self._added: dict[int, int] = {}
+        self._rows = np.empty((0, len(unique.inputs)), np.float32)
         self._texts: dict = {}
         self._columns = np.unique(np.linspace(0, len(unique.inputs) - 1, _COLUMNS).astype(int))
-        self._corner: np.ndarray | None = None
+        self._corner: _Corner | None = None
         for spec in extra:
             self._add(resolve(spec))
-        self._valid = np.concatenate([unique.valid, np.isfinite(self._extra_outputs).all(axis=1)])
+        self._size = len(unique) + len(self._added)
+        self._valid = np.concatenate([unique.valid, np.isfinite(self._rows).all(axis=1)])
 
     def __len__(self) -> int:
-        return len(self.unique) + len(self._extra)
+        """The number of candidates that did not join later: their numbers begin at 0."""
+        return self._size
+
+    @property
+    def limit(self) -> int:
+        """What all numbers are below."""
+        joined = len(self.unique) + len(self._added) > len(self)
+        return len(self) + (256**_NUMBER_BYTES if joined else 0)
 
     @property
     def valid(self) -> np.ndarray:
-        """Whether all outputs of a candidate are finite, (candidates,)."""
+        """Whether all outputs of a candidate are finite, (candidates,), without joined ones."""
         return self._valid
+
+    def holds(self, numbers: ArrayLike) -> np.ndarray:
+        """Whether there are candidates with these numbers, bool (numbers,)."""
+        numbers = np.asarray(numbers, np.int64)
+        return ((numbers >= 0) & (numbers < len(self))) | np.isin(numbers, list(self._added))
 
     def expression(self, number: int) -> Expression:
         """The function with a number: an `Expression`, or another function `resolve` gave."""
@@ -73,7 +93,7 @@ class Pool:
         rows = np.empty((len(checked), len(self.unique.inputs)), np.float32)
         own = checked < len(self.unique)
         rows[own] = self.unique.outputs[checked[own]]
-        rows[~own] = self._extra_outputs[checked[~own] - len(self.unique)]
+        rows[~own] = self._rows[[self._added[number] for number in checked[~own].tolist()]]
         return rows
 
     def find(self, spec: object) -> int:
@@ -90,7 +110,8 @@ class Pool:
         if number is None:
             raise ValueError(
                 f"A candidate equals a function of the space or an extra function on the space's "
-                f"inputs. Received: {function}, which none of the {len(self)} candidates equals. "
+                f"inputs. Received: {function}, which none of the "
+                f"{len(self.unique) + len(self._added)} candidates equals. "
                 "Add it to the pool with extra=[…]."
             )
         return number
@@ -109,18 +130,47 @@ class Pool:
         finite = finite[~np.isin(finite, list(without))]
         return np.random.default_rng(seed).permutation(finite)[:n].tolist()
 
+    def number_of(self, function: Expression) -> int:
+        """The number that a function has, or gets if it joins.
+
+        Args:
+            function: An expression with finite outputs.
+        """
+        row = self._values(function)
+        found = self._find(function, row.astype(np.float32))
+        if found is not None:
+            return found
+        key = Grid().keys(row[None], self.unique.up_to_sign)[0]
+        return len(self) + int.from_bytes(key[:_NUMBER_BYTES], "big")
+
+    def join(self, number: int, function: Expression) -> None:
+        """Add a function that is none of the space's, under the number that `number_of` gave.
+
+        Where there is a candidate of that number, it stays.
+        """
+        if not self.holds([number])[0]:
+            self._keep(number, function, self._row(function))
+
     def _add(self, function):
         row = self._row(function)
         number = self._find(function, row)
         if number is None:
-            number = len(self)
-            self._extra.append(function)
-            self._extra_outputs = np.concatenate([self._extra_outputs, row[None]])
+            number = len(self.unique) + len(self._added)
+            self._keep(number, function, row)
         self._texts.setdefault(number, function)
+
+    def _keep(self, number, function, row):
+        self._added[number] = len(self._rows)
+        self._rows = np.concatenate([self._rows, row[None]])
+        self._texts[number] = function
+
+    def _values(self, function):
+        with np.errstate(all="ignore"):
+            return np.asarray(function(self.unique.inputs))
 
     def _row(self, function):
         with np.errstate(all="ignore"):
-            return np.asarray(function(self.unique.inputs)).astype(np.float32)
+            return self._values(function).astype(np.float32)
 
     def _find(self, function, row):
         """The number of a function whose values may be known, or None."""
@@ -136,32 +186,59 @@ class Pool:
     def _near(self, row):
         """Numbers of the candidates that equal a row of values, the nearest first."""
         if self._corner is None:
-            self._corner = np.concatenate(
-                [
-                    self.unique.outputs[start : start + _BLOCK][:, self._columns]
-                    for start in range(0, len(self.unique), _BLOCK)
-                ]
-            )
-        own = np.flatnonzero(_differences(self._corner, row[self._columns]) <= 1)
-        added = _differences(self._extra_outputs, row)
+            self._corner = _Corner(self.unique.outputs, self._columns)
+        own = self._corner.near(row[self._columns])
         differences = np.concatenate(
-            [_differences(self.unique.outputs[own], row), added], dtype=np.float64
+            [_differences(self.unique.outputs[own], row), _differences(self._rows, row)],
+            dtype=np.float64,
         )
-        numbers = np.concatenate([own, len(self.unique) + np.arange(len(added))])
+        numbers = np.concatenate([own, np.fromiter(self._added, np.int64, len(self._added))])
         equal = differences <= 1
         return numbers[equal][np.argsort(differences[equal], kind="stable")]
 
     def _checked(self, numbers):
-        numbers = np.asarray(numbers, int)
-        wrong = numbers[(numbers < 0) | (numbers >= len(self))]
+        numbers = np.asarray(numbers, np.int64)
+        wrong = numbers[~self.holds(numbers)]
         if len(wrong):
-            raise IndexError(f"There are {len(self)} candidates; there is no number {wrong[0]}.")
+            count = len(self.unique) + len(self._added)
+            raise IndexError(f"There are {count} candidates; there is no number {wrong[0]}.")
         return numbers
+
+
+class _Corner:
+    """A few columns of the outputs of a space, in order: few rows are near a value of one."""
+
+    def __init__(self, outputs, columns):
+        blocks = range(0, len(outputs), _BLOCK)
+        self.values = np.concatenate([outputs[i : i + _BLOCK][:, columns] for i in blocks])
+        each = np.ascontiguousarray(self.values.T)
+        self.order = np.argsort(each, axis=1, kind="stable").astype(np.int32)
+        self.sorted = np.take_along_axis(each, self.order, axis=1)
+
+    def near(self, row):
+        """Rows that equal a row of values in these columns."""
+        found = np.arange(len(self.values))
+        for order, ascending, value in zip(self.order, self.sorted, row, strict=True):
+            if np.isfinite(value):
+                step = 2 * _step(np.float64(value))
+                ends = np.array([value - step, value + step], np.float32)
+                low, high = (
+                    ascending.searchsorted(ends[0]),
+                    ascending.searchsorted(ends[1], "right"),
+                )
+                if high - low < len(found):
+                    found = np.sort(order[low:high])
+        return found[_differences(self.values[found], row) <= 1]
+
+
+def _step(values):
+    """A step of the grid on which functions are compared."""
+    return 1e-9 + 1e-6 * np.abs(values)
 
 
 def _differences(rows, row):
     """The largest difference of each row from `row`, in steps of the grid; NaN equals NaN."""
     with np.errstate(all="ignore"):
-        steps = np.abs(rows - row) / (1e-9 + 1e-6 * np.abs(row))
+        steps = np.abs(rows - row) / _step(row)
     steps = np.where((rows == row) | (np.isnan(rows) & np.isnan(row)), 0.0, steps)
     return np.where(np.isnan(steps), np.inf, steps).max(axis=1, initial=0.0)

@@ -78,6 +78,17 @@ def default_mode(model: keras.Model) -> str:
     return "sampled" if isinstance(shape, tuple) and len(shape) > 2 else "exact"
 
 
+def check_moves(moves: int, groups: int) -> None:
+    """Raise a ValueError unless `moves` is a number of functions that can join a search."""
+    if isinstance(moves, bool) or not isinstance(moves, int) or moves < 0:
+        raise ValueError(f"moves is a whole number, 0 or more. Received: {moves!r}.")
+    if moves and groups != 1:
+        raise ValueError(
+            "Local moves change one function, so that a search with them has one group. Received: "
+            f"moves={moves} with groups={groups}. Leave one of them out."
+        )
+
+
 def check_limits(evaluations: int | None, minutes: float | None) -> None:
     """Raise a ValueError unless a search has a limit, and limits are positive numbers."""
     for name, value in (("evaluations", evaluations), ("minutes", minutes)):

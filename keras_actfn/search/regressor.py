@@ -19,7 +19,8 @@ class Regressor:
         Args:
             features: The pool's `CandidateFeatures`.
             known: Their rows, (known,).
-            values: Their values, (known,), higher is better, finite.
+            values: Their values, (known,), higher is better, finite; if the features have a prior,
+                what it leaves of their scores (`atlas.mean`).
 
         Returns:
             The regressor itself.

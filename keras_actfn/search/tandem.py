@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..expressions import resolve, serialize
 from .pool import Pool
@@ -99,6 +100,16 @@ class TandemPool:
 
     def __len__(self) -> int:
         return len(self.pool) ** self.groups
+
+    @property
+    def limit(self) -> int:
+        """What all numbers are below."""
+        return len(self)
+
+    def holds(self, numbers: ArrayLike) -> np.ndarray:
+        """Whether there are candidates with these numbers, bool (numbers,)."""
+        numbers = np.asarray(numbers, np.int64)
+        return (numbers >= 0) & (numbers < len(self))
 
     def digits(self, number: int) -> tuple[int, ...]:
         """The numbers of the functions in the pool, one a group."""

@@ -38,6 +38,7 @@ def checksum(candidate: int, value: float | None, attributes: dict) -> str:
         attributes: The trial's user attributes.
     """
     kept = {name: content for name, content in attributes.items() if name not in _OTHERS}
+    value = None if value is None else value + 0.0  # SQLite keeps no sign of zero
     texts = (json.dumps([candidate, kept], sort_keys=True), json.dumps(value))
     return "-".join(f"{zlib.crc32(text.encode()):08x}" for text in texts)
 
@@ -142,7 +143,7 @@ def _problem(trial, pool):
             return f"its checksum is {kept}, not {found}"
     if not claims.is_evaluated(trial) or candidate is None:
         return None
-    if not isinstance(candidate, int) or (pool is not None and not 0 <= candidate < len(pool)):
+    if not isinstance(candidate, int) or (pool is not None and not pool.holds([candidate])[0]):
         return f"its function has the number {candidate}"
     if state == "COMPLETE" and not math.isfinite(trial.value):
         return f"its value is {trial.value}"

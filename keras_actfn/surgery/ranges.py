@@ -1,4 +1,4 @@
-"""The range of each new `PWL`, from what reaches its site in the model as it is."""
+"""The range of new layers with knots, from what reaches their sites in the model as it is."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..layers import PWL
+from ..layers.uniform_knots import UniformKnots
 from ..models import activations
 from ..models.layer_inputs import LayerInputs
 from .rebuild import rebuild
@@ -67,23 +67,23 @@ def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: An
 
 
 def with_range(layer: keras.layers.Layer, low: float, high: float) -> keras.layers.Layer:
-    """A `PWL` of the same settings on another range.
+    """A `PWL` or `Spline` of the same settings on another range.
 
     Raises:
-        ValueError: If the layer is no PWL, or starts from values at its knots.
+        ValueError: If the layer has no knots, or starts from values at its knots.
     """
-    if not isinstance(layer, PWL):
+    if not isinstance(layer, UniformKnots):
         raise ValueError(
-            "data places the knots of PWL layers. Received an activation of class "
+            "data places the knots of PWL and Spline layers. Received an activation of class "
             f"{type(layer).__name__}, which has none. Leave out data."
         )
     config = layer.get_config()
     if isinstance(config["initial"], list):
         raise ValueError(
-            "data moves the knots of a PWL, so that it starts from a function, not from values at "
-            "its knots. Received: a list as `initial`."
+            "data moves the knots of a layer that starts from a function, not from values at its "
+            "knots. Received: a list as `initial`."
         )
-    new = PWL.from_config({**config, "low": low, "high": high})
+    new = type(layer).from_config({**config, "low": low, "high": high})
     new.activity_regularizer = layer.activity_regularizer
     return new
 

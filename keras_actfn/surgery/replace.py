@@ -58,9 +58,9 @@ def replace_activations(
         match: Names of the activations to replace, such as `"relu"` or `("relu", "relu6")`;
             the others stay. Arguments may be left out: `"gelu"` is all kinds of gelu.
         data: Inputs of the model, an array or a structure of arrays. The first and last knot
-            of each new `PWL` are then put where the inputs of its site have their quantiles
-            0.001 and 0.999, as the model has them before the replacement; 256 evenly spaced
-            examples are looked at.
+            of each new `PWL` or `Spline` are then put where the inputs of its site have their
+            quantiles 0.001 and 0.999, as the model has them before the replacement; 256 evenly
+            spaced examples are looked at.
         trainable: Whether the new activations learn. None: as the layer that each replaces,
             so that in a frozen network they start frozen, with a warning. True: they do in
             any case, and the layers around them stay as they are.

@@ -1,10 +1,62 @@
-"""Batches whose images and labels are changed together: mixup, cutmix and RandAugment."""
+"""The batches of a run by a recipe: in an order of their own, or changed by mixup and the like."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
+
+
+class EpochBatches(keras.utils.PyDataset):
+    """The batches of a run, in other ones in each epoch.
+
+    Keras reads a first batch before the first epoch, and some backends read ahead at the end of an
+    epoch, so an epoch's batches are begun by name.
+
+    Args:
+        make: Function of an epoch, from 0, that returns its batches by their number.
+        steps: Number of batches in an epoch.
+    """
+
+    def __init__(self, make: Callable[[int], Any], steps: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._make = make
+        self._steps = steps
+        self._epoch = 0
+        self._batches = make(0)
+
+    def begin(self, epoch: int) -> None:
+        """Give an epoch's batches from now on."""
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._make(epoch)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self._steps
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """One batch of the epoch."""
+        return self._batches[index]
+
+
+class OrderedBatches:
+    """Batches of arrays in an order.
+
+    Args:
+        x: Inputs, N on the first axis.
+        y: Targets, the same.
+        order: Positions on the first axis.
+        batch_size: Positions in a batch.
+    """
+
+    def __init__(self, x: Any, y: Any, order: np.ndarray, batch_size: int):
+        self._x, self._y, self._order = x, y, order
+        self._batch_size = batch_size
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """One batch as (inputs, targets)."""
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._x[rows], self._y[rows]
 
 
 class AugmentedBatches(keras.utils.PyDataset):

@@ -16,15 +16,14 @@ import keras
 from ..models import _keras
 from ..models.seeds import (
     all_seeds_from,
-    seeds_drawn_from,
     set_state,
     state_of,
-    with_shared_start,
 )
 from . import fingerprints
 from .data import Arrays, Opened, Part, first_examples
 from .fit_monitor import FitMonitor
-from .network import Network, Reference, Routine, Training
+from .network import Network, Reference, Routine, Starts, Training
+from .run_callbacks import RunCallbacks, sees_steps
 from .task import Task
 from .threads import threads_for
 
@@ -117,6 +116,7 @@ class FitNetwork(Network):
         self._routine = routine
         self._task = routine.task
         self._activation = activation
+        self._starts = Starts(routine, activation)
         self._optimizer_start: Any = None
         self._flags: list[bool] = []
         self._seed = 0
@@ -124,13 +124,12 @@ class FitNetwork(Network):
 
     def start_from(self, seed: int, reference: Reference) -> None:
         """Set weights, random states and optimiser to the start of `seed`."""
-        start = reference.state(seed)
-        with seeds_drawn_from(seed):
-            model, _ = self._routine.build(self._activation)
-        start = with_shared_start(state_of(model), start)
-        if self._can_be_set_back():
+        kept = self._can_be_set_back()
+        start, built = self._starts.of(seed, reference, kept)
+        if kept:
             set_state(self.model.optimizer, self._optimizer_start)
         else:
+            model, _ = built
             self.model = model
             self._flags = [variable.trainable for variable in model.variables]
             if _is_plain(model):
@@ -181,7 +180,7 @@ class FitNetwork(Network):
                 batch_size=task.batch_size,
                 epochs=task.epochs,
                 verbose=0,
-                callbacks=[monitor, *callbacks],
+                callbacks=self._listed(monitor, callbacks),
                 **options,
             )
         curves = monitor.curves()
@@ -197,6 +196,16 @@ class FitNetwork(Network):
             diverged = diverged or not math.isfinite(validation.get("loss", 0.0))
         arrays = {self._renamed(name): values for name, values in curves.items()}
         return Training(monitor.steps, monitor.step_seconds(), diverged, arrays, validation)
+
+    def _listed(self, monitor, callbacks):
+        """What `fit` takes as callbacks: no step waits unless somebody reads its numbers."""
+        steps, epochs = self._routine.steps, self._task.epochs
+        if _keras.decides_training(self.model) or any(map(sees_steps, callbacks)):
+            return [monitor, *callbacks]
+        if steps is None and callbacks:
+            return [monitor, *callbacks]  # they are told the number of steps, which Keras knows
+        told = {"verbose": 0, "epochs": epochs, "steps": steps and steps // epochs}
+        return RunCallbacks(monitor, callbacks, self.model, **told)
 
     def _callbacks(self):
         """New callbacks of the user's."""

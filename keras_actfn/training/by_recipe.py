@@ -14,11 +14,12 @@ import keras
 import numpy as np
 
 from ..initialization.autoinit import autoinit
-from ..models.seeds import batch_order, seeds_drawn_from, set_state, state_of, with_shared_start
-from .batches import AugmentedBatches
+from ..models.seeds import batch_order, masks_drawn_from, seeds_drawn_from, set_state, state_of
+from .batches import AugmentedBatches, EpochBatches, OrderedBatches
 from .classifier import check_classifier
 from .monitor import RunMonitor
-from .network import Network, Reference, Routine, Training
+from .network import Network, Reference, Routine, Starts, Training
+from .run_callbacks import RunCallbacks
 from .setup import METRICS, Setup
 from .threads import threads_for
 
@@ -80,16 +81,15 @@ class RecipeNetwork(Network):
         self._activation = activation
         self._recipe = routine.setup.recipe
         self.trained: Any = None
+        self._starts = Starts(routine, activation)
         self._optimizer_start: Any = None
 
     def start_from(self, seed: int, reference: Reference) -> None:
         """Set weights, random states and optimiser to the start of `seed`."""
-        start = reference.state(seed)
-        with seeds_drawn_from(seed):
-            model, trained = self._routine.build(self._activation)
-        start = with_shared_start(state_of(trained), start)
-        if self.trained is None:
-            self.model, self.trained = model, trained
+        kept = self.trained is not None
+        start, built = self._starts.of(seed, reference, kept)
+        if not kept:
+            self.model, self.trained = built
             self._compile()
         else:
             set_state(self.trained.optimizer, self._optimizer_start)
@@ -121,64 +121,72 @@ class RecipeNetwork(Network):
     ) -> Training:
         """Train; see `Trainer.train_once`."""
         setup = self._setup
-        monitor = RunMonitor(on_step)
         used = setup.steps_per_epoch * setup.batch_size
-        validations: list[dict[str, float]] = []
-        with seeds_drawn_from(seed), threads_for(self.trained, setup.batch_size):
-            for epoch in range(setup.epochs):
-                order = batch_order(seed, epoch, len(setup.train))[:used]
-                self.trained.fit(
-                    **self.batches(order, seed * setup.epochs + epoch),
-                    initial_epoch=epoch,
-                    epochs=epoch + 1,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[monitor],
-                )
-                diverged = monitor.diverged
-                last = diverged or epoch == setup.epochs - 1
-                if setup.validation is not None and (last or validate_every_epoch):
-                    validations.append(self.measured(setup.validation, diverged))
-                    diverged = not math.isfinite(validations[-1]["loss"])
-                    if after_epoch and not diverged:
-                        after_epoch(epoch + 1, validations[-1])
-                if diverged:
-                    break
-        step, loss, accuracy = monitor.curves()
-        arrays = {"step": step, "loss": loss, "accuracy": accuracy}
-        for name in METRICS if validations else ():
-            arrays[f"validation_{name}"] = np.array([found[name] for found in validations])
-        last_one = validations[-1] if validations else None
-        return Training(monitor.steps, monitor.step_seconds(), diverged, arrays, last_one)
 
-    def batches(self, order: np.ndarray, seed: int) -> dict[str, Any]:
-        """What `fit` trains on: the arrays, or batches by the recipe's augmentation.
+        def batches(epoch):
+            order = batch_order(seed, epoch, len(setup.train))[:used]
+            return self.batches(order, seed * setup.epochs + epoch)
+
+        def begin(epoch):
+            epochs.begin(epoch)
+            masks_drawn_from(seed, epoch)
+
+        epochs = EpochBatches(batches, setup.steps_per_epoch)
+        monitor = RunMonitor(on_step, before_epoch=begin, after_epoch=after_epoch)
+        validated: dict[str, Any] = {}
+        if setup.validation is not None and validate_every_epoch:
+            x, y, size = self._measured_on(setup.validation)
+            validated = {"validation_data": (x, y), "validation_batch_size": size}
+        with seeds_drawn_from(seed), threads_for(self.trained, setup.batch_size):
+            self.trained.fit(
+                epochs,
+                epochs=setup.epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=RunCallbacks(monitor, [], self.trained),
+                **validated,
+            )
+        diverged = monitor.diverged
+        arrays: dict[str, np.ndarray] = monitor.curves()
+        validation = None
+        if setup.validation is not None:
+            epochs_logs = [logs for _, logs in monitor.epochs] if validated else []
+            found = [{name: logs[f"val_{name}"] for name in METRICS} for logs in epochs_logs]
+            if diverged or not validated:
+                found[-1:] = [self.measured(setup.validation, diverged)]
+            validation = found[-1]
+            diverged = not math.isfinite(validation["loss"])
+            for name in METRICS:
+                arrays[f"validation_{name}"] = np.array([each[name] for each in found])
+        return Training(monitor.steps, monitor.step_seconds(), diverged, arrays, validation)
+
+    def batches(self, order: np.ndarray, seed: int) -> Any:
+        """An epoch's batches by their number: of the arrays, or by the recipe's augmentation.
 
         Args:
             order: Positions of training images.
             seed: Seed of the augmentation of batches.
         """
-        stages, batch_size = self._recipe.batch_augmentation, self._setup.batch_size
-        x, y = self._setup.train.x[order], self._setup.train.y[order]
+        stages, size = self._recipe.batch_augmentation, self._setup.batch_size
+        x, y = self._setup.train.x, self._setup.train.y
         if stages is None:
-            return {"x": x, "y": y, "batch_size": batch_size}
+            return OrderedBatches(x, y, order, size)
         classes = self.model.output_shape[-1]
-        return {"x": AugmentedBatches(x, y, classes, stages, batch_size=batch_size, seed=seed)}
+        return AugmentedBatches(x[order], y[order], classes, stages, batch_size=size, seed=seed)
 
-    def measure(self, part: Any) -> dict[str, float]:
-        """Loss and accuracy on all of a part, in batches of one size where there is one."""
+    def _measured_on(self, part):
+        """Images and labels of a part as the model is measured on them, and how many at once."""
         x, y = part.x, part.y
         sizes = [size for size in range(min(len(x), 1000), 249, -1) if len(x) % size == 0]
         if self._recipe.batch_augmentation is not None:
             y = np.eye(self.model.output_shape[-1], dtype="float32")[y]
+        return x, y, sizes[0] if sizes else min(len(x), 1000)
+
+    def measure(self, part: Any) -> dict[str, float]:
+        """Loss and accuracy on all of a part, in batches of one size where there is one."""
+        x, y, size = self._measured_on(part)
         with threads_for(self.trained, self._setup.batch_size):
-            measured = self.trained.evaluate(
-                x,
-                y,
-                batch_size=sizes[0] if sizes else min(len(x), 1000),
-                verbose=0,
-                return_dict=True,
-            )
+            measured = self.trained.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)
         return {name: float(value) for name, value in measured.items()}
 
     def reported(self, seed: int, reference: Reference) -> list[str]:

@@ -22,7 +22,8 @@ class FitMonitor(keras.callbacks.Callback):
     """Records what `fit` reports after each epoch, and stops a run that diverges.
 
     Args:
-        seed: Seed of the order in which `fit` shuffles arrays.
+        seed: Seed of the order in which `fit` shuffles arrays; None leaves the generators as they
+            are.
         train: What the run reads.
         steps_per_epoch: Steps that an epoch was asked to have, or None.
         on_step: Function of the number of steps taken since it was called last.
@@ -36,7 +37,7 @@ class FitMonitor(keras.callbacks.Callback):
 
     def __init__(
         self,
-        seed: int,
+        seed: int | None,
         train: Any,
         steps_per_epoch: int | None = None,
         on_step: Callable | None = None,
@@ -64,7 +65,8 @@ class FitMonitor(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count; the epoch's order depends on the seed and its number alone."""
-        order_drawn_from(self._seed, epoch)
+        if self._seed is not None:
+            order_drawn_from(self._seed, epoch)
         self._before, self._epoch_steps = self.steps, 0
         now = time.perf_counter()
         self._marks = [(now, self._before)] if self._before >= _UNTIMED_STEPS else []

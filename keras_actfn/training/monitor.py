@@ -1,75 +1,82 @@
-"""The Keras callback that watches a run by a recipe: loss, accuracy, seconds a step, divergence."""
+"""The Keras callback that watches a run by a recipe: every step's loss and accuracy."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
+from .fit_monitor import FitMonitor
 
-class RunMonitor(keras.callbacks.Callback):
-    """Records every training step of a run and stops it when its loss is not finite.
+
+class RunMonitor(FitMonitor):
+    """Records every training step of a run, and stops a run that diverges.
 
     Keras hands out the means of the epoch so far; `curves` turns them back into the values
-    of the steps. Reading them waits for the step to finish, so the time between the ends of
-    two steps is the time of a step on asynchronous backends too.
+    of the steps. They are read when the monitor looks at the loss, and at the end of an epoch, so
+    that no step waits for them. What followed the first loss that is not finite is left out.
 
     Args:
-        on_step: Function that is called after each step with the number of steps taken: 1.
+        on_step: Function of the number of steps taken since it was called last.
+        before_epoch: Function of the epoch, from 0, called before its first step.
+        after_epoch: As for `FitMonitor`.
     """
 
-    def __init__(self, on_step: Callable | None = None):
-        super().__init__()
-        self._on_step = on_step or (lambda count: None)
-        self._epochs: list[list[tuple[float, float, float]]] = []
-        self.diverged = False
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Begin a new list of steps."""
-        self._epochs.append([])
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Record the step; stop training if the loss is NaN or infinite."""
-        loss = float(logs["loss"])
-        self._epochs[-1].append((time.perf_counter(), loss, float(logs["accuracy"])))
-        if not math.isfinite(loss):
-            self.diverged = True
-            self.model.stop_training = True
-        self._on_step(1)
+    def __init__(
+        self,
+        on_step: Callable | None = None,
+        before_epoch: Callable | None = None,
+        after_epoch: Callable | None = None,
+    ):
+        super().__init__(None, None, on_step=on_step, after_epoch=after_epoch)
+        self._before_epoch = before_epoch
+        self._means: list[list[tuple]] = []
+        self._read = 0  # steps of this epoch whose means are numbers
 
     @property
     def steps(self) -> int:
-        """Steps taken so far."""
-        return sum(map(len, self._epochs))
+        """Steps taken so far, up to the first one whose loss is not finite."""
+        return sum(map(len, self._means))
 
-    def step_seconds(self) -> float | None:
-        """Median seconds of a step, or None if too few were taken.
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin a new list of steps."""
+        if self._before_epoch is not None:
+            self._before_epoch(epoch)
+        super().on_epoch_begin(epoch)
+        self._means.append([])
+        self._read = 0
 
-        The first step of every epoch is left out (it has no step before it), and the two
-        after the run's very first one, which may still compile.
-        """
-        parts = [np.diff([step[0] for step in epoch]) for epoch in self._epochs]
-        durations = np.concatenate(parts)[2:] if parts else np.empty(0)
-        return float(np.median(durations)) if len(durations) else None
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep what the step reports; look at it now and then."""
+        self._means[-1].append((logs["loss"], logs["accuracy"]))
+        super().on_train_batch_end(batch, logs)
 
-    def curves(self, points: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _look(self):
+        super()._look()
+        means = self._means[-1]
+        for number in range(self._read, len(means)):
+            means[number] = loss, _ = tuple(map(float, means[number]))
+            if not math.isfinite(loss):
+                del means[number + 1 :]
+                break
+        self._read = len(means)
+
+    def curves(self, points: int = 200) -> dict[str, np.ndarray]:
         """Mean loss and accuracy of the steps in at most `points` blocks of equal length.
 
         Returns:
-            `(step, loss, accuracy)`, arrays of one length; `step` is a block's last step,
+            `step`, `loss` and `accuracy`, arrays of one length; `step` is a block's last step,
             counted from 1.
         """
-        loss = np.concatenate([_values_of_means([s[1] for s in e]) for e in self._epochs])
-        accuracy = np.concatenate([_values_of_means([s[2] for s in e]) for e in self._epochs])
+        loss = np.concatenate([_values_of_means([s[0] for s in e]) for e in self._means])
+        accuracy = np.concatenate([_values_of_means([s[1] for s in e]) for e in self._means])
         edges = np.unique(np.linspace(0, len(loss), min(points, len(loss)) + 1).astype(int))
         count = np.diff(edges)
-        return (
-            edges[1:],
-            np.add.reduceat(loss, edges[:-1]) / count,
-            np.add.reduceat(accuracy, edges[:-1]) / count,
-        )
+        return {
+            "step": edges[1:],
+            "loss": np.add.reduceat(loss, edges[:-1]) / count,
+            "accuracy": np.add.reduceat(accuracy, edges[:-1]) / count,
+        }
 
 
 def _values_of_means(means):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..models.seeds import seeds_drawn_from, state_of
+from ..models.seeds import seeds_drawn_from, state_of, with_shared_start
 from .data import Part
 
 #: The activation of the model that gives a seed its weights: one without weights.
@@ -125,11 +125,68 @@ class Reference:
 
     def __init__(self, routine: Routine):
         self._routine = routine
-        self._states: dict[int, list] = {}
+        self._starts: dict[int, tuple[list, tuple]] = {}
 
-    def state(self, seed: int) -> list:
-        """The start of `seed`, as `models.seeds.state_of` gives it."""
-        if seed not in self._states:
-            with seeds_drawn_from(seed):
-                self._states[seed] = state_of(self._routine.build(REFERENCE)[1])
-        return self._states[seed]
+    def start(self, seed: int) -> tuple[list, tuple]:
+        """The start of `seed`, as `models.seeds.state_of` gives it, and what was drawn for it."""
+        if seed not in self._starts:
+            with seeds_drawn_from(seed) as position:
+                built = self._routine.build(REFERENCE)[1]
+                drawn = position()
+            self._starts[seed] = state_of(built), drawn
+        return self._starts[seed]
+
+
+class Starts:
+    """The start of each seed for the models of one activation.
+
+    A model's state is what it shares with the reference and what is the activation's own. The own
+    part is read from a model that is built for the seed, until it is known not to depend on seeds:
+    there is none, or drawing it took nothing from the generators of Keras, Python and PyTorch, and
+    two seeds had the same.
+
+    Args:
+        routine: How models are trained.
+        activation: What the builder takes.
+    """
+
+    def __init__(self, routine: Routine, activation: Any):
+        self._routine = routine
+        self._activation = activation
+        self._last: tuple[int, bool, list] | None = None
+        self._fixed: list | None = None
+
+    def of(self, seed: int, reference: Reference, kept: bool) -> tuple[list, Any]:
+        """The state to start from, and what `build` gave; None where nothing was built.
+
+        Args:
+            seed: The seed.
+            reference: The starts that all activations share.
+            kept: Whether a model of the activation is there already. If not, one is built.
+        """
+        shared, drawn = reference.start(seed)
+        if kept and self._fixed is not None:
+            return with_shared_start(self._fixed, shared), None
+        with seeds_drawn_from(seed) as position:
+            built = self._routine.build(self._activation)
+            nothing_drawn = position() == drawn
+        own = state_of(built[1])
+        start = with_shared_start(own, shared)
+        self._learn(seed, own, start, {id(entry.value) for entry in shared}, nothing_drawn)
+        return start, built
+
+    def _learn(self, seed, own, start, shared, nothing_drawn):
+        """Keep the activation's own part if it is known not to depend on seeds."""
+        values = [entry.value for entry in start if id(entry.value) not in shared]
+        if not values:
+            self._fixed = own
+        elif nothing_drawn and self._last is not None and self._last[0] != seed:
+            other, before = self._last[1:]
+            same = len(before) == len(values) and all(map(_identical, before, values))
+            self._fixed = own if same and other else None
+        self._last = seed, nothing_drawn, values
+
+
+def _identical(one, other):
+    """Whether two arrays have the same bits."""
+    return (one.shape, one.dtype, one.tobytes()) == (other.shape, other.dtype, other.tobytes())

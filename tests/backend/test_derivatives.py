@@ -13,7 +13,7 @@ from differentiation.cases import LAYERS, SINGULAR, SOME_LAYERS, Case
 from keras import ops
 
 BACKEND = keras.backend.backend()
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
 
 #: Without those that differ from another one only in an axis.

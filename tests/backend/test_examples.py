@@ -9,7 +9,7 @@ import keras_actfn
 from keras_actfn.layers import PWL
 
 BACKEND = keras.backend.backend()
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 
 
 def by_hand(layer):

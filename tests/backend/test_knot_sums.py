@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_actfn.backend import piecewise
+from keras_actfn.backend import piecewise, splines, uniform_knots
 
 BACKEND = keras.backend.backend()
 
@@ -33,19 +33,22 @@ def formulas():
 
         from keras_actfn.backend import _jax_knots
 
+        def run(formula, terms, index, shape):
+            return jax.jit(functools.partial(formula, shape=shape))(*terms, index)
+
         found = {"tpu": _jax_knots.dense, "gpu": _jax_knots.on_gpu}
-        return {name: jax.jit(f, static_argnums=3) for name, f in found.items()}
+        return {name: functools.partial(run, f) for name, f in found.items()}
     from keras_actfn.backend.comparisons import knot_sums_by_comparison
 
     if BACKEND == "torch":
-        from keras_actfn.backend import torch as module
+        from keras_actfn.backend import _torch_knots
 
-        return {"gpu": module._compared, "gpu, compiled": knot_sums_by_comparison}
+        return {"gpu": _torch_knots._compared, "gpu, compiled": knot_sums_by_comparison}
     import tensorflow as tf
 
-    def compiled(gradient, right, index, shape):
+    def compiled(terms, index, shape):
         run = functools.partial(knot_sums_by_comparison, shape=shape)
-        return tf.function(run, jit_compile=True, autograph=False)(gradient, right, index)
+        return tf.function(run, jit_compile=True, autograph=False)(terms, index)
 
     return {"gpu": knot_sums_by_comparison, "gpu, XLA": compiled}
 
@@ -53,8 +56,12 @@ def formulas():
 FORMULAS = formulas()
 
 
-def arguments(x_shape, shape, dtype="float32", clamp=False, nan=True):
-    """What `sums_by_knot` is given for random x, some far outside, one of them NaN."""
+#: The functions whose sums are compared, and how many knots each element's gradient goes to.
+KINDS = {"pwl": piecewise, "spline": splines}
+
+
+def arguments(x_shape, shape, dtype="float32", clamp=False, nan=True, kind="pwl"):
+    """What `knot_sums` is given for random x, some far outside, one of them NaN."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=x_shape) * 3
     if x.size > 9 and nan:
@@ -62,44 +69,46 @@ def arguments(x_shape, shape, dtype="float32", clamp=False, nan=True):
     upstream = rng.normal(size=x_shape)
     if x.size > 9 and nan:
         upstream.flat[4] = upstream.flat[5] = 0  # infinity times that many
-    last = shape[0] - 1
-    bounds = (0, last) if clamp else (-piecewise.LARGEST_POSITION, piecewise.LARGEST_POSITION)
+    segments = shape[0] - (1 if kind == "pwl" else 3)
+    largest = uniform_knots.LARGEST_POSITION
     values = ops.convert_to_tensor(rng.normal(size=shape), "float32")
-    found = piecewise.interpolate_gradient(
+    _, *terms, index = KINDS[kind].interpolate_gradient(
         ops.convert_to_tensor(upstream, dtype),
         ops.convert_to_tensor(x, dtype),
         values,
         low=-3.0,
-        scale=last / 6,
-        bounds=bounds,
+        scale=segments / 6,
+        bounds=(0, segments) if clamp else (-largest, largest),
     )
-    return found[1:]
+    return terms, index
 
 
-def expected(gradient, right, index, shape):
-    """The sums by NumPy, in float64."""
-    gradient, right, index = (ops.convert_to_numpy(a).ravel() for a in (gradient, right, index))
+def expected(terms, index, shape, of=np.asarray):
+    """The sums by NumPy, in float64, of a function of each element's terms."""
+    index, *terms = (ops.convert_to_numpy(a).ravel() for a in (index, *terms))
     channels = math.prod(shape[1:])
-    sums = np.zeros((shape[0] + 2) * channels)
-    np.add.at(sums, index, gradient.astype("float64") - right)
-    np.add.at(sums, index + channels, right.astype("float64"))
+    sums = np.zeros((shape[0] + len(terms)) * channels)
+    for number, term in enumerate(terms):
+        np.add.at(sums, index + number * channels, of(term.astype("float64")))
     return sums[: shape[0] * channels].reshape(shape)
 
 
-def check(found, gradient, right, index, shape):
+def check(found, terms, index, shape):
     found = ops.convert_to_numpy(found)
-    exact = expected(gradient, right, index, shape)
-    scale = expected(*(ops.abs(a) for a in (gradient, right, index)), shape)
+    exact = expected(terms, index, shape)
+    scale = expected(terms, index, shape, np.abs)
     assert found.dtype == "float32"
     assert found.shape == shape
     assert np.all(np.abs(found - exact) <= 1e-5 * np.maximum(np.abs(scale), 1))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("case", CASES)
-def test_sums(case, formula):
+def test_sums(case, formula, kind):
     x_shape, shape = CASES[case]
-    given = arguments(x_shape, shape)
+    shape = (shape[0] + 2 * (kind == "spline"), *shape[1:])
+    given = arguments(x_shape, shape, kind=kind)
     check(FORMULAS[formula](*given, shape), *given, shape)
 
 
@@ -114,7 +123,7 @@ def test_sixteen_bits_are_summed_in_float32(dtype, formula):
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_runs_agree_bit_by_bit(formula):
-    given = arguments((64, 33, 2), (9, 1, 2))
+    given = arguments((64, 33, 2), (9, 1, 2), kind="spline")
     first, second = (ops.convert_to_numpy(FORMULAS[formula](*given, (9, 1, 2))) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
@@ -122,13 +131,15 @@ def test_runs_agree_bit_by_bit(formula):
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_reaches_its_own_knots_only(bad, formula):
-    gradient, right, index = arguments((40,), (9,), nan=False)
-    index = ops.convert_to_numpy(index)
-    gradient, right = (np.array(ops.convert_to_numpy(a)) for a in (gradient, right))
-    gradient[7] = right[7] = bad
-    given = [ops.convert_to_tensor(a) for a in (gradient, right, index)]
-    found = np.isfinite(ops.convert_to_numpy(FORMULAS[formula](*given, (9,))))
-    assert set(np.flatnonzero(~found)) == {index[7], index[7] + 1}
+    for kind, knots in {"pwl": 2, "spline": 4}.items():
+        terms, index = arguments((40,), (9,), nan=False, kind=kind)
+        terms = [np.array(ops.convert_to_numpy(term)) for term in terms]
+        for term in terms:
+            term[7] = bad
+        terms = [ops.convert_to_tensor(term) for term in terms]
+        found = np.isfinite(ops.convert_to_numpy(FORMULAS[formula](terms, index, (9,))))
+        first = int(ops.convert_to_numpy(index)[7])
+        assert set(np.flatnonzero(~found)) == set(range(first, first + knots))
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -136,14 +147,31 @@ def test_a_gradient_that_is_not_finite_reaches_its_own_knots_only(bad, formula):
 def test_more_knots_than_are_summed_up_side_by_side(shape, formula):
     if BACKEND == "tensorflow":
         pytest.skip("TensorFlow sums by segments from 129 knots on")
-    given = arguments((50, 3), shape)
+    given = arguments((50, 3), shape, kind="spline")
     check(FORMULAS[formula](*given, shape), *given, shape)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="PyTorch's loop over slices")
 def test_slices(monkeypatch):
-    from keras_actfn.backend import torch as module
+    from keras_actfn.backend import _torch_knots
 
-    monkeypatch.setattr(module, "_COMPARED", 100)
-    given = arguments((13, 3), (5, 3))
-    check(module._compared(*given, (5, 3)), *given, (5, 3))
+    monkeypatch.setattr(_torch_knots, "_COMPARED", 100)
+    given = arguments((13, 3), (5, 3), kind="spline")
+    check(_torch_knots._compared(*given, (5, 3)), *given, (5, 3))
+
+
+@pytest.mark.parametrize("channels", [(), (1, 3)])
+def test_neighbours_by_selects_and_by_a_gather(channels):
+    for segments, count in ((1, 4), (2, 3), (5, 4), (32, 4), (33, 1), (64, 2), (65, 3)):
+        table = np.random.default_rng(0).normal(size=(segments + count - 1, *channels))
+        segment = np.arange(segments * 6, dtype="int32").reshape(-1, 2, 3) % segments
+        rows = np.stack([segment + number for number in range(count)])
+        column = np.arange(3) if channels else ()
+        exact = table[rows, 0, column] if channels else table[rows]
+        given = ops.convert_to_tensor(table, "float32"), ops.convert_to_tensor(segment)
+        for select in (True, False):
+            found = uniform_knots.look_up_neighbours(*given, count, select)
+            assert len(found) == count
+            for one, row in zip(found, exact.astype("float32"), strict=True):
+                one = np.broadcast_to(ops.convert_to_numpy(one), row.shape)
+                np.testing.assert_array_equal(one, row)

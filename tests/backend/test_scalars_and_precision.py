@@ -10,7 +10,7 @@ import keras_actfn
 from keras_actfn.testing import output_and_gradients
 
 BACKEND = keras.backend.backend()
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 
 
 @pytest.mark.parametrize("spec", [*ACTIVATIONS, "one(x)", "pwl(extrapolation=clamp)"])

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_actfn.callbacks import LocalCorrelation
-from keras_actfn.layers import PWL
+from keras_actfn.layers import PWL, Spline
 from keras_actfn.theory import CorrelationObjective
 
 CLASSES = 4
@@ -317,7 +317,7 @@ def test_an_optimizer_that_has_trained_the_knots_is_refused():
         (lambda x, y: LocalCorrelation(x, y, layers=["no"]).set_model(make_model()), "Unknown"),
         (
             lambda x, y: LocalCorrelation(x, y).set_model(
-                keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(2)])
+                keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(2), Spline()])
             ),
             "has no PWL layer",
         ),

@@ -1,6 +1,7 @@
 """`keras-actfn compile`."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import keras_actfn
 from keras_actfn.cli import main
+from keras_actfn.cli.data import DataChoice, model_samples
 
 pytestmark = pytest.mark.once
 
@@ -27,6 +29,7 @@ def files(tmp_path, monkeypatch):
     np.savez("data.npz", x_train=np.random.default_rng(0).normal(size=(90, 4)))
     np.savez("wide.npz", x=np.zeros((9, 5)))
     np.savez("other.npz", y=np.zeros(9))
+    Path("table.csv").write_text("a,b\n1,2\n3,4\n")
     return tmp_path
 
 
@@ -64,10 +67,12 @@ def test_the_table_is_printed(files, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("--data missing.npz", "There is no file missing.npz"),
+        ("--data missing.npz", "Received: missing.npz, where nothing is"),
         ("--data wide.npz", "The data fits the model's input"),
         ("--data other.npz", "as x or x_train. Received: y"),
         ("--data nothing", "A dataset's name is one of"),
+        ("--data data.npz --target y", "takes the options image_size. Received: target='y'"),
+        ("--data table.csv", "the column that is to be predicted"),
         ("--formats tflite", "format is one of: litert, onnx"),
     ],
 )
@@ -77,3 +82,30 @@ def test_what_does_not_fit_is_refused_and_nothing_written(files, capsys, change,
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (files / "out").exists()
+
+
+def test_a_model_sees_what_it_was_trained_on(files):
+    """Bytes of images are divided by 255, whatever the arrays are called."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, size=(40, 3, 3), dtype="uint8")
+    labels = generator.integers(0, 2, 40)
+    np.savez("inputs.npz", x=images)
+    np.savez("parts.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    model = keras.Sequential(
+        [keras.Input((3, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    for name in ("inputs.npz", "parts.npz"):
+        x, y = model_samples(DataChoice(data=name), model, 30)
+        np.testing.assert_allclose(x, images[:30, ..., None] / 255, rtol=1e-6)
+        assert (y is None) == (name == "inputs.npz")
+
+
+def test_a_table_is_read_as_for_a_training(files, capsys):
+    generator = np.random.default_rng(0)
+    rows = np.column_stack([1000 + 500 * generator.normal(size=(60, 4)), generator.normal(size=60)])
+    np.savetxt("mine.csv", rows, delimiter=",", header="a,b,c,d,y", comments="")
+    words = "compile model.keras --data mine.csv --target y --sites b --output out --no-plot --json"
+    assert main(words.split()) == 0
+    assert json.loads(capsys.readouterr().out)["sites"][0]["path"] == "b"
+    assert main(["compile", "model.keras", "--output", "none"]) == 1
+    assert "Received: no --data" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_a_model(files, capsys):
         ("model.keras", "seen on --data, and take no --density. Received: no --data"),
         ("model.keras --data data.npz --density norm", "Received: --density norm"),
         ("model.keras --data inputs.npz", "The loss needs targets"),
-        ("model.keras --data uneven.npz", "9 samples in uneven.npz and 8 targets"),
+        ("model.keras --data uneven.npz", "Received: 9 examples in x and targets of shape (8,)"),
         ("gelu --data data.npz", "--data and --sites are for a .keras file"),
         ("gelu --density nothing", "--density is a continuous distribution"),
         ("gelu --space nothing", "A space is one of three_node"),

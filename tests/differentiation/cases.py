@@ -24,6 +24,11 @@ LAYERS = {
     "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)": partial(
         reference.pwl, **_CLAMPED
     ),
+    "spline(initial=tanh,low=-3,high=3)": reference.spline,
+    "spline(knots=80,initial=tanh,low=-3,high=3)": partial(reference.spline, knots=80),
+    "spline(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)": partial(
+        reference.spline, **_CLAMPED
+    ),
     "crrelu(epsilon=0.3)": reference.crrelu,
     "crrelu(epsilon=0.3,axis=-1)": reference.crrelu,
     "mul(x,erfc(x))": reference.expression,
@@ -35,6 +40,8 @@ SOME_LAYERS = (
     "conv(identity,relu,tanh)",
     "pwl(initial=tanh,low=-3,high=3)",
     "pwl(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)",
+    "spline(initial=tanh,low=-3,high=3)",
+    "spline(knots=5,low=-1,high=3,initial=tanh,extrapolation=clamp,axis=-1)",
     "crrelu(epsilon=0.3)",
     "mul(x,erfc(x))",
 )

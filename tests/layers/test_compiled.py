@@ -9,7 +9,7 @@ import keras_actfn
 from keras_actfn.backend._load import backend
 
 BACKEND = keras.backend.backend()
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 if BACKEND == "torch":
     pytest.skip("PyTorch's loops have tests of their own", allow_module_level=True)
 

@@ -15,7 +15,7 @@ if keras.backend.backend() != "jax":
 
 import jax
 
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 
 PLATFORMS = ("cuda", "tpu")
 
@@ -81,6 +81,7 @@ def test_a_train_step(platform):
             keras.layers.Conv2D(4, 3),
             activation("pwl(axis=-1)"),
             keras.layers.Conv2D(4, 3),
+            activation("spline"),
             activation("aff(identity,relu,tanh)"),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(6, activation=activation("crrelu")),
@@ -119,14 +120,17 @@ def test_the_second_derivative_runs_where_the_first_does():
     index = rng.integers(0, 5, size=(6, 4)).astype("int32") * 4 + np.arange(4, dtype="int32")
     weights = rng.normal(size=(5, 4)).astype("float32")
 
-    def total(formula):
-        return lambda *both: (weights * formula(*both, index, (5, 4))).sum()
+    def exact(*terms):
+        return (weights * _jax_knots.scatter(*terms, index, shape=(5, 4))).sum()
 
-    exact = jax.grad(total(_jax_knots.scatter), (0, 1))(gradient, right)
-    for found, wanted in zip(
-        jax.jit(jax.grad(total(_jax_knots.knot_sums), (0, 1)))(gradient, right), exact, strict=True
-    ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
-    directions = (right, gradient)
-    moved = jax.jvp(total(_jax_knots.knot_sums), (gradient, right), directions)[1]
-    np.testing.assert_allclose(moved, total(_jax_knots.scatter)(*directions), rtol=1e-5)
+    def total(*terms):
+        return (weights * _jax_knots.knot_sums(terms, index, (5, 4))).sum()
+
+    for terms in ((gradient, right), (gradient, right, gradient + right, gradient * right)):
+        places = tuple(range(len(terms)))
+        wanted = jax.grad(exact, places)(*terms)
+        for one, other in zip(jax.jit(jax.grad(total, places))(*terms), wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+        directions = terms[::-1]
+        moved = jax.jvp(total, terms, directions)[1]
+        np.testing.assert_allclose(moved, exact(*directions), rtol=1e-5)

@@ -14,20 +14,22 @@ SPECS = {
     "conv(identity,relu,tanh)": 1,
     "aff(identity,relu)": 1,
     "pwl": 1,
+    "spline": 1,
     "crrelu": 1,
     "mul(x,erfc(x))": 0,
 }
 RNG = np.random.default_rng(0)
 
 
-def four_layers():
-    """A model with all learnable layers, one of them per channel, and moved parameters."""
+def all_layers():
+    """A model with all learnable layers, some of them per channel, and moved parameters."""
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
             keras.layers.Conv2D(4, 3, activation=activation("pwl(axis=-1)")),
             keras.layers.Conv2D(4, 3),
             activation("conv(identity,relu,tanh)"),
+            activation("spline(axis=-1)"),
             keras.layers.Flatten(),
             keras.layers.Dense(6),
             activation("aff(identity,relu,tanh)"),
@@ -45,7 +47,7 @@ def four_layers():
 def test_a_file_reads_the_same_under_another_backend():
     """TensorFlow reads those of PyTorch, PyTorch those of JAX, JAX those of TensorFlow."""
     other = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}[keras.backend.backend()]
-    check_other_backends(four_layers(), RNG.normal(size=(4, 8, 8, 3)).astype("float32"), {other})
+    check_other_backends(all_layers(), RNG.normal(size=(4, 8, 8, 3)).astype("float32"), {other})
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -97,7 +99,9 @@ def test_inside_a_subclassed_model(tmp_path):
     )
 
 
-@pytest.mark.parametrize("spec", ["pwl(axis=-1)", "aff(identity,relu,axis=-1)", "crrelu(axis=-1)"])
+@pytest.mark.parametrize(
+    "spec", ["pwl(axis=-1)", "spline(axis=-1)", "aff(identity,relu,axis=-1)", "crrelu(axis=-1)"]
+)
 def test_sizes_that_vary(spec):
     layer = activation(spec)
     model = keras.Sequential([keras.Input((None, None, 3)), layer])
@@ -133,7 +137,7 @@ def test_neighbours_can_be_quantized():
 
 
 def test_a_copy_keeps_the_outputs():
-    model = four_layers()
+    model = all_layers()
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     x = RNG.normal(size=(2, 8, 8, 3)).astype("float32")
@@ -148,7 +152,7 @@ def test_a_copy_keeps_the_outputs():
 def test_saved_model_gives_the_same_outputs(tmp_path):
     import tensorflow as tf
 
-    model = four_layers()
+    model = all_layers()
     model.export(tmp_path / "saved", verbose=False)
     x = RNG.normal(size=(3, 8, 8, 3)).astype("float32")
     loaded = tf.saved_model.load(tmp_path / "saved")
@@ -218,7 +222,7 @@ def test_backward_keeps_no_more_than_the_input(spec):
 
 
 @pytest.mark.parametrize(
-    "spec", ["pwl", "pwl(axis=-1,knots=80)", "crrelu", "aff(relu,exp)", "x*tanh(x)"]
+    "spec", ["pwl", "pwl(axis=-1,knots=80)", "spline", "crrelu", "aff(relu,exp)", "x*tanh(x)"]
 )
 def test_a_global_floatx_of_16_bits(spec):
     before = keras.config.floatx()

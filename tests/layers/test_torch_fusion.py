@@ -18,7 +18,7 @@ import torch
 
 from keras_actfn.backend import _torch_fusion as fusion
 
-pytestmark = pytest.mark.filterwarnings("ignore:PWL starts from")
+pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("c++")), reason="no C++ compiler"

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import erfc
 
 from .piecewise import piecewise_linear, value_gradients
+from .splines import coefficient_gradients, cubic_spline
 
 
 def crrelu(x, epsilon):
@@ -32,6 +33,13 @@ def pwl(x, values):
     return piecewise_linear(x, values, *grid), slope, value_gradients(x, 33, *grid)
 
 
+def spline(x, coefficients):
+    """33 knots on [−3, 3]."""
+    grid = (-3.0, 3.0, "linear")
+    value, slope = (cubic_spline(x, coefficients, *grid, order) for order in (0, 1))
+    return value, slope, coefficient_gradients(x, 33, *grid)
+
+
 def expression(x):
     """X erfc(x), without parameters."""
     return x * erfc(x), erfc(x) - x * 2 / np.sqrt(np.pi) * np.exp(-(x**2)), []
@@ -42,6 +50,7 @@ ACTIVATIONS = {
     "crrelu(epsilon=0.3)": crrelu,
     "aff(identity,relu,tanh)": hull,
     "pwl(initial=tanh,low=-3,high=3)": pwl,
+    "spline(initial=tanh,low=-3,high=3)": spline,
     "mul(x,erfc(x))": expression,
 }
 

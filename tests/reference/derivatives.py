@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erfc
 
+from .splines import coefficient_gradients
+
 
 @dataclass
 class Derivatives:
@@ -67,6 +69,14 @@ def pwl(x, values, *, knots=33, low=-3.0, high=3.0, clamp=False):
     basis = left * (1 - (position - segment)) + right * (position - segment)
     slopes = scale * inside * (right * 1.0 - left)
     return Derivatives((values * slopes).sum(0), np.zeros_like(x), basis, slopes)
+
+
+def spline(x, coefficients, *, knots=33, low=-3.0, high=3.0, clamp=False):
+    """Cubic B-splines by SciPy."""
+    grid = low, high, "clamp" if clamp else "linear"
+    basis, slopes, curvatures = (coefficient_gradients(x, knots, *grid, k) for k in range(3))
+    slope, curvature = ((coefficients * each).sum(0) for each in (slopes, curvatures))
+    return Derivatives(slope, curvature, basis, slopes)
 
 
 def expression(x):

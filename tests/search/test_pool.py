@@ -93,3 +93,27 @@ def test_the_baselines_of_the_paper_lie_in_the_three_node_space():
     assert pool.names(numbers) == [f"{spec}(x)" for spec in baselines]
     for number, spec in zip(numbers, baselines, strict=True):
         assert number == unique.index(parse(f"add(zero(x),{spec}(x))"))
+
+
+def test_functions_that_join_have_a_number_of_their_values_alone(unique):
+    pool, other = Pool(unique, extra=["gelu"]), Pool(unique, extra=["gelu"])
+    assert pool.number_of(parse("add(x,0)")) == unique.index(parse("add(identity(x),zero(x))"))
+    function, same = (
+        parse("sub(relu(x),tanh(exp(x)))"),
+        parse("negative(sub(tanh(exp(x)),relu(x)))"),
+    )
+    number = pool.number_of(function)
+    assert number == other.number_of(same) and len(pool) <= number < 2**53
+    assert pool.limit == len(pool) == len(unique) + 1 and not pool.holds([number])[0]
+    pool.join(number, function)
+    assert number < pool.limit < 2**53 and len(pool) == len(unique) + 1
+    assert pool.holds([0, number, number + 1, -1]).tolist() == [True, True, False, False]
+    assert pool.find(same) == pool.number_of(same) == number
+    assert pool.names([number, len(unique)]) == [str(function), "gelu(x)"]
+    expected = [function(unique.inputs), unique.outputs[3]]
+    np.testing.assert_allclose(pool.outputs([number, 3]), expected, rtol=1e-6)
+    pool.join(number, same)  # it stays what it was
+    assert str(pool.expression(number)) == str(function)
+    assert number not in pool.draw(10**6)
+    with pytest.raises(IndexError, match=f"there is no number {number + 1}"):
+        pool.outputs([number + 1])

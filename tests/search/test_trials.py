@@ -126,3 +126,8 @@ def test_a_lease_that_is_none_is_refused(path):
     study.ask().set_user_attr("lease", {"machine": 1})
     with pytest.raises(DamagedFile, match="trial 5 of the study 's': its lease is"):
         read(path)
+
+
+def test_zero_has_no_sign():
+    """SQLite reads -0.0, the negative of an exact distance, as 0.0."""
+    assert checksum(1, -0.0, {}) == checksum(1, 0.0, {}) != checksum(1, 1e-300, {})

@@ -28,6 +28,7 @@ def network():
     x = keras.ops.relu(x)
     x = inner(x)
     x = keras_actfn.activation("pwl", name="pwl")(x)
+    x = keras_actfn.activation("spline(initial=swish)", name="spline")(x)
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
 
 
@@ -40,7 +41,7 @@ def test_every_hidden_activation_becomes_segments():
     before = outputs(model, x)
     compiled = compile_activations(model, x, segments=8)
     paths = [site.path for site in find_activations(model) if site.replaced_by_default]
-    assert [site.site.path for site in compiled.sites] == paths and len(paths) == 5
+    assert [site.site.path for site in compiled.sites] == paths and len(paths) == 6
     for layer, site in zip(compiled.layers, compiled.sites, strict=True):
         assert isinstance(layer, SegmentedLinear) and not layer.trainable_variables
         assert len(site.segments) <= 8 and site.rms <= site.largest

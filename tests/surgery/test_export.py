@@ -31,6 +31,7 @@ def replaced():
             layers.Conv2D(3, 3, activation="relu", name="d"),
             layers.Flatten(name="flat"),
             layers.Dense(5, activation="relu", name="e"),
+            layers.Dense(5, activation="relu", name="f"),
             layers.Dense(4, activation="softmax", name="out"),
         ]
     )
@@ -39,6 +40,7 @@ def replaced():
         "b": "pwl(knots=9,axis=-1)",
         "c": "crrelu",
         "d": "max(relu(x),x*sigmoid(x))",
+        "f": "spline(knots=9,axis=-1)",
         "e": "pwl(extrapolation=clamp)",
     }
     for path, spec in specs.items():

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_actfn import activation
-from keras_actfn.layers import PWL, CRReLU, ExpressionActivation, LearnableActivation
+from keras_actfn.layers import PWL, CRReLU, ExpressionActivation, LearnableActivation, Spline
 from keras_actfn.surgery import (
     find_activations,
     freeze_activations,
@@ -64,6 +64,7 @@ FROZEN = [
     ("aff(identity,squareplus)", LearnableActivation),
     ("crrelu(axis=-1)", CRReLU),
     ("pwl(knots=9)", PWL),
+    ("spline(knots=9)", Spline),
     (layers.PReLU, layers.PReLU),
 ]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_actfn.layers import PWL
+from keras_actfn.layers import PWL, Spline
 from keras_actfn.surgery import replace_activations
 
 
@@ -77,14 +77,20 @@ def test_few_and_structured_examples():
     a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
     model = keras.Model({"a": a, "b": b}, layers.ReLU(name="act")(a + 3 * b))
     data = {"a": np.zeros((1, 2), "float32"), "b": np.array([[1.0, 2.0]], "float32")}
-    layer = replace_activations(model, "pwl", data=data).get_layer("act")
-    assert [layer.low, layer.high] == pytest.approx([3.003, 5.997])
+    for spec, kind in {"pwl": PWL, "spline": Spline}.items():
+        layer = replace_activations(model, spec, data=data).get_layer("act")
+        assert isinstance(layer, kind)
+        assert [layer.low, layer.high] == pytest.approx([3.003, 5.997])
 
 
 @pytest.mark.parametrize(
     ("spec", "data", "match"),
     [
-        ("crrelu", numbers(5, 4), r"places the knots of PWL layers\. Received .* CRReLU"),
+        (
+            "crrelu",
+            numbers(5, 4),
+            r"places the knots of PWL and Spline layers\. Received .* CRReLU",
+        ),
         ("pwl(knots=2,initial=[0,1])", numbers(5, 4), "Received: a list as `initial`"),
         ("pwl", np.zeros((0, 4)), r"equally many examples\. Received: \[0\]"),
         ("pwl", np.full((5, 4), np.nan), "inputs of the activation at 'fused' are finite"),

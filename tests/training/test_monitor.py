@@ -14,9 +14,9 @@ class Model:
     stop_training = False
 
 
-def run_monitor(*epochs):
+def run_monitor(*epochs, **options):
     """A monitor that has seen epochs of (losses, accuracies), as Keras hands them out."""
-    monitor = RunMonitor()
+    monitor = RunMonitor(**options)
     monitor.set_model(Model())
     for epoch, (losses, accuracies) in enumerate(epochs):
         monitor.on_epoch_begin(epoch)
@@ -26,6 +26,7 @@ def run_monitor(*epochs):
                 "accuracy": np.mean(accuracies[: step + 1]),
             }
             monitor.on_train_batch_end(step, logs)
+        monitor.on_epoch_end(epoch, {"loss": 0.5})
     return monitor
 
 
@@ -33,11 +34,11 @@ def test_curves_are_the_values_of_the_steps():
     rng = np.random.default_rng(0)
     losses, accuracies = rng.random((2, 7)), rng.random((2, 7))
     monitor = run_monitor(*zip(losses, accuracies, strict=True))
-    step, loss, accuracy = monitor.curves()
+    step, loss, accuracy = monitor.curves().values()
     np.testing.assert_array_equal(step, np.arange(1, 15))
     np.testing.assert_allclose(loss, losses.ravel(), rtol=1e-10)
     np.testing.assert_allclose(accuracy, accuracies.ravel(), rtol=1e-10)
-    step, loss, _ = monitor.curves(points=7)
+    step, loss, _ = monitor.curves(points=7).values()
     np.testing.assert_array_equal(step, np.arange(2, 15, 2))
     np.testing.assert_allclose(loss, losses.reshape(-1, 2).mean(1), rtol=1e-10)
 
@@ -48,12 +49,16 @@ def test_nan_stops_training():
     assert not run_monitor(([1.0, 2.0], [0.5, 0.5])).diverged
 
 
-def test_step_seconds_are_the_median_between_ends_without_the_first_two(monkeypatch):
-    ends = iter([0.0, 9.0, 14.0, 15.0, 17.0, 50.0, 53.0])
-    monkeypatch.setattr("keras_actfn.training.monitor.time.perf_counter", lambda: next(ends))
-    monitor = run_monitor(([1.0] * 5, [1.0] * 5), ([1.0] * 2, [1.0] * 2))
-    assert monitor.step_seconds() == 2.0  # of 1, 2 and 3
-    assert RunMonitor().step_seconds() is None
+def test_what_follows_the_first_step_that_is_not_finite_is_left_out(monkeypatch):
+    """A monitor that does not look at every step sees it late, and reports the same."""
+    monkeypatch.setattr("keras_actfn.training.fit_monitor._LOOK_SECONDS", np.inf)
+    losses = [1.0, 2.0, 3.0, 4.0, np.inf, 1.0, 1.0]
+    counts = []
+    monitor = run_monitor((losses, [0.5] * 7), on_step=counts.append)
+    assert monitor.diverged and monitor.steps == 5 and counts == [1] * 7
+    found = monitor.curves()
+    assert found["step"].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(found["loss"], losses[:5], rtol=1e-12)
 
 
 def test_keys():

@@ -152,10 +152,6 @@ def loader():
 
 @pytest.mark.parametrize("source", [Pairs, tf_dataset, loader])
 def test_two_inputs_with_weights_from_a_source(source):
-    if source is tf_dataset and keras.backend.backend() != "tensorflow":
-        pytest.skip("TensorFlow beside another backend takes seconds to load")
-    if source is loader and keras.backend.backend() == "jax":
-        pytest.skip("as on TensorFlow")
     task = Task(two_inputs, source, source, metric="auc", epochs=2)
     result = compare(task, EQUAL, seeds=1)
     relu, same = result.runs

@@ -3,12 +3,13 @@
 Of n evaluated candidates with the Savage scores y, and with the expectations P of the atlas's tasks
 (`prior`), every candidate x has the mean
 
-    μ(x) = ȳ + b (m(x) - m̄),    m = P w,
+    μ(x) = ȳ + b / (1 + n / HALF) (m(x) - m̄),    m = P w,
 
 in which w are positive weights of the tasks and b says how much their expectations are worth
 here. m is brought to the mean 0 and the deviation 1 over all candidates; ȳ and m̄ are means over
 those evaluated. Any regressor then predicts what is left, y - μ; a candidate's score is μ plus that
-prediction. As evaluations arrive, what they say themselves decides.
+prediction. The slope b is halved after HALF evaluations, and goes on falling: what the task says
+itself decides in the end.
 
 Weights follow from how well each task ranks the evaluated candidates, as in the two-stage surrogate
 with rankings of Wistuba, Schilling and Schmidt-Thieme (2016, section 4.2), and as in RGPE (Feurer,
@@ -37,6 +38,7 @@ RADIUS = 0.6
 PAIRS = 10
 SLOPE = 0.5
 STRENGTH = 8.0
+HALF = 20.0
 
 _TIED = 0.4  # share of wrong pairs of a task of which nothing is known
 
@@ -84,7 +86,7 @@ def prior_mean(expected: np.ndarray, known: np.ndarray, scores: np.ndarray) -> n
     part = centred[known]
     rest = scores - np.mean(scores)
     slope = max(0.0, (STRENGTH * SLOPE + part @ rest) / (STRENGTH + part @ part))
-    return np.mean(scores) + slope * centred
+    return np.mean(scores) + slope / (1 + len(known) / HALF) * centred
 
 
 class WithPrior(Regressor):

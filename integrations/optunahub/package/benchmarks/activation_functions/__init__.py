@@ -1,0 +1,5 @@
+"""Activation functions with known results."""
+
+from ._problem import Problem
+
+__all__ = ["Problem"]

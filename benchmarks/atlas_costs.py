@@ -1,47 +1,58 @@
-"""Seconds of one core that a training of the atlas takes, on ten functions of different families.
+"""Seconds of one core that a training of the atlas takes, from the packed trainings.
 
-    KERAS_BACKEND=torch python benchmarks/atlas_costs.py [TASK …] > benchmarks/atlas_costs.txt
+    python benchmarks/atlas_costs.py > benchmarks/atlas_costs.txt
 
-Process time of one thread, the Fisher spectrum included, and how much of it the spectrum takes.
+Of the trainings with the first seed, which include the Fisher spectrum; a diverged one ends early.
+Process time of one thread (fashion_cnn: the clock's), on two cores that others worked on as well.
 """
 
-import sys
+import numpy as np
 
-import torch
-
-from keras_actfn.search.benchmarks.tasks import TASKS, train_function
+from keras_actfn.search import bench, bench_names
+from keras_actfn.search.benchmarks.tasks import TASKS
 
 FUNCTIONS = (
     "relu(x)",
     "tanh(x)",
     "swish(x)",
     "sigmoid(x)",
-    "add(erf(x),arctan(x))",
-    "square(x)",
+    "erf(x)",
     "mul(log_sigmoid(x),selu(x))",
-    "max(exp(x),cosh(x))",
-    "min(arcsinh(x),softplus(x))",
+    "max(square(x),sigmoid(x))",
+    "mul(tanh(x),expm1(x))",
+    "sub(selu(x),sinh(x))",
     "sub(relu(x),bessel_i0e(x))",
 )
 
 
-def main(names):
-    """Print a row for each function and task."""
-    torch.set_num_threads(1)
-    print(f"{'task':<16}{'function':<30}{'seconds':>8}{'spectrum':>10}{'steps':>7}  validation")
-    for name in names or [name for name in TASKS if name != "fashion_cnn"]:
-        task = TASKS[name]
-        train_function(task, "relu", 0)  # Reads the data.
-        for function in FUNCTIONS:
-            found = train_function(task, function, 0)
-            value = found[f"validation_{task.metric}"]
-            ends = "diverged" if found["diverged"] else f"{task.metric} {value:.4f}"
-            print(
-                f"{name:<16}{function:<30}{found['seconds']:>8.2f}"
-                f"{found.get('spectrum_seconds', 0.0):>10.2f}{found['steps']:>7}  {ends}",
-                flush=True,
-            )
+def main():
+    """Print a row for each task, then seconds on ten functions."""
+    found = [bench(name) for name in bench_names()]
+    print(
+        f"{'task':<16}{'steps':>6}{'functions':>11}{'median':>8}{'mean':>8}{'nine in ten':>13}"
+        f"{'hours in all':>14}"
+    )
+    for each in found:
+        seconds = each.runs["seconds"][:, 0]
+        print(
+            f"{each.name:<16}{TASKS[each.name].recipe.steps:>6}{len(each):>11,}"
+            f"{np.nanmedian(seconds):>8.2f}{np.nanmean(seconds):>8.2f}"
+            f"{np.nanquantile(seconds, 0.9):>13.2f}{np.nansum(each.runs['seconds']) / 3600:>14.2f}"
+        )
+    print()
+    print(f"{'function':<30}" + "".join(f"{each.name:>16}" for each in found))
+    for function in FUNCTIONS:
+        print(f"{function:<30}" + "".join(f"{seconds_of(each, function):>16}" for each in found))
+
+
+def seconds_of(bench, function):
+    """Seconds of a function's first training, or a dash."""
+    try:
+        seconds = bench.runs["seconds"][bench.index(function), 0]
+    except ValueError:
+        return "-"
+    return "-" if np.isnan(seconds) else f"{seconds:.2f}"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

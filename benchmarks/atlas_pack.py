@@ -8,6 +8,7 @@ goes the other way: raw lines that FOLDER lacks are put there, so that the build
 """
 
 import gzip
+import json
 import sys
 from pathlib import Path
 
@@ -30,13 +31,23 @@ def pack(folder, names):
         RAW.mkdir(exist_ok=True)
         with replacing(RAW / f"{name}.jsonl.gz") as temporary:
             # Without a time in it, so that the same lines are the same file.
-            temporary.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            temporary.write_bytes(gzip.compress(raw_lines(path), mtime=0))
         found = read_bench(DATA / f"{name}.npz")
         print(
             f"{name}: {manifest['trainings']:,} trainings of {len(found):,} functions, "
             f"{(DATA / f'{name}.npz').stat().st_size / 1e3:.0f} kB packed, "
             f"{(RAW / f'{name}.jsonl.gz').stat().st_size / 1e3:.0f} kB raw"
         )
+
+
+def raw_lines(path):
+    """The file without what a kill cut off, and without trainings that are there twice."""
+    kept = {}
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            found = json.loads(line)
+            kept.setdefault((found["function"], found["seed"]), line)
+    return b"".join(kept.values())
 
 
 def unpack(folder, names):

@@ -102,7 +102,7 @@ METRICS = {
     ),
     "psnr": Metric(
         "max",
-        lambda loss, outputs, targets: -10 * math.log10(loss),
+        lambda loss, outputs, targets: -10 * math.log10(max(loss, 1e-30)),
         lambda: _FromSquares("psnr", lambda errors, squares, n: -10 * _log10(errors / n)),
     ),
     "log10_error": Metric(

@@ -83,7 +83,7 @@ class BenchTask:
         loss: `"softmax_crossentropy"`, `"squared_error"`, or a function of the model (as a
             function of inputs) and a batch's inputs that returns the loss, by `keras.ops`.
         metric: A name in `METRICS`.
-        chance: The metric of a model that has learned nothing, on validation data.
+        chance: The metric of a model that has learned nothing, or a little worse.
         recipe: The benchmark's `BenchRecipe`.
         also: Further metrics that are measured.
         train: Function of an activation, a seed, a recipe and whether to compute the spectrum that

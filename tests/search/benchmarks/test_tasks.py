@@ -1,13 +1,17 @@
 """The tasks of the atlas: eager training against Keras's own, and losses in closed form."""
 
 import dataclasses
+import gzip
+import json
 
 import keras
 import numpy as np
 import pytest
+from documentation import ROOT
 
 from keras_actfn.initialization import autoinit
 from keras_actfn.search.benchmarks import physics
+from keras_actfn.search.benchmarks.build import atlas_functions, train_again
 from keras_actfn.search.benchmarks.measures import METRICS
 from keras_actfn.search.benchmarks.task import PARTS, BenchTask
 from keras_actfn.search.benchmarks.tasks import TASKS, task_of, train_function
@@ -95,6 +99,21 @@ def test_a_line_is_made_again():
     assert len(first["cdf"]) == sum(n // 100 for n in task.layers())
     # Another seed is another training.
     assert train_function(task, "tanh", 4)["validation_loss"] != first["validation_loss"]
+
+
+@pytest.mark.once
+def test_a_committed_line_is_made_again():
+    name = "digits_mlp"
+    with gzip.open(ROOT / "benchmarks" / "atlas" / f"{name}.jsonl.gz", "rt") as lines:
+        line = next(found for found in map(json.loads, lines) if found["seed"] == 0)
+    assert line["function"] == atlas_functions()[0]
+    found = train_again(name, line["function"], 0)
+    assert {*found, "checksum"} == set(line)
+    # Other processors round otherwise, and 200 steps enlarge that a little.
+    for measure in ("validation_crossentropy", "test_loss", "training_loss"):
+        assert found[measure] == pytest.approx(line[measure], rel=0.05)
+    np.testing.assert_allclose(found["curve_metric"], line["curve_metric"], rtol=0.05)
+    np.testing.assert_allclose(found["cdf"], line["cdf"], atol=2)
 
 
 @pytest.mark.once

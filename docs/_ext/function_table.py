@@ -129,6 +129,24 @@ OPERATORS = {
         r"x \, \tanh\left(\log\left(1 + e^{x}\right)\right)",
         "As Swish; smoother, and dearer to compute.",
     ),
+    "sin": Entry(
+        r"\sin(x)",
+        "In networks of coordinates (images, signals, differential equations), with weights that "
+        "set the frequencies. In deep networks without that purpose training is hard.",
+    ),
+    "cos": Entry(
+        r"\cos(x)", "Beside sin in networks of coordinates; even, and 1 at 0. Values never settle."
+    ),
+    "sinc": Entry(
+        r"\frac{\sin(x)}{x}",
+        "In networks of coordinates: a wave that dies out. It is not normalised, so its zeros are "
+        "the multiples of π.",
+    ),
+    "gaussian": Entry(
+        r"e^{-x^{2}}",
+        "In networks of coordinates: smooth, local, and less sensitive to the initial weights "
+        "than sin.",
+    ),
     "add": Entry("x + y", "To add two functions of x."),
     "sub": Entry("x - y", "To subtract a function of x from another."),
     "mul": Entry(r"x \cdot y", "To gate one function of x by another, as Swish does."),

@@ -87,6 +87,13 @@ class Expression:
             operator_at(node._head).tame for node in self.subexpressions() if node._arguments
         )
 
+    @functools.cached_property
+    def limits(self) -> bool:
+        """Whether every operator in it has a limit at each infinity."""
+        return all(
+            operator_at(node._head).limits for node in self.subexpressions() if node._arguments
+        )
+
     @property
     def name(self) -> str:
         """The canonical text: what is saved, and what `resolve` reads back."""

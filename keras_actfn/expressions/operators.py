@@ -45,6 +45,7 @@ class Operator:
         tame: Whether the slopes are bounded over all finite arguments. Where it is False, slopes
             are formed from the inside out, and hulls look for infinite ones.
         step: The function of two tensors that an operator of many arguments folds.
+        limits: Whether it has a limit at each infinity, be that infinite.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Operator:
     tame: bool = False
     latency: str = "special"
     step: Callable | None = None
+    limits: bool = True
 
     def accepts(self, count: int) -> bool:
         """Whether `count` arguments are a right number."""
@@ -87,19 +89,22 @@ _LATENCY = {
     **dict.fromkeys(("sum_n", "prod_n", "max_n", "min_n"), "arithmetic"),
     **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid"), "exponential"),
     **dict.fromkeys(("log_sigmoid", "softplus", "swish", "elu", "selu"), "exponential"),
-    **dict.fromkeys(("elish", "mish"), "exponential"),
+    **dict.fromkeys(("elish", "mish", "gaussian"), "exponential"),
     **dict.fromkeys(("erf", "erfc", "gelu", "arcsinh", "arctan", "pow"), "special"),
-    **dict.fromkeys(("bessel_i0e", "bessel_i1e"), "special"),
+    **dict.fromkeys(("bessel_i0e", "bessel_i1e", "sin", "cos", "sinc"), "special"),
 }
 
 #: The unary operators that have a pole or grow faster than any multiple of x.
 _WILD = ("reciprocal", "square", "exp", "sinh", "cosh", "expm1")
 
+#: The unary operators that swing on without an end.
+_WITHOUT_LIMITS = ("sin", "cos")
+
 
 def _unary(name, formula, on_arrays, on_tensors, latex=None, note=""):
     latex = latex or named_latex(rf"\mathrm{{{name}}}")
-    tame = name not in _WILD
-    return Operator(name, 1, formula, on_arrays, on_tensors, latex, note, tame)
+    tame, limits = name not in _WILD, name not in _WITHOUT_LIMITS
+    return Operator(name, 1, formula, on_arrays, on_tensors, latex, note, tame, limits=limits)
 
 
 def _with_latency(operator):
@@ -211,6 +216,16 @@ EXTRA_UNARY = (
         "kink at 0: the slope of either side",
     ),
     _unary("mish", "x tanh(softplus(x))", reference.mish, tensor.mish, function_latex("Mish")),
+    _unary("sin", "sin(x)", np.sin, ops.sin, named_latex(r"\sin"), "NaN at infinity"),
+    _unary("cos", "cos(x)", np.cos, ops.cos, named_latex(r"\cos"), "NaN at infinity"),
+    _unary("sinc", "sin(x)/x, 1 at 0", reference.sinc, tensor.sinc),
+    _unary(
+        "gaussian",
+        "e^(-x^2)",
+        reference.gaussian,
+        tensor.gaussian,
+        template_latex("e^{{-{0}^{{2}}}}", POWER, ATOM),
+    ),
 )
 
 BINARY = (

@@ -77,8 +77,7 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 def softsign(x: np.ndarray) -> np.ndarray:
     """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
-    x = np.asarray(x)
-    x = np.clip(x, np.finfo(x.dtype).min, np.finfo(x.dtype).max)
+    x = _finite(x)
     return x / (1.0 + np.abs(x))
 
 
@@ -118,6 +117,18 @@ def mish(x: np.ndarray) -> np.ndarray:
     return _finite_below(x) * np.tanh(softplus(x))
 
 
+def sinc(x: np.ndarray) -> np.ndarray:
+    """Return sin(x) / x, without a factor of pi; 1 at 0, and 0 at -inf and inf."""
+    x = _finite(x)
+    divisor = np.where(x == 0, np.ones_like(x), x)
+    return np.where(x == 0, np.ones_like(x), np.sin(x) / divisor)
+
+
+def gaussian(x: np.ndarray) -> np.ndarray:
+    """Return exp(-x^2)."""
+    return np.exp(-np.square(x))
+
+
 def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return x to the power y; NaN for a negative x and a fractional y."""
     return np.power(x, y)
@@ -126,3 +137,9 @@ def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _finite_below(x):
     """X, but for -inf the least finite number."""
     return np.maximum(x, np.finfo(np.asarray(x).dtype).min)
+
+
+def _finite(x):
+    """X, but for infinity the largest finite numbers."""
+    x = np.asarray(x)
+    return np.clip(x, np.finfo(x.dtype).min, np.finfo(x.dtype).max)

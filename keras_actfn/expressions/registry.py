@@ -37,9 +37,9 @@ def register_operator(
 
     Example:
         >>> from keras import ops
-        >>> sine = register_operator("sine", ops.sin, reference=np.sin, formula="sin(x)")
-        >>> keras_actfn.activation("add(x,square(sine(x)))").expression
-        parse('add(x,square(sine(x)))')
+        >>> exp2 = register_operator("exp2", ops.exp2, reference=np.exp2, formula="2^x")
+        >>> keras_actfn.activation("add(x,square(exp2(x)))").expression
+        parse('add(x,square(exp2(x)))')
     """
     if not name.isascii() or not name.isidentifier() or name == "x":
         raise ValueError(f"An operator's name is an ASCII identifier other than 'x', not {name!r}.")

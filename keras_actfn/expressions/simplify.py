@@ -11,7 +11,7 @@ from .registry import operator_at
 _IDEMPOTENT = ("abs", "relu")
 
 #: f(-x) = f(x) = f(|x|).
-_EVEN = ("abs", "square", "cosh", "bessel_i0e")
+_EVEN = ("abs", "square", "cosh", "bessel_i0e", "cos", "sinc", "gaussian")
 
 
 def simplify(expression: Expression) -> Expression:

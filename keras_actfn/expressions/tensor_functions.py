@@ -25,12 +25,15 @@ from ..backend import power as _power
 from .references import LEAKY_SLOPE
 
 #: The largest finite number of each dtype.
-_LARGEST = {
+LARGEST = {
     "float16": 65504.0,
     "bfloat16": float.fromhex("0x1.fep127"),
     "float32": float.fromhex("0x1.fffffep127"),
     "float64": float.fromhex("0x1.fffffffffffffp1023"),
 }
+
+#: The coefficients of x^0, x^2, x^4, … of sin(x) / x: exact to float64 for |x| <= 1.
+_SINC_SERIES = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
 
 
 def identity(x: Any) -> Any:
@@ -64,8 +67,7 @@ def swish(x: Any) -> Any:
 
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
-    largest = _LARGEST[keras.backend.standardize_dtype(x.dtype)]
-    x = ops.clip(x, -largest, largest)
+    x = _finite(x)
     return divide(x, 1.0 + ops.absolute(x))
 
 
@@ -84,6 +86,27 @@ def mish(x: Any) -> Any:
     """Return x tanh(softplus(x))."""
     x = _finite_below(x)
     return x * tanh(ops.softplus(x))
+
+
+def sinc(x: Any) -> Any:
+    """Return sin(x) / x, 1 at 0 and 0 at infinity.
+
+    Within [-1, 1] it is its power series, because the derivatives of the quotient lose all digits
+    near 0, and are 0/0 there. So all derivatives are right everywhere.
+    """
+    x = _finite(x)
+    near = ops.absolute(x) < 1.0
+    square = ops.square(ops.where(near, x, ops.zeros_like(x)))
+    series = ops.full_like(x, _SINC_SERIES[-1])
+    for coefficient in _SINC_SERIES[-2::-1]:
+        series = series * square + coefficient
+    far = ops.where(near, ops.ones_like(x), x)
+    return ops.where(near, series, divide(ops.sin(far), far))
+
+
+def gaussian(x: Any) -> Any:
+    """Return exp(-x^2); beyond 40, where it is 0 in float64 too, the derivatives are 0."""
+    return ops.exp(-ops.square(ops.clip(x, -40.0, 40.0)))
 
 
 def power(x: Any, y: Any) -> Any:
@@ -111,9 +134,15 @@ def minimum(x: Any, y: Any) -> Any:
     return ops.minimum(x, y)
 
 
+def _finite(x):
+    """X, but for infinity the largest finite numbers."""
+    largest = LARGEST[keras.backend.standardize_dtype(x.dtype)]
+    return ops.clip(x, -largest, largest)
+
+
 def _finite_below(x):
     """X, but for -inf the least finite number."""
-    return ops.clip(x, -_LARGEST[keras.backend.standardize_dtype(x.dtype)], math.inf)
+    return ops.clip(x, -LARGEST[keras.backend.standardize_dtype(x.dtype)], math.inf)
 
 
 def _is_float64(x):

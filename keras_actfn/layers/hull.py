@@ -187,20 +187,20 @@ class AffineHullActivation(_HullActivation):
 
 def _combine(functions, x, *coefficients):
     wide = ops.cast(x, working_dtype(x, coefficients[0]))
-    terms = [_term(f, wide, c) for f, c in zip(functions, coefficients, strict=True)]
+    terms = [weighted_term(f, wide, c) for f, c in zip(functions, coefficients, strict=True)]
     return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 
 
-def _term(function, x, coefficient):
+def weighted_term(function, x, coefficient):
     """`coefficient * function(x)`, which is 0 where the coefficient is, even times infinity.
 
     There the term gives no gradient to x and none to the coefficient, and where a derivative of
     the function is infinite, none to x. Gradients are cut off at x, behind the multiplication by
     an infinite slope, and directional derivatives at the value; to find out where, a function
-    that is not `tame` is evaluated once more, with its derivatives.
+    that is not `tame`, or has no `limits`, is evaluated once more, with its derivatives.
     """
     off = ops.equal(coefficient, 0)
-    if getattr(function, "tame", False):
+    if getattr(function, "tame", False) and function.limits:
         value = function(x)
         lost = ops.logical_and(off, ops.equal(ops.absolute(value), float("inf")))
     else:

@@ -114,10 +114,15 @@ def order_drawn_from(seed: int, epoch: int) -> None:
     """Let the order in which `fit` shuffles arrays in an epoch depend on these two alone.
 
     Keras draws it from NumPy's or PyTorch's own generator, which an activation that is random
-    itself draws from as well. On TensorFlow each order has a generator of its own. Call it inside
-    `all_seeds_from`, which puts the generators back.
+    itself draws from as well; a `DataLoader` draws it from PyTorch's on every backend. On
+    TensorFlow each order has a generator of its own. Call it inside `all_seeds_from`, which puts
+    the generators back.
     """
-    np.random.seed(masks_drawn_from(seed, epoch))  # noqa: NPY002
+    start = masks_drawn_from(seed, epoch)
+    np.random.seed(start)  # noqa: NPY002
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and keras.backend.backend() != "torch":
+        torch.default_generator.manual_seed(start)
 
 
 def masks_drawn_from(seed: int, epoch: int) -> int:

@@ -5,8 +5,9 @@ A search has three steps (Bingham and Miikkulainen 2023, sections 4 to 6 and app
 1. the unique functions of a space, with their outputs on samples of N(0, 1);
 2. Fisher spectra of the model at initialisation with some of them, drawn at random; functions
    with an invalid spectrum fail in training and are left out;
-3. evaluations, beginning with a portfolio learned from other tasks (`atlas`): each time, a regressor predicts what
-   every candidate would reach from those evaluated, and the best prediction is evaluated.
+3. evaluations, beginning with a portfolio learned from other tasks (`atlas`): each time, a
+   regressor predicts what every candidate would reach from those evaluated, and the best
+   prediction is evaluated.
 
 Everything is on disk at once, spectra in a folder and evaluations in an Optuna study: a
 search that was killed goes on where it was, and several processes can work on one.

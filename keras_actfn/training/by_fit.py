@@ -130,8 +130,12 @@ class FitNetwork(Network):
             set_state(self.model.optimizer, self._optimizer_start)
         else:
             model, _ = built
-            self.model = model
+            self.model, self._seed = model, seed
             self._flags = [variable.trainable for variable in model.variables]
+            if not isinstance(self._task.data.train, Arrays):
+                # Keras looks at a first batch before it trains a model that has seen none, and a
+                # dataset that shuffles anew for each reader is in another order after it.
+                self._look()
             if _is_plain(model):
                 model.optimizer.build(model.trainable_variables)
                 self._optimizer_start = state_of(model.optimizer)

@@ -61,6 +61,7 @@ def test_values_stay_where_they_are_finite(space):
         ("prod_n(zero(x),exp(x),x)", "0"),
         ("negative(sub(x,exp(x)))", "sub(exp(x),x)"),
         ("reciprocal(reciprocal(tanh(x)))", "tanh(x)"),
+        ("sinc(negative(cos(abs(x))))", "sinc(cos(x))"),
     ],
 )
 def test_rules(text, expected):

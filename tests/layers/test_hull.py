@@ -57,6 +57,7 @@ def test_each_channel_has_its_own_mix():
         (("relu", "pow(x,0.5)"), [-1.0, 4.0, 0.25, -np.inf]),
         (("relu", "identity"), [-np.inf, 1.0, 2.0, np.inf]),
         (("relu", keras.ops.exp), [100.0, -1.0, 0.5, 88.0]),
+        (("relu", "sin", "gaussian"), [np.inf, -1.0, 0.5, -np.inf]),
     ],
 )
 def test_a_zero_coefficient_takes_its_term_away(functions, points, axis):

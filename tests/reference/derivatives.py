@@ -7,7 +7,7 @@ bₖ, bₖ′ and f″ is all that there is up to the second order.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erfc
+from scipy.special import erfc, spherical_jn
 
 from .splines import coefficient_gradients
 
@@ -90,3 +90,11 @@ def one_expression(x):
     """1, without parameters."""
     nothing = np.zeros((0, *x.shape))
     return Derivatives(np.zeros_like(x), np.zeros_like(x), nothing, nothing)
+
+
+def sinc(x):
+    """sin(x) / x, without parameters: j0, the spherical Bessel function of order 0."""
+    nothing = np.zeros((0, *x.shape))
+    j1 = np.sign(x) * spherical_jn(1, np.abs(x))
+    j2 = spherical_jn(2, np.abs(x))
+    return Derivatives(-j1, (2 * j2 - spherical_jn(0, np.abs(x))) / 3, nothing, nothing)

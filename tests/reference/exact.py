@@ -102,6 +102,18 @@ def _mish_slope(x):
     return t + _scaled(sech * _sigmoid(x), x)
 
 
+def _sinc(x):
+    return ZERO if mp.isinf(x) else mp.sinc(x)
+
+
+def _sinc_slope(x):
+    if x == 0 or mp.isinf(x):
+        return ZERO
+    if abs(x) < mpf(10) ** -10:
+        return -x / 3  # the next term is x^3 / 30
+    return (mp.cos(x) - mp.sin(x) / x) / x
+
+
 def _cosh(x):
     return INF if abs(x) > 3000 else mp.cosh(x)
 
@@ -168,6 +180,10 @@ UNARY = {
         lambda x: ONE if x > 0 else ONE / 100,
     ),
     "mish": (lambda x: _scaled(_tanh(_softplus(x)), x), _mish_slope),
+    "sin": (mp.sin, mp.cos),
+    "cos": (mp.cos, lambda x: -mp.sin(x)),
+    "sinc": (_sinc, _sinc_slope),
+    "gaussian": (_gauss, lambda x: _scaled(_gauss(x), -2 * x)),
 }
 
 

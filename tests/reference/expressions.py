@@ -28,6 +28,13 @@ def _mish_slope(x):
     return t + x * (1 - t * t) * special.expit(x)
 
 
+def _sinc_slope(x):
+    """-j1(x), the spherical Bessel function of order 1, which SciPy does not give beyond 1e9."""
+    far = np.abs(x) > 1e8
+    tail = np.cos(x) / np.where(far, x, 1.0)
+    return np.where(far, tail, -np.sign(x) * special.spherical_jn(1, np.abs(np.where(far, 1.0, x))))
+
+
 #: name -> (value, derivative), functions of one float64 array.
 UNARY = {
     "zero": (lambda x: 0 * np.ones_like(x), np.zeros_like),
@@ -90,6 +97,10 @@ UNARY = {
         lambda x: np.where(x < 0, 0.01, 1.0),
     ),
     "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), _mish_slope),
+    "sin": (lambda x: np.imag(np.exp(1j * x)), lambda x: np.real(np.exp(1j * x))),
+    "cos": (lambda x: np.real(np.exp(1j * x)), lambda x: -np.imag(np.exp(1j * x))),
+    "sinc": (lambda x: np.sinc(x / np.pi), _sinc_slope),
+    "gaussian": (lambda x: np.exp(-(x**2)), lambda x: -2 * x * np.exp(-(x**2))),
 }
 
 
@@ -128,6 +139,11 @@ KINKS = {
     "hard_sigmoid": (-2.5, 2.5),
     "bessel_i0e": (0.0,),
 }
+
+
+#: Functions whose values and slopes lie within [-1, 1] and change no faster than their argument:
+#: they may come back on the way, so that the ends of an interval do not bound them.
+WAVES = ("sin", "cos", "sinc")
 
 
 @dataclass
@@ -180,16 +196,21 @@ def _unary(name, u, eps, limit):
     value, slope = function(u.value), derivative(u.value)
     moved = [u.value - u.error, u.value + u.error]
     error = np.max([np.abs(function(m) - value) for m in moved], axis=0)
+    if name in WAVES:
+        error = np.minimum(u.error, 2.0)
     error += eps * (np.abs(value) + (name == "hard_sigmoid"))
     change = np.max([np.abs(derivative(m) - slope) for m in moved], axis=0)
-    # Slopes such as 1 - tanh(x)^2 are exact to eps, not to eps of themselves.
-    slope_error = (change + eps * (1 + np.abs(slope))) * np.abs(u.slope)
+    if name in WAVES:
+        change = np.minimum(u.error, 2.0)
+    # Slopes such as 1 - tanh(x)^2 are exact to eps, not to eps of themselves; mish has x times it.
+    grown = 1 + np.abs(u.value) if name == "mish" else 1.0
+    slope_error = (change + eps * grown * (1 + np.abs(slope))) * np.abs(u.slope)
     slope_error += np.abs(slope) * u.slope_error
     kink = u.kink.copy()
     for at in KINKS.get(name, ()):
         near = np.abs(u.value - at) <= u.error + 1e-9
         kink |= near & (u.slope != 0)
-    wild = u.wild | ~(np.abs(value) < limit)
+    wild = u.wild | ~(np.abs(value) < limit) | np.isnan(error) | np.isnan(slope_error)
     return Dual(value, slope * u.slope, error, slope_error, kink, wild)
 
 
@@ -207,6 +228,7 @@ def _binary(name, u, v, eps, limit):
     if name in ("max", "min"):
         near = _close(u.value, v.value) | (np.abs(u.value - v.value) <= u.error + v.error)
         kink = kink | (near & ~_close(u.slope, v.slope))
-    wild = u.wild | v.wild | ~(np.abs(value) < limit)
+    # A bound that is NaN is that of a power whose exponent may not be the integer that it is.
+    wild = u.wild | v.wild | ~(np.abs(value) < limit) | np.isnan(error) | np.isnan(slope_error)
     slope = to_u * u.slope + to_v * v.slope
     return Dual(value, slope, error, slope_error, kink, wild)

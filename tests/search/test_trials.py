@@ -12,7 +12,7 @@ from keras_actfn.search.evaluating import evaluate_next
 from keras_actfn.search.objective import Evaluation
 from keras_actfn.search.pool import Pool
 from keras_actfn.search.storage import open_storage, open_study
-from keras_actfn.search.trials import check_trials, readable
+from keras_actfn.search.trials import check_trials, checksum, readable
 
 pytestmark = pytest.mark.once
 

@@ -7,8 +7,8 @@ A set S of functions is worth
 with the gains of `table`. The set grows greedily from ReLU, by the function that adds most; since
 the worth is submodular, it reaches (1 - 1/e) of what the best set of its size adds to ReLU
 (Nemhauser, Wolsey and Fisher 1978). Of functions that add the same, the one with the greater mean
-gain is taken, and of these the one with the shorter text. Only functions count that all tasks have
-trained.
+gain is taken, and of these the one with the shorter text. A task that has not trained a function is
+not covered by it: the gain there counts as the least, `FLOOR`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .table import Atlas, load_atlas
+from .table import FLOOR, Atlas, load_atlas
 
 #: How many functions a search evaluates first.
 SIZE = 8
@@ -40,10 +40,8 @@ def greedy(atlas: Atlas, size: int = SIZE, allowed: ArrayLike | None = None) -> 
             "A portfolio is learned from one task or more that have trained ReLU. Received: "
             f"{', '.join(atlas.tasks) or 'no task'}. Leave fewer out."
         )
-    gains = atlas.gains
-    usable = np.isfinite(gains).all(1)
-    if allowed is not None:
-        usable &= np.asarray(allowed, bool)
+    gains = np.where(np.isnan(atlas.gains), FLOOR, atlas.gains)
+    usable = np.ones(len(gains), bool) if allowed is None else np.array(allowed, bool)
     usable[atlas.usual["relu"]] = True
     rows = np.flatnonzero(usable)
     texts = np.array([len(atlas.names[row]) for row in rows])

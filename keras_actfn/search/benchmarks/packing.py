@@ -110,6 +110,9 @@ def _curves(table, name, epochs):
         for j, run in enumerate(row):
             values = [] if run is None else run.get(name, [])[:epochs]
             found[i, j, : len(values)] = [np.nan if v is None else v for v in values]
+            if run is not None and name not in run and name == "curve_loss":
+                # Only the end is known, of a training that kept no curves.
+                found[i, j, -1] = np.nan if run["diverged"] else _value(run, "training_loss")
     return found
 
 

@@ -94,7 +94,7 @@ def test_two_workers_by_one_command_and_a_password_that_nobody_sees(
     url = f"sqlite:///file:search.db?uri=true&password={PASSWORD}"
     monkeypatch.setenv("KERAS_ACTFN_STORAGE", url)
     words = [*WORDS[: WORDS.index("--storage")], "--epochs", "2", "--evaluations", "12"]
-    words += ["--workers", "2", "--seeds", "2", "--json"]
+    words += ["--workers", "2", "--moves", "2", "--seeds", "2", "--json"]
     lines, done = set(), threading.Event()
     watcher = threading.Thread(target=watch_command_lines, args=(lines, done), daemon=True)
     watcher.start()
@@ -104,7 +104,8 @@ def test_two_workers_by_one_command_and_a_password_that_nobody_sees(
     assert status == 0
     out, err = capfd.readouterr()
     result = json.loads(out)
-    assert len(result["evaluations"]) == 12
+    assert len({row["candidate"] for row in result["evaluations"]}) == 12
+    assert result["probe"]["probed"] > 12 + 8  # functions have joined those and the usual ones
     assert "2 workers" in err and "cores each" in err
     assert any("search\0worker" in line for line in lines)
     assert main(["search", "status", "--json"]) == 0

@@ -1,10 +1,9 @@
 """The learnable piecewise-linear activation."""
 
-import contextvars
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from keras import ops
 
 from .. import backend, constraints, expressions
 from ..expressions.expression import shown
-from .base import LearnableActivation
+from .base import LearnableActivation, starting_again
 from .knots import DEFAULT, EXTRAPOLATIONS, TOLERANCE, KnotRange, knot_range
 
 #: Beyond this float32 resolves the position within a segment to less than a part in 256.
@@ -20,9 +19,6 @@ MOST_KNOTS = 1 << 16
 
 #: Values of all knots and channels together: what a 32-bit index reaches.
 MOST_VALUES = 1 << 31
-
-#: Whether a layer is made from its configuration, whose start has been judged before.
-_AGAIN = contextvars.ContextVar("again", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_actfn")
@@ -104,15 +100,6 @@ class PWL(LearnableActivation):
         self.initial, self._initial_values = self._initial_argument(initial)
         self.create_shared_parameters()
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """A layer of a configuration, without a warning about its start."""
-        token = _AGAIN.set(True)
-        try:
-            return super().from_config(config)
-        finally:
-            _AGAIN.reset(token)
-
     @staticmethod
     def range_for(
         initial: Any, inputs: Any, knots: int = 33, extrapolation: str = "linear"
@@ -190,7 +177,7 @@ class PWL(LearnableActivation):
     def _choose_range(self, initial, function):
         """Set the ends left open, and warn where the start is not the function."""
         both = self.low is not None and self.high is not None
-        if both and (_AGAIN.get() or self.extrapolation == "clamp"):
+        if both and (starting_again() or self.extrapolation == "clamp"):
             return
         found = knot_range(
             function, self.knots, self.low, self.high, extrapolation=self.extrapolation

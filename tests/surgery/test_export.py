@@ -30,7 +30,7 @@ def replaced():
             layers.Conv2D(3, 3, activation="relu", name="c"),
             layers.Conv2D(3, 3, activation="relu", name="d"),
             layers.Flatten(name="flat"),
-            layers.Dense(5, activation="relu", name="e"),
+            *(layers.Dense(5, activation="relu", name=name) for name in "efghi"),
             layers.Dense(4, activation="softmax", name="out"),
         ]
     )
@@ -40,6 +40,10 @@ def replaced():
         "c": "crrelu",
         "d": "max(relu(x),x*sigmoid(x))",
         "e": "pwl(extrapolation=clamp)",
+        "f": "rational(initial=tanh)",
+        "g": "scaled(acon,axis=-1)",
+        "h": "xielu",
+        "i": "dyt",
     }
     for path, spec in specs.items():
         model = replace_activations(model, spec, sites=path)

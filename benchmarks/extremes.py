@@ -1,4 +1,4 @@
-"""Every operator and 300 random expressions at extreme inputs, against 50-digit arithmetic.
+"""Operators, learned layers and 300 random expressions at extreme inputs, against 50 digits.
 
     KERAS_BACKEND=jax python benchmarks/extremes.py
 
@@ -8,7 +8,8 @@ Where the true value and slope are ordinary numbers, and no intermediate result,
 with the slope, leaves the range of the dtype that is computed in, the layer's must agree with
 them up to rounding: errors of 16 units in the last place for each operation, and what they grow
 to in the rest of the formula. At a kink the slope may lie between both sides'. At infinity an
-operator has its limit. It prints what disagrees, and ends with status 1 where anything does.
+operator has its limit. A learned layer must be right also where a term of its formula would leave the
+range, and only the value and the slope are ordinary numbers. It prints what disagrees, and ends with status 1 where anything does.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from mpmath import mp, mpf
 from reference import exact
 from reference.random_expressions import random_expressions
 
-from keras_actfn import backend
+from keras_actfn import activation, backend
 from keras_actfn.expressions import parse
 from keras_actfn.layers import ExpressionActivation
 
@@ -35,6 +36,29 @@ FORMATS = {
     "bfloat16": (8, -126, 128),
     "float32": (24, -126, 128),
     "float64": (53, -1022, 1024),
+}
+
+
+#: Learned layers, and the same with the numbers written out.
+LAYERS = {
+    "crrelu(epsilon=0.5)": "relu(x)+0.5*(x*exp(-0.5*x*x))",
+    "rational(initial=[[0.5,1,0.25,0.5,0.125,2],[0,0.5,0,0.75]])": (
+        "(0.5+x+0.25*x**2+0.5*x**3+0.125*x**4+2*x**5)/(1+0.5*x**2+0.75*x**4)"
+    ),
+    "rational(degrees=[3,4],initial=[[0.5,1,0.25,1],[0,0.5,0,0]])": (
+        "(0.5+x+0.25*x**2+x**3)/(1+0.5*x**2)"
+    ),
+    "rational(degrees=[2,4],initial=[[0.5,0,2],[0,1,0,3]])": "(0.5+2*x**2)/(1+x**2+3*x**4)",
+    "xielu(alpha_p=1.25,alpha_n=1.5,beta=0.5)": (
+        "1.25*relu(x)**2+0.5*relu(x)+(1.5*expm1(min(x,0))-min(x,0))"
+    ),
+    "acon(p1=1.5,p2=0.25,beta=2)": "1.25*(x*sigmoid(2.5*x))+0.25*x",
+    "acon(p1=1,p2=0,beta=0.5)": "x*sigmoid(0.5*x)",
+    "dyt(alpha=0.75,gamma=1.5,beta=-0.25)": "1.5*tanh(0.75*x)-0.25",
+    "scaled(tanh,a=1.5,b=0.5)": "1.5*tanh(0.5*x)",
+    "scaled(x*sigmoid(x),a=2,b=-0.25)": "2*((-0.25*x)*sigmoid(-0.25*x))",
+    "scaled(sinc,a=3,b=2)": "3*sinc(2*x)",
+    "scaled(crrelu(epsilon=0.5),a=0.5,b=2)": "0.5*(relu(2*x)+0.5*(2*x*exp(-2*x*x)))",
 }
 
 
@@ -62,20 +86,23 @@ def arithmetic(dtype: str) -> exact.Arithmetic:
     return exact.Arithmetic(eps, mpf(2) ** low, mpf(2) ** high)
 
 
-def compare(expression, dtype: str, operator: bool = False) -> list[tuple]:
+def compare(expression, dtype: str, operator: bool = False, layer=None) -> list[tuple]:
     """Compare one expression at all points.
 
     Args:
         expression: The expression.
         dtype: A dtype of `FORMATS`.
         operator: Whether it is a single operator of x, which has its limits at infinity.
+        layer: A layer of the same function; without it the expression's own.
 
     Returns:
         Tuples (verdict, x, what, got, expected), one for each comparison: the verdict is
         `"right"`, `"wrong"`, or why nothing is promised: `"no ordinary number"`, `"overflow"`
         of an intermediate result, or `"rounding"` errors larger than the result.
     """
-    layer = ExpressionActivation(expression, dtype=dtype)
+    strict = layer is not None
+    if layer is None:
+        layer = ExpressionActivation(expression, dtype=dtype)
     x = ops.cast(ops.convert_to_tensor(np.array(points(dtype)), "float64"), dtype)
     value = layer(x)
     (slope,) = backend.vector_jacobian_product(layer, ops.ones_like(x), x)
@@ -86,6 +113,8 @@ def compare(expression, dtype: str, operator: bool = False) -> list[tuple]:
     found = []
     for at, *got in zip(x.tolist(), value.tolist(), slope.tolist(), strict=True):
         found.extend(_judged(expression, at, got, dtype, operator))
+    if strict:
+        found = [("wrong", *row[1:]) if row[0] == "overflow" else row for row in found]
     return found
 
 
@@ -140,6 +169,20 @@ def operators() -> list:
     return [parse(text) for text in texts]
 
 
+def layers(dtype: str) -> list[tuple]:
+    """Pairs of a layer and its expression."""
+    made = []
+    for spec, text in LAYERS.items():
+        layer = activation(spec, dtype=dtype)
+        config = layer.get_config()
+        made.append((type(layer).from_config({**config, "axis": None}), parse(text)))
+    return made
+
+
+def _listed(counts):
+    return ", ".join(f"{verdict} {n}" for verdict, n in sorted(counts.items()))
+
+
 def main() -> int:
     """Print what disagrees and how much was compared."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -160,8 +203,16 @@ def main() -> int:
                     if verdict == "wrong":
                         print(f"  {dtype} {expression} at {at:g}: {what} {got:g}, not {expected:g}")
             wrong += counts["wrong"]
-            text = ", ".join(f"{verdict} {n}" for verdict, n in sorted(counts.items()))
-            print(f"{dtype} {title}: {text}", flush=True)
+            print(f"{dtype} {title}: {_listed(counts)}", flush=True)
+        counts = Counter()
+        for layer, expression in layers(dtype):
+            for verdict, at, what, got, expected in compare(expression, dtype, True, layer):
+                counts[verdict] += 1
+                if verdict == "wrong":
+                    name = f"{type(layer).__name__} {expression}"
+                    print(f"  {dtype} {name} at {at:g}: {what} {got:g}, not {expected:g}")
+        wrong += counts["wrong"]
+        print(f"{dtype} layers: {_listed(counts)}", flush=True)
     print(f"wrong in all: {wrong}")
     return int(wrong > 0)
 

@@ -13,11 +13,17 @@ from .expressions import SpecError
 from .expressions.expression import MAX_LENGTH
 from .expressions.names import AMBIGUOUS, keras_names, refuse_ambiguous
 from .layers import (
+    ACON,
     PWL,
+    XIELU,
     AffineHullActivation,
     ConvexHullActivation,
     CRReLU,
+    DynamicTanh,
     ExpressionActivation,
+    LearnableActivation,
+    Rational,
+    ScaledActivation,
     Spline,
 )
 
@@ -28,6 +34,11 @@ LAYERS: dict[str, Any] = {
     "pwl": PWL,
     "spline": Spline,
     "crrelu": CRReLU,
+    "rational": Rational,
+    "xielu": XIELU,
+    "acon": ACON,
+    "dyt": DynamicTanh,
+    "scaled": ScaledActivation,
 }
 
 #: The layers of the package, which `register_layer` does not replace.
@@ -38,7 +49,8 @@ def register_layer(word: str, layer: type[keras.layers.Layer]) -> None:
     """Let specifications call a layer of your own, as in `"snake(frequency=2.0)"`.
 
     The named arguments are those of its constructor. A layer with an argument `base_functions`
-    takes functions without names before them, as `conv` and `aff` do. Derive it from
+    takes functions without names before them, as `conv` and `aff` do; one with an argument
+    `activation` takes one function, or one layer of this grammar, as `scaled` does. Derive it from
     `keras_actfn.layers.LearnableActivation` for parameters per axis, and register it with
     `keras.saving.register_keras_serializable`, so that models with it load.
 
@@ -99,6 +111,9 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     | `"pwl"`, `"pwl(knots=17,initial=tanh,axis=-1)"` | `PWL` |
     | `"spline"`, `"spline(knots=17,initial=tanh,axis=-1)"` | `Spline` |
     | `"crrelu"`, `"crrelu(epsilon=0.05)"` | `CRReLU` |
+    | `"rational"`, `"rational(degrees=[5,4],initial=tanh)"` | `Rational` |
+    | `"xielu"`, `"acon"`, `"dyt"` | `XIELU`, `ACON`, `DynamicTanh` |
+    | `"scaled(sin)"`, `"scaled(pwl(knots=9),a=1,b=2,axis=-1)"` | `ScaledActivation` |
     | an expression in x, an operator's or a discovered function's name | `ExpressionActivation` |
 
     Args:
@@ -212,11 +227,15 @@ def _from_text(spec, options):
 def _from_call(word, spec, start, options):
     """The layer of `word(arguments)`, where `start` is the position behind the bracket."""
     positional, keywords = [], {}
+    parameters = inspect.signature(LAYERS[word].__init__).parameters
     for text, position in _arguments(spec, start):
         keyword = _KEYWORD.match(text)
         if keyword:
             key = keyword.group(1)
             _check_keyword(word, key, spec, position + text.index(key))
+            if key == "activation":
+                keywords[key] = _one_function(text, keyword.end(), spec, position)
+                continue
             try:
                 keywords[key] = _literal(text[keyword.end() :])
             except ValueError as error:
@@ -225,7 +244,12 @@ def _from_call(word, spec, start, options):
             raise SpecError("Arguments without a name come before those with one.", spec, position)
         else:
             positional.append((text, position))
-    if positional and "base_functions" not in inspect.signature(LAYERS[word].__init__).parameters:
+    if len(positional) == 1 and "activation" in parameters and "activation" not in keywords:
+        keywords["activation"] = _one_function(positional[0][0], 0, spec, positional[0][1])
+        positional = []
+    if positional and "activation" in parameters:
+        raise SpecError(f"'{word}' takes one function.", spec, positional[-1][1])
+    if positional and "base_functions" not in parameters:
         raise SpecError(
             f"'{word}' takes named arguments only{_such_as(word)}.",
             spec,
@@ -245,6 +269,22 @@ def _from_call(word, spec, start, options):
         raise
     except (TypeError, ValueError) as error:
         raise ValueError(f"The activation '{spec}' is not valid: {error}") from error
+
+
+def _one_function(text, start, spec, position):
+    """What `text` says from `start` on: a function of one number, or a layer that learns one."""
+    inner = text[start:].strip()
+    place = position + start + len(text[start:]) - len(text[start:].lstrip())
+    try:
+        call = _CALL.match(inner)
+        if inner not in LAYERS and not (call and call.group(1) in LAYERS):
+            return expressions.resolve(inner)
+        layer = _from_text(inner, {})
+    except SpecError as error:
+        raise error.shifted(spec, place) from None
+    if not isinstance(layer, LearnableActivation):
+        raise SpecError("This layer is no function of one number with parameters.", spec, place)
+    return layer
 
 
 def _arguments(spec, start):

@@ -24,6 +24,12 @@ SPECS = (
     "crrelu",
     "crrelu(epsilon=-0.4,axis=-1)",
     "max(relu(x),swish(x))",
+    "rational(degrees=[3,2],initial=tanh,axis=-1)",
+    "xielu",
+    "acon(p2=0.2)",
+    "dyt",
+    "scaled(softsign,b=1.5)",
+    "scaled(crrelu,axis=-1)",
     segmented,
     trained_segments,
 )

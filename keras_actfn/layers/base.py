@@ -1,12 +1,19 @@
 """What the learnable activation layers share: axes, parameters, evaluation."""
 
+import contextvars
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
+
+from ..expressions.expression import shown
+from ..expressions.tensor_functions import LARGEST
+
+#: Whether a layer is made from its configuration, whose start has been judged before.
+_AGAIN = contextvars.ContextVar("again", default=False)
 
 
 class LearnableActivation(keras.layers.Layer):
@@ -16,7 +23,8 @@ class LearnableActivation(keras.layers.Layer):
     the given name, and implements
     `activate(x, *parameters)`, a function that is elementwise in x. Each parameter has the
     shape (rows, d₁, d₂, …) with one d for each axis in `axis`; `activate` receives it as
-    (rows, …) with trailing axes that broadcast against those of x.
+    (rows, …) with trailing axes that broadcast against those of x. A parameter that is `shared`
+    is one for the layer whatever `axis` is: (rows,).
 
     Parameters stay float32 under every dtype policy (float64 under float64), outputs follow the
     compute dtype. Under float64 the layers compute in float64, but some operations of Keras that
@@ -40,6 +48,16 @@ class LearnableActivation(keras.layers.Layer):
         self.supports_masking = True
         self._own_sizes: tuple[int, ...] = ()
         self._parameter_names: list[str] = []
+        self._shared_names: set[str] = set()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A layer of a configuration, without a warning about its start."""
+        token = _AGAIN.set(True)
+        try:
+            return super().from_config(config)
+        finally:
+            _AGAIN.reset(token)
 
     def create_shared_parameters(self) -> None:
         """Build at once where no parameter's shape depends on the input.
@@ -70,11 +88,17 @@ class LearnableActivation(keras.layers.Layer):
             axes={axis: input_shape[axis] for axis in given},
         )
 
-    def add_parameter(self, name: str, rows: int | None, initializer: Any, **kwargs: Any) -> None:
-        """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None, if not there."""
+    def add_parameter(
+        self, name: str, rows: int | None, initializer: Any, shared: bool = False, **kwargs: Any
+    ) -> None:
+        """Add a weight of shape (rows, d₁, …), or (d₁, …) where `rows` is None, if not there.
+
+        One that is `shared` has the shape (rows,), or ().
+        """
         if name in self._parameter_names:
             return
-        shape = self._own_sizes if rows is None else (rows, *self._own_sizes)
+        sizes = () if shared else self._own_sizes
+        shape = sizes if rows is None else (rows, *sizes)
         parameter = self.add_weight(
             name=name,
             shape=shape,
@@ -85,6 +109,8 @@ class LearnableActivation(keras.layers.Layer):
         )
         setattr(self, name, parameter)
         self._parameter_names.append(name)
+        if shared:
+            self._shared_names.add(name)
 
     def activate(self, x: Any, *parameters: Any) -> Any:
         """The activation function; see the class."""
@@ -155,12 +181,14 @@ class LearnableActivation(keras.layers.Layer):
 
     def _aligned_parameters(self, shape):
         """The weights as tensors whose trailing axes are `shape`."""
-        parameters = [getattr(self, name) for name in self._parameter_names]
-        rows = [p.shape[: len(p.shape) - len(self._own_sizes)] for p in parameters]
-        return [
-            ops.reshape(ops.convert_to_tensor(parameter), leading + shape)
-            for parameter, leading in zip(parameters, rows, strict=True)
-        ]
+        aligned = []
+        for name in self._parameter_names:
+            parameter = getattr(self, name)
+            sizes = parameter.shape
+            if name not in self._shared_names:
+                sizes = sizes[: len(sizes) - len(self._own_sizes)] + shape
+            aligned.append(ops.reshape(ops.convert_to_tensor(parameter), sizes))
+        return aligned
 
     def _broadcast_shape(self, rank):
         """Sizes of the parameters' trailing axes against an input of `rank`, batch left out."""
@@ -225,3 +253,37 @@ def _axis_argument(axis):
     if not several:
         return int(axis)
     return [int(entry) for entry in axis] or None
+
+
+def starting_again() -> bool:
+    """Whether a layer is being made from its configuration, and need not warn about its start."""
+    return _AGAIN.get()
+
+
+def finite(x: Any) -> Any:
+    """X with the largest finite numbers of its dtype for infinity; NaN stays."""
+    largest = LARGEST[keras.backend.standardize_dtype(x.dtype)]
+    return ops.clip(x, -largest, largest)
+
+
+def number_argument(owner: str, name: str, value: Any, hint: str) -> float:
+    """An argument as a finite float.
+
+    Args:
+        owner: The layer, for the message.
+        name: The argument's name.
+        value: What was given.
+        hint: What to give instead, a sentence.
+
+    Raises:
+        ValueError: If it is no finite number.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise ValueError(
+            f"{owner} starts from a finite {name}. Received: {name}={shown(value)}. {hint}"
+        )
+    return number

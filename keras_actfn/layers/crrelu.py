@@ -7,8 +7,7 @@ import keras
 from keras import ops
 
 from .. import backend
-from ..expressions.expression import shown
-from .base import LearnableActivation, working_dtype
+from .base import LearnableActivation, number_argument, working_dtype
 
 #: Beyond this |x| the correction is zero in float64 too; it keeps inf · 0 from turning into NaN.
 _REACH = 40.0
@@ -60,15 +59,8 @@ class CRReLU(LearnableActivation):
         self, epsilon: float = 0.01, axis: int | Sequence[int] | None = None, **kwargs: Any
     ):
         super().__init__(axis=axis, **kwargs)
-        try:
-            self.initial_epsilon = float(epsilon)
-        except (TypeError, ValueError, OverflowError):
-            self.initial_epsilon = float("nan")
-        if not abs(self.initial_epsilon) < float("inf"):
-            raise ValueError(
-                f"CRReLU starts from a finite epsilon. Received: epsilon={shown(epsilon)}. The "
-                "paper's value is 0.01."
-            )
+        hint = "The paper's value is 0.01."
+        self.initial_epsilon = number_argument("CRReLU", "epsilon", epsilon, hint)
         self.create_shared_parameters()
 
     def build(self, input_shape: Any) -> None:

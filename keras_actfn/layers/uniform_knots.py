@@ -1,17 +1,16 @@
 """What the learnable activations with evenly spaced knots share: where the knots are, the start."""
 
-import contextvars
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 
 from .. import constraints, expressions
 from ..expressions.expression import shown
-from .base import LearnableActivation
+from .base import LearnableActivation, starting_again
 from .knots import DEFAULT, EXTRAPOLATIONS, TOLERANCE, KnotRange, knot_range, pwl_values
 
 #: Beyond this float32 resolves the position within a segment to less than a part in 256.
@@ -19,9 +18,6 @@ MOST_KNOTS = 1 << 16
 
 #: Values of all knots and channels together: what a 32-bit index reaches.
 MOST_VALUES = 1 << 31
-
-#: Whether a layer is made from its configuration, whose start has been judged before.
-_AGAIN = contextvars.ContextVar("again", default=False)
 
 
 class UniformKnots(LearnableActivation):
@@ -61,15 +57,6 @@ class UniformKnots(LearnableActivation):
         self.low, self.high = self._ends_argument(low, high)
         self.initial, self._initial_values = self._initial_argument(initial)
         self.create_shared_parameters()
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """A layer of a configuration, without a warning about its start."""
-        token = _AGAIN.set(True)
-        try:
-            return super().from_config(config)
-        finally:
-            _AGAIN.reset(token)
 
     @classmethod
     def range_for(
@@ -152,7 +139,7 @@ class UniformKnots(LearnableActivation):
     def _choose_range(self, initial, function):
         """Set the ends left open, and warn where the start is not the function."""
         both = self.low is not None and self.high is not None
-        if both and (_AGAIN.get() or self.extrapolation == "clamp"):
+        if both and (starting_again() or self.extrapolation == "clamp"):
             return
         found = knot_range(
             function,

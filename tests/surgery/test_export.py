@@ -30,8 +30,7 @@ def replaced():
             layers.Conv2D(3, 3, activation="relu", name="c"),
             layers.Conv2D(3, 3, activation="relu", name="d"),
             layers.Flatten(name="flat"),
-            layers.Dense(5, activation="relu", name="e"),
-            layers.Dense(5, activation="relu", name="f"),
+            *(layers.Dense(5, activation="relu", name=name) for name in "efghij"),
             layers.Dense(4, activation="softmax", name="out"),
         ]
     )
@@ -40,8 +39,12 @@ def replaced():
         "b": "pwl(knots=9,axis=-1)",
         "c": "crrelu",
         "d": "max(relu(x),x*sigmoid(x))",
-        "f": "spline(knots=9,axis=-1)",
+        "j": "spline(knots=9,axis=-1)",
         "e": "pwl(extrapolation=clamp)",
+        "f": "rational(initial=tanh)",
+        "g": "scaled(acon,axis=-1)",
+        "h": "xielu",
+        "i": "dyt",
     }
     for path, spec in specs.items():
         model = replace_activations(model, spec, sites=path)

@@ -8,8 +8,9 @@ Where the true value and slope are ordinary numbers, and no intermediate result,
 with the slope, leaves the range of the dtype that is computed in, the layer's must agree with
 them up to rounding: errors of 16 units in the last place for each operation, and what they grow
 to in the rest of the formula. At a kink the slope may lie between both sides'. At infinity an
-operator has its limit. A learned layer must be right also where a term of its formula would leave the
-range, and only the value and the slope are ordinary numbers. It prints what disagrees, and ends with status 1 where anything does.
+operator has its limit. A learned layer must be right also where a term of its formula would leave
+the range, and only the value and the slope are ordinary numbers. It prints what disagrees, and ends
+with status 1 where anything does.
 """
 
 import argparse

@@ -291,8 +291,8 @@ LEARNED = {
     "rational(initial=swish)": Entry(
         r"\frac{a_{0} + a_{1} x + \ldots + a_{5} x^{5}}"
         r"{1 + \left|b_{1} x + \ldots + b_{4} x^{4}\right|}",
-        "Where the shape itself should be learned with ten parameters. It starts near any function on "
-        "an interval, and is another one outside.",
+        "Where the shape itself should be learned with ten parameters. It starts near any function "
+        "on an interval, and is another one outside.",
         start="swish(x)",
     ),
     "xielu": Entry(
@@ -300,8 +300,8 @@ LEARNED = {
             (r"\alpha_{p} x^{2} + \beta x", _POSITIVE),
             (r"\alpha_{n} (e^{x} - 1) - \alpha_{n} x + \beta x", _ELSE),
         ),
-        "In the feed-forward part of language models, instead of SwiGLU's or squared ReLU. It grows "
-        "as a square, so normalise before it.",
+        "In the feed-forward part of language models, instead of SwiGLU's or squared ReLU. It "
+        "grows as a square, so normalise before it.",
         start="0.8*relu(x)**2+0.5*x+0.8*(expm1(min(x,0))-min(x,0))",
     ),
     "acon": Entry(
@@ -311,8 +311,8 @@ LEARNED = {
     ),
     "dyt": Entry(
         r"\gamma \, \tanh(\alpha \, x) + \beta",
-        "In the place of LayerNormalization or RMSNormalization in transformers, not in that of an "
-        "activation: it needs no statistics.",
+        "In the place of LayerNormalization or RMSNormalization in transformers, not in that of "
+        "an activation: it needs no statistics.",
         start="tanh(0.5*x)",
     ),
     "scaled(sin)": Entry(

@@ -92,8 +92,8 @@ def sinc(x: Any) -> Any:
     """Return sin(x) / x, 1 at 0 and 0 at infinity.
 
     Within [-1, 1] it is its power series, because the derivatives of the quotient lose all digits
-    near 0, and are 0/0 there. So all derivatives are right everywhere. PyTorch's sine of the largest
-    float64 is NaN.
+    near 0, and are 0/0 there. So all derivatives are right everywhere. PyTorch's sine of the
+    largest float64 is NaN.
     """
     farthest = LARGEST[keras.backend.standardize_dtype(x.dtype)] / 4
     x = ops.clip(x, -farthest, farthest)

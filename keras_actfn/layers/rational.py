@@ -41,8 +41,9 @@ class Rational(LearnableActivation):
 
     The start is the least squares fit to `initial` on [`low`, `high`]
     (`keras_actfn.layers.rational_fit.fit_rational`; the largest error for tanh is 3e-6, for swish
-    1e-6, for gelu 9e-4, for ReLU 0.034 at its kink). Beyond the interval f is another function: with
-    m = n + 1 nearly a line, and the same one on both sides, for ReLU x / 2 + 3. A start that differs by more than 0.1 (1 + |f|) on the interval warns.
+    1e-6, for gelu 9e-4, for ReLU 0.034 at its kink). Beyond the interval f is another function:
+    with m = n + 1 nearly a line, and the same one on both sides, for ReLU x / 2 + 3. A start that
+    differs by more than 0.1 (1 + |f|) on the interval warns.
 
     Args:
         degrees: m and n, each from 1 to 16.

@@ -43,8 +43,10 @@ def accuracies(bench: Any, bins: int = 40) -> Accuracies:
     """
     value = results(bench)
     known = np.isfinite(value)
-    ends = (0.0, 1.0) if bench.metric == "accuracy" else (value[known].min(), value[known].max())
-    edges = np.linspace(*ends, bins + 1)
+    low, high = 0.0, 1.0
+    if bench.metric != "accuracy":
+        low, high = float(value[known].min()), float(value[known].max())
+    edges = np.linspace(low, high, bins + 1)
     valid, _ = np.histogram(value[bench.valid & known], edges)
     invalid, _ = np.histogram(value[~bench.valid & known], edges)
     return Accuracies(edges, valid, invalid)

@@ -134,5 +134,5 @@ def test_layers_of_the_users():
     np.testing.assert_allclose(layer.evaluate([1.0]), [6.0])
     with pytest.raises(ValueError, match="weights come from `add_parameter`"):
         ScaledActivation(OwnWeights())
-    with pytest.raises(ValueError, match="derived from LearnableActivation. Received: a PReLU"):
+    with pytest.raises(ValueError, match=r"derived from LearnableActivation\. Received: a PReLU"):
         ScaledActivation(keras.layers.PReLU())

@@ -18,8 +18,9 @@ def dynamic_tanh(x, alpha, gamma, beta):
     return gamma * mpmath.tanh(alpha * x) + beta
 
 
-def xielu(x, p, n, beta=mpf("0.5")):
+def xielu(x, p, n, beta=None):
     """Huang & Schlag; p and n before their softplus."""
+    beta = mpf("0.5") if beta is None else beta
     alpha_p, alpha_n = mpmath.log(1 + mpmath.exp(p)), beta + mpmath.log(1 + mpmath.exp(n))
     if x > 0:
         return alpha_p * x**2 + beta * x

@@ -317,8 +317,8 @@ LEARNED = {
     ),
     "scaled(sin)": Entry(
         r"a \, f(b \, x)",
-        "Around any function whose scale matters: the frequency of a sine, the width of a Gaussian, "
-        "the place where tanh saturates.",
+        "Around any function whose scale matters: the frequency of a sine, the width of a "
+        "Gaussian, the place where tanh saturates.",
         start="sin(x)",
     ),
 }

@@ -107,9 +107,7 @@ def fit_rational(
     difference = np.abs(rational_values(x, above, below) - wanted)
     error = difference / (1 + np.abs(wanted))
     worst = int(np.argmax(error))
-    return RationalFit(
-        above, below, float(error[worst]), float(difference[worst]), float(x[worst])
-    )
+    return RationalFit(above, below, float(error[worst]), float(difference[worst]), float(x[worst]))
 
 
 class _Problem:

@@ -198,7 +198,15 @@ def bytes_kept(function, x, *variables):
     keras.backend.backend() == "tensorflow", reason="TensorFlow does not expose what it keeps"
 )
 @pytest.mark.parametrize(
-    "spec", [*SPECS, "rational(degrees=[3,2])", "xielu", "acon(axis=None)", "dyt(axis=None)", "scaled(sin)"]
+    "spec",
+    [
+        *SPECS,
+        "rational(degrees=[3,2])",
+        "xielu",
+        "acon(axis=None)",
+        "dyt(axis=None)",
+        "scaled(sin)",
+    ],
 )
 def test_backward_keeps_no_more_than_the_input(spec):
     layer = activation(spec)

@@ -146,7 +146,9 @@ def test_limits(spec, ends):
     """No infinity less infinity or times zero: far out is the limit, and NaN stays NaN."""
     x = np.array([[-np.inf, -3.4e38, -1e30, 1e30, 3.4e38, np.inf, np.nan]], "float32")
     for policy in ("float32", "mixed_bfloat16"):
-        layer = type(activation(spec)).from_config({**activation(spec).get_config(), "dtype": policy})
+        layer = type(activation(spec)).from_config(
+            {**activation(spec).get_config(), "dtype": policy}
+        )
         output = ops.convert_to_numpy(ops.cast(layer(ops.cast(x, layer.compute_dtype)), "float32"))
         for found, end in zip(output[0, :6].reshape(2, 3), ends, strict=True):
             if np.isinf(end):

@@ -28,7 +28,7 @@ SPECS = (
     "xielu",
     "acon(p2=0.2)",
     "dyt",
-    "scaled(softsign,b=1.5)",
+    "scaled(gelu,b=1.5)",
     "scaled(crrelu,axis=-1)",
     segmented,
     trained_segments,

@@ -67,7 +67,7 @@ def swish(x: Any) -> Any:
 
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|), -1 and 1 at -inf and inf."""
-    x = _finite(x)
+    x = finite(x)
     return divide(x, 1.0 + ops.absolute(x))
 
 
@@ -92,11 +92,9 @@ def sinc(x: Any) -> Any:
     """Return sin(x) / x, 1 at 0 and 0 at infinity.
 
     Within [-1, 1] it is its power series, because the derivatives of the quotient lose all digits
-    near 0, and are 0/0 there. So all derivatives are right everywhere. PyTorch's sine of the
-    largest float64 is NaN.
+    near 0, and are 0/0 there. So all derivatives are right everywhere.
     """
-    farthest = LARGEST[keras.backend.standardize_dtype(x.dtype)] / 4
-    x = ops.clip(x, -farthest, farthest)
+    x = finite(x)
     near = ops.absolute(x) < 1.0
     square = ops.square(ops.where(near, x, ops.zeros_like(x)))
     series = ops.full_like(x, _SINC_SERIES[-1])
@@ -136,15 +134,26 @@ def minimum(x: Any, y: Any) -> Any:
     return ops.minimum(x, y)
 
 
-def _finite(x):
-    """X, but for infinity the largest finite numbers."""
+def within(x: Any, low: float, high: float) -> Any:
+    """Return x clipped to [low, high]; NaN stays.
+
+    The bounds of Keras's `clip` are float32 on PyTorch, so that those of float64 turn infinite.
+    """
+    if not _is_float64(x):
+        return ops.clip(x, low, high)
+    x = ops.where(x < low, ops.full_like(x, low), x)
+    return ops.where(x > high, ops.full_like(x, high), x)
+
+
+def finite(x: Any) -> Any:
+    """Return x, but for infinity the largest finite numbers; NaN stays."""
     largest = LARGEST[keras.backend.standardize_dtype(x.dtype)]
-    return ops.clip(x, -largest, largest)
+    return within(x, -largest, largest)
 
 
 def _finite_below(x):
     """X, but for -inf the least finite number."""
-    return ops.clip(x, -LARGEST[keras.backend.standardize_dtype(x.dtype)], math.inf)
+    return within(x, -LARGEST[keras.backend.standardize_dtype(x.dtype)], math.inf)
 
 
 def _is_float64(x):

@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from .. import backend
-from .base import LearnableActivation, finite, number_argument, working_dtype
+from ..expressions.tensor_functions import finite
+from .base import LearnableActivation, number_argument, working_dtype
 
 #: The sigmoid is 0 or 1 to float64 beyond these arguments; so no product overflows on its way.
 _REACH = 800.0

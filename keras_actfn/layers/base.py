@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 
 from ..expressions.expression import shown
-from ..expressions.tensor_functions import LARGEST
 
 #: Whether a layer is made from its configuration, whose start has been judged before.
 _AGAIN = contextvars.ContextVar("again", default=False)
@@ -258,12 +257,6 @@ def _axis_argument(axis):
 def starting_again() -> bool:
     """Whether a layer is being made from its configuration, and need not warn about its start."""
     return _AGAIN.get()
-
-
-def finite(x: Any) -> Any:
-    """X with the largest finite numbers of its dtype for infinity; NaN stays."""
-    largest = LARGEST[keras.backend.standardize_dtype(x.dtype)]
-    return ops.clip(x, -largest, largest)
 
 
 def number_argument(owner: str, name: str, value: Any, hint: str) -> float:

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from .. import backend
-from ..expressions import tensor_functions
-from .base import LearnableActivation, finite, number_argument, working_dtype
+from ..expressions.tensor_functions import finite, tanh
+from .base import LearnableActivation, number_argument, working_dtype
 
 
 @keras.saving.register_keras_serializable(package="keras_actfn")
@@ -89,4 +89,4 @@ class DynamicTanh(LearnableActivation):
 
 def _value(x, alpha, gamma, beta):
     wide = finite(ops.cast(x, working_dtype(x, alpha)))
-    return ops.cast(gamma * tensor_functions.tanh(alpha * wide) + beta, x.dtype)
+    return ops.cast(gamma * tanh(alpha * wide) + beta, x.dtype)

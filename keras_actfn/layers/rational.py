@@ -11,8 +11,8 @@ from keras import ops
 
 from .. import backend, expressions
 from ..expressions.expression import shown
-from ..expressions.tensor_functions import LARGEST
-from .base import LearnableActivation, finite, number_argument, starting_again, working_dtype
+from ..expressions.tensor_functions import LARGEST, finite, within
+from .base import LearnableActivation, number_argument, starting_again, working_dtype
 from .rational_fit import TOLERANCE, fit_rational
 
 #: The highest power of x.
@@ -41,9 +41,9 @@ class Rational(LearnableActivation):
 
     The start is the least squares fit to `initial` on [`low`, `high`]
     (`keras_actfn.layers.rational_fit.fit_rational`; the largest error for tanh is 3e-6, for swish
-    1e-6, for gelu 9e-4, for ReLU 0.034 at its kink). Beyond the interval f is another function:
-    with m = n + 1 nearly a line, and the same one on both sides, for ReLU x / 2 + 3. A start that
-    differs by more than 0.1 (1 + |f|) on the interval warns.
+    1e-6, for gelu 9e-4, for ReLU 0.034 at its kink). Beyond the interval f is
+    another function: with m = n + 1 nearly a line, and the same one on both sides, for ReLU
+    x / 2 + 3. A start that differs by more than 0.1 (1 + |f|) on the interval warns.
 
     Args:
         degrees: m and n, each from 1 to 16.
@@ -158,7 +158,7 @@ def _value(count, x, *coefficients):
     wide = finite(ops.cast(x, working_dtype(x, above[0])))
     fixed, unit = ops.stop_gradient(wide), ops.ones_like(wide)
     largest = LARGEST[keras.backend.standardize_dtype(wide.dtype)] / 4  # has a normal inverse
-    size = ops.clip(ops.absolute(fixed), 0, largest)
+    size = within(ops.absolute(fixed), 0.0, largest)
     inverse = 1.0 / ops.where(size > 1, size, unit)
     reached, first = [ops.not_equal(below[-1], 0)], below[-1]
     for b in below[-2::-1]:

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from .. import backend, expressions
-from .base import LearnableActivation, finite, number_argument, working_dtype
+from ..expressions.tensor_functions import finite
+from .base import LearnableActivation, number_argument, working_dtype
 from .expression import ExpressionActivation
 from .hull import weighted_term
 

@@ -62,9 +62,9 @@ def freeze_activations(model: keras.Model) -> keras.Model:
 
     A hull with one set of coefficients and `CRReLU` with one ε become an
     `ExpressionActivation` that spells out the learned formula; the other learned layers,
-    activations with parameters per channel and `PReLU` keep their class and parameters and
-    are not trainable.
-    Everything else is as in `replace_activations`: a new model, and `model` is not changed.
+    activations with parameters per channel and `PReLU` keep their class and parameters and are
+    not trainable. Everything else is as in `replace_activations`: a new model, and `model` is
+    not changed.
 
     Args:
         model: A Sequential or functional `keras.Model`.

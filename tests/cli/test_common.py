@@ -161,7 +161,7 @@ def test_images_larger_than_the_memory_are_refused(monkeypatch):
 def test_the_end_of_a_file_is_no_interrupt(capsys, tmp_path):
     path = tmp_path / "empty.npz"
     path.write_bytes(b"")
-    status, out, err = run(capsys, "bench", "show", "--bench", str(path))
+    status, out, err = run(capsys, "bench", "show", str(path))
     assert (status, out) == (1, "")
     assert "interrupted" not in err
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -116,6 +117,7 @@ class _Features:
     ids: np.ndarray
     cdfs: np.ndarray
     weights = np.ones(5)
+    invalid: ClassVar[dict[int, str]] = {}
 
 
 def _map(folder):

@@ -44,6 +44,7 @@ CLASSES = {
         "Spline",
         "XIELU",
     ),
+    "search.benchmarks.task": ("WarmUpAndDecay",),
     "surgery.int8": ("DenseSegments",),
     "training.augmentation": ("RandomPaddedCrop", "RandomResizedCrop"),
     "training.grouped_optimizer": ("GroupedOptimizer", "VariableGroups"),

@@ -61,11 +61,14 @@ def test_definitions_can_be_drawn(functions):
 
 def test_what_a_page_draws_is_what_the_specification_makes(functions):
     """By the layer itself, on both signs of x."""
-    x = np.linspace(-4, 4, 33).astype("float32")
+    everywhere = np.linspace(-4, 4, 33).astype("float32")
     for each in functions.values():
         if each.spec is None or each.function is None or each.name == "reciprocal":
             continue
         layer = activation(each.spec)
+        x = everywhere
+        if each.name == "rational":  # Beyond what it is fitted on it is another function.
+            x = x[(x >= layer.low) & (x <= layer.high)]
         made = layer(x.reshape(1, -1))
         made = np.asarray(made.detach() if hasattr(made, "detach") else made).ravel()
         np.testing.assert_allclose(

@@ -65,7 +65,7 @@ def look_up_neighbours(table: Array, segment: Array, count: int, select: bool) -
     says in which half of the table they lie, which leaves half as many rows to the next bit, and
     so on. 32 segments take 46 selects for four neighbours; four trees would take 124.
     """
-    segments = table.shape[0] - count + 1
+    segments = int(table.shape[0]) - count + 1  # a tensor while PyTorch traces
     if not select or _is_large(segments, table.shape):
         flat, index = ops.reshape(table, (-1,)), flat_index(segment, table.shape)
         channels = math.prod(table.shape[1:])

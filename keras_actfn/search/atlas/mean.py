@@ -53,7 +53,7 @@ def task_weights(expected: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Example:
         >>> right, wrong = [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]
         >>> task_weights(np.transpose([right, wrong]), [0.1, 0.5, 0.9]).round(2).tolist()
-        [0.84, 0.16]
+        [0.79, 0.21]
     """
     expected, scores = np.asarray(expected, "float64"), np.asarray(scores, "float64")
     first, second = np.triu_indices(len(scores), 1)

@@ -46,7 +46,7 @@ class Atlas:
     from keras_actfn.search.atlas.table import load_atlas
 
     atlas = load_atlas()
-    atlas.gains[atlas.row("relu")]  # one number for each task, 0 or less
+    atlas.gains[atlas.usual["relu"]]  # one number for each task, 0 or less
     ```
     """
 

@@ -1,7 +1,7 @@
 """Learned mixes of base functions, held in the convex or affine hull by a constraint."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -191,7 +191,7 @@ def _combine(functions, x, *coefficients):
     return ops.cast(sum(terms[1:], start=terms[0]), x.dtype)
 
 
-def weighted_term(function: Callable, x: Any, coefficient: Any) -> Any:
+def weighted_term(function: Any, x: Any, coefficient: Any) -> Any:
     """`coefficient * function(x)`, which is 0 where the coefficient is, even times infinity.
 
     There the term gives no gradient to x and none to the coefficient, and where a derivative of

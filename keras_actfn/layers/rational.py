@@ -104,8 +104,10 @@ class Rational(LearnableActivation):
 
     def activate(self, x: Any, numerator: Any, denominator: Any) -> Any:
         """The formula above."""
-        value = functools.partial(_value, len(numerator))
-        return backend.elementwise(value, x, *ops.unstack(numerator), *ops.unstack(denominator))
+        above, below = self.degrees[0] + 1, self.degrees[1]
+        value = functools.partial(_value, above)
+        coefficients = *ops.unstack(numerator, above), *ops.unstack(denominator, below)
+        return backend.elementwise(value, x, *coefficients)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -52,7 +52,7 @@ def test_both_terms_of_a_sum_are_tapped_and_freed():
         for one, expected in zip(found, (to_a, cotangent, cotangent), strict=True):
             np.testing.assert_allclose(ops.convert_to_numpy(one), expected, rtol=1e-5, atol=1e-6)
     del found, one
-    assert live() == before
+    assert live() <= before  # what other tests left may go at any time
 
 
 def test_a_tap_that_the_output_does_not_need_has_the_gradient_zero():

@@ -15,7 +15,7 @@ from keras_actfn._activation import LAYERS
 from keras_actfn._keras_activations import KERAS_ACTIVATIONS
 from keras_actfn.expressions import DISCOVERED, parse
 from keras_actfn.expressions.operators import BUILT_IN
-from keras_actfn.plotting.formula import Formulas
+from keras_actfn.plotting.formula import Formulas, formula_svg
 
 pytestmark = pytest.mark.once
 
@@ -57,6 +57,37 @@ def test_definitions_can_be_drawn(functions):
     for each in functions.values():
         assert defined(each.entry.definition, Formulas()).count("<svg") >= 1, each.name
         assert each.entry.advice.endswith("."), each.name
+
+
+def test_formulas_of_docstrings_can_be_drawn():
+    from cases import draw_cases
+    from public_names import members, public_names
+
+    undrawn, count = [], 0
+
+    def draw(latex):
+        undrawn.extend([latex] if formula_svg(" ".join(latex.split()), "") is None else [])
+        return ""
+
+    for name in public_names():
+        own = members(name.value) if name.kind == "class" else []
+        for value in (name.value, *(value for _, _, value in own)):
+            for latex in re.findall(r"\$\$(.+?)\$\$", inspect.getdoc(value) or "", re.DOTALL):
+                count += 1
+                draw_cases(latex, draw)
+    assert count > 10 and undrawn == []
+
+
+def test_cases_stand_behind_a_brace():
+    from cases import draw_cases, has_cases
+
+    latex = r"f(x) = \begin{cases} x & x > 0 \\ 0 & x \le 0 \end{cases}, \quad x"
+    assert has_cases(latex) and not has_cases("f(x) = x")
+    assert draw_cases(latex, lambda part: f"[{part}]") == (
+        '<div class="definition">[f(x) =]<span class="brace"></span><span class="cases">'
+        "<span>[x]</span><span>[x > 0]</span><span>[0]</span><span>[x \\le 0]</span></span>"
+        "[, \\quad x]</div>"
+    )
 
 
 def test_what_a_page_draws_is_what_the_specification_makes(functions):

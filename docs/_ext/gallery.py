@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from cases import braced
 from function_facts import BenchResult, Facts, Function, bench_result, facts_of, seed_deviation
 from function_pictures import curve_picture, save_spectra, sections_picture, thumbnail
 from function_table import DISCOVERED_ADVICE, KERAS, LEARNED, OPERATORS, Definition, Entry
@@ -290,14 +291,8 @@ def defined(definition: Definition, formulas: Formulas) -> str:
 
     if isinstance(definition, str):
         return f'<div class="definition">{drawn(f"f(x) = {definition}")}</div>'
-    rows = "".join(
-        f"<span>{drawn(value)}</span><span>{condition and drawn(condition)}</span>"
-        for value, condition in definition
-    )
-    return (
-        f'<div class="definition">{drawn("f(x) =")}<span class="brace"></span>'
-        f'<span class="cases">{rows}</span></div>'
-    )
+    rows = [(drawn(value), condition and drawn(condition)) for value, condition in definition]
+    return f'<div class="definition">{drawn("f(x) =")}{braced(rows)}</div>'
 
 
 def index(

@@ -110,7 +110,11 @@ def test_the_gallery_sorts(page):
 def test_the_map_answers_to_the_pointer(page):
     open_page(page, "atlas")
     frame = page.frame_locator("iframe.atlas")
-    point_at_the_best(page, frame, "validation")
+    point_at_the_best(page, frame, "accuracy")
+    frame.locator("#map-view").select_option("heat_pinn")
+    frame.locator("#map text", has_text="log₁₀").first.wait_for(timeout=5000)
+    frame.locator("#map .points path").last.hover(force=True)
+    frame.locator("#map-card dt", has_text="heat_pinn").wait_for(timeout=5000)
 
 
 def point_at_the_best(page, frame, measure):

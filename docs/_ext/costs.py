@@ -1,0 +1,84 @@
+"""What a function costs beside ReLU, from the printed benchmarks."""
+
+import functools
+import re
+from pathlib import Path
+
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+#: Functions of the gallery by their rows in `layers.txt`, and in the latencies of `deploy.txt`.
+LAYERS = {
+    "swish": "swish",
+    "prelu": "Keras PReLU, one slope",
+    "pwl": "PWL",
+    "crrelu": "CRReLU",
+    "aff": "aff(identity,relu,tanh)",
+}
+LATENCIES = {
+    name: name
+    for name in (
+        *("relu6", "leaky_relu", "sigmoid", "tanh", "elu", "swish", "gelu", "softplus", "mish"),
+        "pwl",
+    )
+} | {"hard_silu": "hard_swish"}
+
+_BACKENDS = {
+    "jax": "JAX",
+    "tensorflow graph": "TensorFlow",
+    "tensorflow XLA": "TensorFlow, XLA",
+    "torch": "PyTorch, compiled",
+    "torch uncompiled": "PyTorch, eager",
+}
+
+
+@functools.cache
+def printed(name: str) -> dict[str, dict[str, list[str]]]:
+    """The rows of the tables of a printed benchmark by their first cells, by heading.
+
+    Args:
+        name: Of the file in `benchmarks/`.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    heading = ""
+    for line in (_BENCHMARKS / name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            heading = line[3:].strip()
+        elif line.startswith("|") and not re.match(r"\|[-| :]+$", line):
+            first, *others = (cell.strip() for cell in line.strip("|").split("|"))
+            found.setdefault(heading, {})[first] = others
+    return found
+
+
+def cost_rows(name: str) -> list[tuple[str, str, str]]:
+    """(backend, one layer, step of training KerasNet) of a function, where both are printed."""
+    if name not in LAYERS:
+        return []
+    tables = printed("layers.txt")
+    return [
+        (title, *tables[section][LAYERS[name]])
+        for section, title in _BACKENDS.items()
+        if LAYERS[name] in tables.get(section, {})
+    ]
+
+
+def latency(name: str) -> tuple[str, str] | None:
+    """(alone, behind a convolution) of a function in LiteRT's 8 bits, where it is printed."""
+    row = printed("deploy.txt").get("latency", {}).get(LATENCIES.get(name, ""))
+    return (row[0], row[1]) if row else None
+
+
+def cost_text(name: str) -> list[str]:
+    """The parts of a page on the cost of a function; none where nothing is printed."""
+    rows, chip = cost_rows(name), latency(name)
+    parts = []
+    if rows:
+        lines = ["| time / ReLU's | one layer | training step of KerasNet |", "|---|---|---|"]
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        parts += ["On two cores ([printed](../../benchmarks/layers.txt)):", "\n".join(lines)]
+    if chip:
+        parts.append(
+            f"In 8 bits on LiteRT, one thread of a CPU: {chip[1]} times ReLU behind a convolution, "
+            f"{chip[0]} times by itself, where LiteRT has no fast kernel for ReLU "
+            "([printed](../../benchmarks/deploy.txt))."
+        )
+    return ["## Cost beside ReLU", *parts] if parts else []

@@ -279,6 +279,14 @@ def test_every_page_is_in_a_table_of_contents():
     assert {path.stem for path in ROOT.glob("docs/*.md")} - {"index"} <= set(listed)
 
 
+def test_no_page_has_the_name_of_one_that_sphinx_writes():
+    assert not {path.stem for path in ROOT.glob("docs/*.md")} & {
+        "search",
+        "genindex",
+        "py-modindex",
+    }
+
+
 def test_tutorials_are_pages():
     """Each begins with its title, underlined, and has a block for each step."""
     for path in ROOT.glob("tutorials/[0-9]*.py"):

@@ -48,13 +48,18 @@ class TaskResult:
         """The value with its interval, such as "0.8312 ± 0.0034"."""
         if self.diverged:
             return "diverged" if self.seeds == 1 else f"diverged in {self.diverged} of {self.seeds}"
-        spread = "" if np.isnan(self.half) else f" ± {number(self.half)}"
+        spread = (
+            ""
+            if np.isnan(self.half)
+            else f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(self.half)}"
+        )
         return f"{number(self.value)}{spread}"
 
 
 def number(value: float) -> str:
     """A value with four places, or with fewer where it is large."""
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.5g}"
+    text = f"{value:.4f}" if abs(value) < 10 else f"{value:.5g}"
+    return text.replace("-", "−")
 
 
 @functools.cache

@@ -72,13 +72,15 @@ def cost_text(name: str) -> list[str]:
     rows, chip = cost_rows(name), latency(name)
     parts = []
     if rows:
-        lines = ["| time / ReLU's | one layer | training step of KerasNet |", "|---|---|---|"]
-        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        rows = [("time / ReLU's", "one layer", "training step of KerasNet"), ("---",) * 3, *rows]
+        if not any(step for _, _, step in rows[2:]):
+            rows = [row[:2] for row in rows]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
         parts += ["On two cores ([printed](../../benchmarks/layers.txt)):", "\n".join(lines)]
     if chip:
         parts.append(
-            f"In 8 bits on LiteRT, one thread of a CPU: {chip[1]} times ReLU behind a convolution, "
-            f"{chip[0]} times by itself, where LiteRT has no fast kernel for ReLU "
+            f"In 8 bits on LiteRT, one thread of a CPU: {chip[1]} of ReLU's time behind a "
+            f"convolution, {chip[0]} of it alone, where ReLU itself is slow "
             "([printed](../../benchmarks/deploy.txt))."
         )
     return ["## Cost beside ReLU", *parts] if parts else []

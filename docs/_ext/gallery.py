@@ -78,8 +78,8 @@ def page(
     if spectrum:
         parts += [
             "## Fisher spectrum of LeNet-5",
-            "Cumulative distribution of the eigenvalues of each layer of the untrained network, on "
-            "32 images of scikit-learn's digits, beside ReLU's.",
+            "Distribution of the logarithms of the eigenvalues of all layers of the untrained "
+            "network, on 32 images of scikit-learn's digits, beside ReLU's.",
             f"![Fisher spectrum of LeNet-5 with {each.name}]({each.name}_spectrum.png)",
         ]
     parts += _export(each)
@@ -163,10 +163,17 @@ def _atlas_text(results):
 
 def _export(each):
     """What the tests of the package say of exporting a model with it."""
-    if each.family == "learned":
+    if each.name in ("xielu", "rational"):
         return [
             "## Export",
-            "The tests export a model with this layer, run the file elsewhere and compare the "
+            "No test exports this layer: PyTorch's ONNX exporter or ONNX Runtime lacks an operator "
+            "for it. [Segments](../deploy.md#few-segments) can take its place.",
+        ]
+    if each.family == "learned":
+        tested = "aff, which computes alike" if each.name == "conv" else "this layer"
+        return [
+            "## Export",
+            f"The tests export a model with {tested}, run the file elsewhere and compare the "
             "outputs (1e-4 relative).",
             table(
                 [

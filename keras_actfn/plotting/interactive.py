@@ -14,6 +14,8 @@ from .._optional import require
 if TYPE_CHECKING:
     from .search import SearchMap
 
+_CROSS = {"symbol": "x-thin", "line": {"width": 1.2, "color": "#888"}}
+
 #: Of the functions without a value, this many are drawn: they are the ground of the map.
 MOST_UNEVALUATED = 3000
 
@@ -190,7 +192,7 @@ def _evaluated(view):
     ended = ended[np.argsort(sign * placed.values[ended], kind="stable")]
     traces = []
     for chosen, marker in (
-        (failed, {"symbol": "x-thin", "size": 7, "line": {"width": 1.2, "color": "#888"}}),
+        (failed, _CROSS | {"size": 7 if len(failed) < 200 else 4}),
         (ended, _colours(placed.values[ended], view.measure, view.mode, view.low)),
     ):
         if not len(chosen):

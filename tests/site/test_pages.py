@@ -82,6 +82,16 @@ def test_every_function_has_a_page():
     assert {path.stem for path in (SITE / "functions").glob("*.html")} == expected
 
 
+@pytest.mark.parametrize("source", sorted(Path("docs").glob("*.md")), ids=lambda p: p.stem)
+def test_every_guide_is_there_with_its_headings(source):
+    text = (SITE / f"{source.stem}.html").read_text(encoding="utf-8")
+    shown = re.sub("<[^>]+>|\\s", "", " ".join(re.findall(r"<h[12]>(.*?)<a", text, re.DOTALL)))
+    prose = re.sub(r"```.*?```", "", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for heading in re.findall(r"^##? (.+)$", prose, re.MULTILINE):
+        words = re.findall(r"[A-Za-z]+", re.sub(r"\]\(.*?\)", "]", heading))
+        assert all(word in shown for word in words), heading
+
+
 @pytest.mark.parametrize("tutorial", sorted(Path("tutorials").glob("0*.py")), ids=lambda p: p.stem)
 def test_tutorials_show_what_they_print_and_draw(tutorial):
     text = (SITE / "tutorials" / f"{tutorial.stem}.html").read_text(encoding="utf-8")

@@ -1,10 +1,6 @@
 """What a function costs beside ReLU, from the printed benchmarks."""
 
-import functools
-import re
-from pathlib import Path
-
-_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from printed import printed
 
 #: Functions of the gallery by their rows in `layers.txt`, and in the latencies of `deploy.txt`.
 LAYERS = {
@@ -29,24 +25,6 @@ _BACKENDS = {
     "torch": "PyTorch, compiled",
     "torch uncompiled": "PyTorch, eager",
 }
-
-
-@functools.cache
-def printed(name: str) -> dict[str, dict[str, list[str]]]:
-    """The rows of the tables of a printed benchmark by their first cells, by heading.
-
-    Args:
-        name: Of the file in `benchmarks/`.
-    """
-    found: dict[str, dict[str, list[str]]] = {}
-    heading = ""
-    for line in (_BENCHMARKS / name).read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            heading = line[3:].strip()
-        elif line.startswith("|") and not re.match(r"\|[-| :]+$", line):
-            first, *others = (cell.strip() for cell in line.strip("|").split("|"))
-            found.setdefault(heading, {})[first] = others
-    return found
 
 
 def cost_rows(name: str) -> list[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ import numpy as np
 from atlas_results import TaskResult, benches, number, results_of
 from cases import braced
 from costs import cost_text
+from exports import export_text
 from function_facts import Facts, facts_of
 from function_pictures import curve_picture, save_spectra, sections_picture, thumbnail
 from function_table import Definition
@@ -82,7 +83,7 @@ def page(
             "network, on 32 images of scikit-learn's digits, beside ReLU's.",
             f"![Fisher spectrum of LeNet-5 with {each.name}]({each.name}_spectrum.png)",
         ]
-    parts += _export(each)
+    parts += export_text(each.name)
     return "\n\n".join(parts) + "\n"
 
 
@@ -159,34 +160,6 @@ def _atlas_text(results):
         "are by the median on validation data.",
         table(rows, ("task", "measure", "validation", "test", "seeds", "rank")),
     ]
-
-
-def _export(each):
-    """What the tests of the package say of exporting a model with it."""
-    if each.name in ("xielu", "rational"):
-        return [
-            "## Export",
-            "No test exports this layer: PyTorch's ONNX exporter or ONNX Runtime lacks an operator "
-            "for it. [Segments](../deploy.md#few-segments) can take its place.",
-        ]
-    if each.family == "learned":
-        tested = "aff, which computes alike" if each.name == "conv" else "this layer"
-        return [
-            "## Export",
-            f"The tests export a model with {tested}, run the file elsewhere and compare the "
-            "outputs (1e-4 relative).",
-            table(
-                [
-                    ("tf_saved_model", "yes", "yes", "no"),
-                    ("onnx", "yes", "not tested", "yes"),
-                    ("litert", "yes", "no", "not tested"),
-                    ("torch", "no", "no", "yes"),
-                ],
-                ("format", "TensorFlow", "JAX", "PyTorch"),
-            ),
-            "See [Deploy](../deploy.md#freeze-and-export) for what to know of each format.",
-        ]
-    return []
 
 
 def table(rows: Sequence[Sequence[str]], heading: Sequence[str] | None = None) -> str:

@@ -34,12 +34,23 @@ _LOGGER = logging.getLogger(__name__)
 def worthwhile(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
     """Whether a function of a tensor like x and of these parameters should be compiled.
 
-    It should where x is large, and every parameter is shared by all elements of x: one that
-    may vary along an axis of x could not be lined up with a slice of it.
+    It should where x is large. On a CPU every parameter must be shared by all elements of x as
+    well: one that may vary along an axis of x could not be lined up with a slice of it.
     """
-    shared = all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
     plain = type(x) is torch.Tensor  # no tensor of a tracer's
-    return plain and x.numel() >= _FEWEST_ELEMENTS and shared and _compiles_for(x.device.type)
+    large = x.numel() >= _FEWEST_ELEMENTS
+    fits = shared(x, parameters) or not in_slices(x)
+    return plain and large and fits and _compiles_for(x.device.type)
+
+
+def in_slices(x: torch.Tensor) -> bool:
+    """Whether a function runs slice by slice of x, as the caches of a CPU ask for."""
+    return x.device.type == "cpu"
+
+
+def shared(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
+    """Whether no parameter may vary along an axis of x."""
+    return all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
 
 
 @functools.cache
@@ -90,7 +101,7 @@ def compiled(
     if os.environ.get("TORCH_COMPILE_DISABLE") == "1":
         return None
     function, numbers = _without_numbers(function)
-    kinds = [array.dtype for array in arrays], [(p.dtype, p.shape) for p in parameters]
+    kinds = [(a.dtype, a.ndim) for a in arrays], [(p.dtype, p.shape) for p in parameters]
     kind = _identity(function), *map(tuple, kinds)
     try:
         if kind not in _COMPILED:

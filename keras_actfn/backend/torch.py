@@ -196,11 +196,13 @@ def _evaluate(function, run, arrays, parameters, sums=None):
     """
     output = torch.empty_like(arrays[-1])
     tensors, write = (output, *arrays), None
-    if sums is not None and output.device.type != "cpu":  # one kernel for all
+    if sums is not None and not fusion.in_slices(output):  # one kernel for all
         function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
         sums = None
     if fusion.worthwhile(output, parameters):
-        slices = fusion.slices(tensors, whole=sums is None)
+        slices = iter([tensors])
+        if fusion.shared(output, parameters):
+            slices = fusion.slices(tensors, whole=sums is None)
         first = next(slices)
         write = fusion.compiled(function, first, parameters)
         slices = itertools.chain([first], slices)

@@ -65,6 +65,26 @@ def test_values_and_gradients(spec):
 
 
 @needs_compiler
+@pytest.mark.parametrize("spec", ["pwl(axis=-1)", "aff(identity,relu,tanh,axis=-1)", "pwl"])
+def test_whole_tensors_are_compiled_with_their_sums_as_on_a_gpu(spec, monkeypatch):
+    monkeypatch.setattr(fusion, "in_slices", lambda x: False)
+    x, upstream = (
+        torch.tensor(np.random.default_rng(seed).normal(size=(64, 4, 8)) * 2, dtype=torch.float32)
+        for seed in range(2)
+    )
+    layer = keras_actfn.activation(spec)
+    layer.build((None, 4, 8))
+    for count in (64, 50):
+        found = run(layer, x[:count], upstream[:count])
+        with monkeypatch.context() as patch:
+            patch.setenv("TORCH_COMPILE_DISABLE", "1")
+            expected = run(layer, x[:count], upstream[:count])
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+    assert len(fusion._COMPILED) == 2 and None not in fusion._COMPILED.values()
+
+
+@needs_compiler
 def test_nan_adds_nothing_to_the_knots():
     layer = keras_actfn.activation("pwl")
     x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)

@@ -50,18 +50,22 @@ def main():
     parser.add_argument("--elements", type=int, help="of the layers' input; 64 M off the CPU")
     parser.add_argument("--batch", type=int, help="of the models; 128 off the CPU")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--no-models", action="store_true")
+    parser.add_argument("--layers", nargs="*", choices=LAYERS, help="all by default")
+    parser.add_argument("--models", nargs="*", choices=MODELS, help="all by default")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     arguments = parser.parse_args()
     os.environ["KERAS_BACKEND"] = arguments.backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     device, on_cpu = device_name(arguments.backend)
     elements = arguments.elements or (1 << 16 if on_cpu else 1 << 26)
     print(f"{arguments.backend} on {device}; {elements:,} elements, {arguments.rounds} rounds\n")
-    for dtype in ("float32", "bfloat16"):
-        layers_table(dtype, elements, arguments.rounds)
-    if not arguments.no_models:
-        batch = arguments.batch or (2 if on_cpu else 128)
-        models_table(batch, 32 if on_cpu else 224, max(3, arguments.rounds // 3))
+    layers = list(LAYERS) if arguments.layers is None else ["relu", *arguments.layers]
+    for dtype in arguments.dtypes if layers != ["relu"] else ():
+        layers_table(layers, dtype, elements, arguments.rounds)
+    models = list(MODELS) if arguments.models is None else arguments.models
+    batch = arguments.batch or (2 if on_cpu else 128)
+    if models:
+        models_table(models, batch, 32 if on_cpu else 224, max(3, arguments.rounds // 3))
 
 
 def device_name(backend):
@@ -85,7 +89,7 @@ def device_name(backend):
     return tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU"), False
 
 
-def layers_table(dtype, elements, rounds):
+def layers_table(names, dtype, elements, rounds):
     """One layer, forward and backward, and a copy of its input."""
     import keras
 
@@ -94,20 +98,22 @@ def layers_table(dtype, elements, rounds):
     policy = "float32" if dtype == "float32" else "mixed_bfloat16"
     shape = (max(1, elements // CHANNELS), CHANNELS)
     runs = {}
-    for name, spec in LAYERS.items():
+    for name in dict.fromkeys(names):
         keras.config.set_dtype_policy(policy)
-        layer = activation(spec)
+        layer = activation(LAYERS[name])
         layer.build((None, CHANNELS))
         runs[name] = forward_and_backward(layer, layer.trainable_variables, shape, dtype)
     if keras.backend.backend() == "torch" and dtype == "float32":
-        for name, package in PEERS.items():
+        for name, package in PEERS.items() if len(names) == len(LAYERS) else ():
             if importlib.util.find_spec(package):
                 runs[name] = peer(package, shape)
     runs["copy"] = copy(shape, dtype)
     keras.config.set_dtype_policy("float32")
     times = medians(runs, rounds)
-    bandwidth = 2 / times.pop("copy")
+    copied = times.pop("copy")
+    bandwidth = 2 / copied
     print(f"## One layer, {dtype}, forward and backward\n")
+    print(f"ReLU: {1000 * times['relu']:.3f} ms; a copy: {1000 * copied:.3f} ms\n")
     print("| | time / ReLU's | bandwidth / a copy's |\n|---|---|---|")
     for name, seconds in times.items():
         print(f"| {name} | {seconds / times['relu']:.2f} | {5 / seconds / bandwidth:.2f} |")
@@ -220,9 +226,15 @@ def copy(shape, dtype):
 
 
 def medians(runs, rounds):
-    """Median seconds of each, taking turns."""
-    for run in runs.values():
-        run()  # compile
+    """Median seconds of each, taking turns; what can't run is left out, with its reason."""
+    for name, run in list(runs.items()):
+        try:
+            run()  # compile
+        except Exception as error:  # a peer may not fit the device or the versions
+            if name in LAYERS:
+                raise
+            print(f"{name} does not run here: {error!r:.200}\n")
+            del runs[name]
     times = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -233,8 +245,8 @@ def medians(runs, rounds):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def models_table(batch, size, rounds):
-    """Whole train steps in mixed_bfloat16."""
+def models_table(names, batch, size, rounds):
+    """Whole train steps in mixed_bfloat16, on data that lie on the device."""
     import keras
     import numpy as np
 
@@ -242,11 +254,12 @@ def models_table(batch, size, rounds):
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch, size, size, 3)).astype("float32")
-    y = rng.integers(0, 10, size=batch)
+    x = keras.ops.convert_to_tensor(rng.normal(size=(batch, size, size, 3)).astype("float32"))
+    y = keras.ops.convert_to_tensor(rng.integers(0, 10, size=batch).astype("int32"))
     print(f"## Train step, mixed_bfloat16, batches of {batch} images of {size} x {size}\n")
-    print("| | time / the model's own |\n|---|---|")
-    for title, (name, own) in MODELS.items():
+    print("| | ms | time / the model's own |\n|---|---|---|")
+    for title in names:
+        name, own = MODELS[title]
         runs = {}
         for spec in (own, *IN_MODELS):
             build = getattr(applications, name)
@@ -254,8 +267,9 @@ def models_table(batch, size, rounds):
             model.compile("sgd", "sparse_categorical_crossentropy")
             runs[spec] = lambda model=model: model.train_on_batch(x, y)
         times = medians(runs, rounds)
-        for spec in IN_MODELS:
-            print(f"| {title}, {spec} | {times[spec] / times[own]:.2f} |", flush=True)
+        for spec, seconds in times.items():
+            ratio = seconds / times[own]
+            print(f"| {title}, {spec} | {1000 * seconds:.1f} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

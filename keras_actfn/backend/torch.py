@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import keras
 import torch
 from torch.autograd import forward_ad
 
@@ -139,6 +140,11 @@ class _Rules:
     sums: Callable | None
     in_place: tuple[Callable, Callable] | None
 
+    def kernels(self, x, *parameters):
+        """What runs instead on the device of x, or None; see `_torch_knots.InPlace`."""
+        on_cuda = getattr(self.in_place, "on_cuda", None)
+        return on_cuda and on_cuda(x, *parameters)
+
     def gradients(self, gradient, x, *parameters):
         """Gradients to x and the parameters, in differentiable operations."""
         if self.backward is None:
@@ -156,6 +162,8 @@ class _Recomputing(torch.autograd.Function):
 
     @staticmethod
     def forward(rules, x, *parameters):
+        if kernels := rules.kernels(x, *parameters):
+            return kernels.forward(x, *parameters)
         run = rules.in_place[0] if rules.in_place else rules.forward
         (output,) = _evaluate(rules.forward, run, (x,), parameters)
         return output
@@ -170,6 +178,8 @@ class _Recomputing(torch.autograd.Function):
         rules, (x, *parameters) = ctx.rules, ctx.saved_tensors
         if torch.is_grad_enabled() or _transformed(gradient):
             return None, *rules.gradients(gradient, x, *parameters)
+        if kernels := rules.kernels(x, *parameters):
+            return None, *kernels.backward(gradient, x, *parameters)
         function = rules.backward or functools.partial(vector_jacobian_product, rules.forward)
         run = rules.in_place[1] if rules.in_place else function
         return None, *_evaluate(function, run, (gradient, x), parameters, rules.sums)
@@ -229,6 +239,11 @@ def _tiles(x):
         return [slice(None)]
     step = max(1, _TILE * count // x.numel())
     return [slice(start, start + step) for start in range(0, count, step)]
+
+
+def on_host() -> contextlib.AbstractContextManager:
+    """A scope in which new tensors can be read by NumPy's functions."""
+    return keras.device("cpu")
 
 
 elu = torch.nn.functional.elu

@@ -12,7 +12,6 @@ The kernels are compiled by NVRTC, which PyTorch brings along, when first used o
 import ctypes
 import functools
 import logging
-import math
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -69,14 +68,30 @@ class Interpolation(NamedTuple):
         size = 16 // x.element_size()
         aligned = all(array.data_ptr() % 16 == 0 for array in arrays)
         last = values.shape[0] - 1
-        # As float64, which is what a launch makes of a float.
+        arrays = [*arrays, values.to(torch.float32).contiguous()]
+        counts = count, count // size if aligned else 0, channels, values.shape[0]
         numbers = self.low, self.scale, *self.bounds, self.low + last / self.scale
-        arguments = [*arrays, values.to(torch.float32).contiguous()]
-        arguments += [count, count // size if aligned else 0, channels, values.shape[0]]
-        arguments += map(float, numbers)
+        arguments = [
+            *(ctypes.c_void_p(array.data_ptr()) for array in arrays),
+            *map(ctypes.c_int, counts),
+            *map(ctypes.c_double, numbers),
+        ]
+        pointers = [ctypes.addressof(argument) for argument in arguments]
+        kernel = _kernels(x.device.index, x.dtype)[name]
         with torch.cuda.device(x.device):
-            _kernels(x.device.index, x.dtype)[name](
-                grid, (threads, 1, 1), args=arguments, shared_mem=shared
+            stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+            launched = _driver().cuLaunchKernel(
+                kernel.func,
+                *grid,
+                *(threads, 1, 1),
+                shared,
+                stream,
+                (ctypes.c_void_p * len(pointers))(*pointers),
+                None,
+            )
+        if launched:
+            raise RuntimeError(
+                f"PWL's kernel '{name}' could not be launched: CUDA error {launched}."
             )
 
 
@@ -125,6 +140,11 @@ def _aligned(x, values, *others):
         for other in others
     ]
     return x, (output, *others), channels
+
+
+@functools.cache
+def _driver():
+    return torch.cuda._utils._get_gpu_runtime_library()
 
 
 @functools.cache

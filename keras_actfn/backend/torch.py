@@ -205,14 +205,11 @@ def _evaluate(function, run, arrays, parameters, sums=None):
         sums: See `custom_gradient`.
     """
     output = torch.empty_like(arrays[-1])
+    if not fusion.in_slices(output):
+        return _evaluate_whole(function, run, output, arrays, parameters, sums)
     tensors, write = (output, *arrays), None
-    if sums is not None and not fusion.in_slices(output):  # one kernel for all
-        function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
-        sums = None
     if fusion.worthwhile(output, parameters):
-        slices = iter([tensors])
-        if fusion.shared(output, parameters):
-            slices = fusion.slices(tensors, whole=sums is None)
+        slices = fusion.slices(tensors, whole=sums is None)
         first = next(slices)
         write = fusion.compiled(function, first, parameters)
         slices = itertools.chain([first], slices)
@@ -225,6 +222,32 @@ def _evaluate(function, run, arrays, parameters, sums=None):
         rest = write(*some, *parameters)
         parts.append(rest if sums is None else sums(*rest, *parameters))
     return [output, *(sum(each) for each in zip(*parts, strict=True))]
+
+
+def _evaluate_whole(function, run, output, arrays, parameters, sums):
+    """The same off the CPU: one kernel for all, if it is compiled."""
+    tensors, write, in_parts = (output, *arrays), None, None
+    if sums is not None:
+        function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
+    if fusion.worthwhile(output, parameters):
+        if len(arrays) > 1 and parameters and sums is None:
+            in_parts = fusion.in_parts(tensors, parameters)
+        if in_parts is not None:
+            some, row = in_parts
+        elif fusion.shared(output, parameters):
+            some, row = next(fusion.slices(tensors, whole=True)), parameters
+        else:
+            some, row = tensors, parameters
+        write = fusion.compiled(function, some, row, any_size=in_parts is not None)
+    if write is None:
+        return [output, *fusion.into(run)(*tensors, *parameters)]
+    rest = write(*some, *row)
+    if in_parts is not None:
+        rest = [
+            each.sum(0).reshape(parameter.shape)
+            for each, parameter in zip(rest, parameters, strict=True)
+        ]
+    return [output, *rest]
 
 
 def _with_sums(function, sums, gradient, x, *parameters):

@@ -59,6 +59,11 @@ def test_every_page_is_two_clicks_from_the_front_page():
     assert sorted({SITE / page for page in pages()} - reached) == []
 
 
+def test_llms_names_every_page():
+    named = set(re.findall(r"\]\(([^)]+)\)", (SITE / "llms.txt").read_text(encoding="utf-8")))
+    assert named == {str(page) for page in pages()} - {"index.html"}
+
+
 def test_every_public_name_has_a_page_and_no_other():
     from public_names import packages, public_names
 

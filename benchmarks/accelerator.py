@@ -41,8 +41,12 @@ LAYERS = {
 }
 PEERS = {"rational-activations": "rational", "torchpwl": "torchpwl", "pykan": "kan"}
 CHANNELS = 128
-#: Model: its constructor's name, arguments, and what it is compared with.
-MODELS = {"ResNet-50": ("ResNet50", "relu"), "ViT-Tiny": ("ViTTiny", "gelu")}
+SECONDS = 3
+#: Model: its constructor's name, what it is compared with, and arguments for images of 224 x 224.
+MODELS = {
+    "ResNet-50": ("ResNet50", "relu", {}),
+    "ViT-Tiny": ("ViTTiny", "gelu", {"patch_size": 16}),
+}
 IN_MODELS = ("aff(identity,relu,tanh)", "crrelu", "pwl", "pwl(axis=-1)")
 
 
@@ -274,6 +278,7 @@ def medians(runs, rounds, calls=1):
         runs: Functions by name.
         rounds: How many turns.
         calls: How many calls a turn has, which do not wait for each other; one more goes before.
+            What has taken `SECONDS` has no more turns.
     """
     for name, run in list(runs.items()):
         try:
@@ -286,6 +291,8 @@ def medians(runs, rounds, calls=1):
     times = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            if sum(times[name]) * calls > SECONDS:
+                continue
             wait(run())
             start = time.perf_counter()
             wait([run() for _ in range(calls)])
@@ -307,11 +314,12 @@ def models_table(names, activations, batch, size, rounds):
     print(f"## Train step, mixed_bfloat16, batches of {batch} images of {size} x {size}\n")
     print("| | ms | time / the model's own |\n|---|---|---|")
     for title in names:
-        name, own = MODELS[title]
+        name, own, options = MODELS[title]
+        options = options if size > 32 else {}
         runs = {}
         for spec in (own, *activations):
             build = getattr(applications, name)
-            model = build(activation=spec, input_shape=(size, size, 3), classes=10)
+            model = build(activation=spec, input_shape=(size, size, 3), classes=10, **options)
             model.compile("sgd", "sparse_categorical_crossentropy")
             runs[spec] = lambda model=model: model.train_on_batch(x, y)
         times = medians(runs, rounds)

@@ -35,20 +35,21 @@ class Interpolation(NamedTuple):
     scale: float
     bounds: tuple[float, float]
 
-    def forward(self, x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """f(x)."""
+    def forward(self, x: torch.Tensor, values: torch.Tensor) -> torch.Tensor | None:
+        """f(x), or None if the kernel can't be launched."""
         x, (output,), _ = _aligned(x, values)
         threads = _THREADS
         blocks = min(-(-x.numel() // (4 * threads)), 8 * _multiprocessors(x.device))
         shared = 4 * values.numel() if values[0].numel() == 1 else 0
-        self._launch("forward", x, values, (blocks, 1, 1), threads, shared, [x, output])
-        return output
+        arrays = [x, output]
+        launched = self._launch("forward", x, values, (blocks, 1, 1), threads, shared, arrays)
+        return output if launched else None
 
     def backward(
         self, gradient: torch.Tensor, x: torch.Tensor, values: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients to x and to the values."""
-        x, (to_x, gradient), channels = _aligned(x, values, gradient)
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Gradients to x and to the values, or None if the kernel can't be launched."""
+        x, (to_x, gradient), channels = _aligned(x, values, gradient.to(x.dtype))
         knots, threads = values.shape[0], _threads(values)
         columns = threads if channels == 1 else threads + _WARP
         shared = 4 * knots * (columns + (channels == 1))
@@ -60,7 +61,8 @@ class Interpolation(NamedTuple):
         sums = torch.empty(blocks, knots, channels, device=x.device)
         name = "backward" if channels == 1 else "backward_by_channel"
         arrays = [x, gradient, to_x, sums]
-        self._launch(name, x, values, (blocks, tiles, 1), threads, shared, arrays)
+        if not self._launch(name, x, values, (blocks, tiles, 1), threads, shared, arrays):
+            return None
         return to_x, sums.sum(0).reshape(values.shape).to(values.dtype)
 
     def _launch(self, name, x, values, grid, threads, shared, arrays):
@@ -77,22 +79,19 @@ class Interpolation(NamedTuple):
             *map(ctypes.c_double, numbers),
         ]
         pointers = [ctypes.addressof(argument) for argument in arguments]
-        kernel = _kernels(x.device.index, x.dtype)[name]
-        with torch.cuda.device(x.device):
-            stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-            launched = _driver().cuLaunchKernel(
-                kernel.func,
-                *grid,
-                *(threads, 1, 1),
-                shared,
-                stream,
-                (ctypes.c_void_p * len(pointers))(*pointers),
-                None,
-            )
-        if launched:
-            raise RuntimeError(
-                f"PWL's kernel '{name}' could not be launched: CUDA error {launched}."
-            )
+        kernels = _kernels(x.device.index, x.dtype)
+        driver, old = _driver(), ctypes.c_void_p()
+        # The thread that runs the backward pass may have no context yet, or another device's.
+        error = driver.cuCtxPushCurrent_v2(kernels.context)
+        if not error:
+            stream = torch.cuda.current_stream(x.device).cuda_stream
+            launch = kernels.functions[name], *grid, threads, 1, 1, shared, ctypes.c_void_p(stream)
+            array = (ctypes.c_void_p * len(pointers))(*pointers)
+            error = driver.cuLaunchKernel(*launch, array, None)
+            driver.cuCtxPopCurrent_v2(ctypes.byref(old))
+        if error:
+            _LOGGER.warning("PWL's kernel '%s' was not launched: CUDA error %s", name, error)
+        return not error
 
 
 def interpolation(
@@ -135,11 +134,11 @@ def _aligned(x, values, *others):
     output = torch.empty_like(x)
     if x.stride() != output.stride():  # overlapping, or with gaps
         x = torch.empty_like(x).copy_(x)
-    others = [
+    same = [
         other if other.stride() == x.stride() else torch.empty_like(x).copy_(other)
         for other in others
     ]
-    return x, (output, *others), channels
+    return x, (output, *same), channels
 
 
 @functools.cache
@@ -152,15 +151,25 @@ def _multiprocessors(device):
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
+class _Kernels(NamedTuple):
+    functions: dict[str, ctypes.c_void_p]
+    context: ctypes.c_void_p
+
+
 @functools.cache
 def _kernels(device, dtype):
-    """The kernels by name, compiled for a device and an element type, or None."""
+    """The kernels compiled for a device and an element type, or None."""
     try:
         source = files(__package__).joinpath("piecewise.cu").read_text(encoding="utf-8")
         source = f"#define ELEMENT {_ELEMENTS[dtype]}\n{source}"
         with torch.cuda.device(device):
             names = ["forward", "backward", "backward_by_channel"]
-            return torch.cuda._utils._cuda_load_module(_compile(source, device), names)
+            loaded = torch.cuda._utils._cuda_load_module(_compile(source, device), names)
+            context = ctypes.c_void_p()
+            with torch.cuda.current_stream():  # makes the device's context that of the thread
+                if error := _driver().cuCtxGetCurrent(ctypes.byref(context)):
+                    raise RuntimeError(f"CUDA error {error}")
+        return _Kernels({name: kernel.func for name, kernel in loaded.items()}, context)
     except Exception as error:  # PyTorch's own way to NVRTC is not public, and may change
         _LOGGER.warning("PWL runs without its CUDA kernels, which takes far longer: %s", error)
         return None

@@ -6,7 +6,7 @@ The formulas reuse their temporaries in place. They are those of `piecewise` and
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
@@ -73,15 +73,15 @@ class InPlace(NamedTuple):
 
     forward: Callable
     backward: Callable
-    #: `on_cuda(x, *parameters)` is None, or has `forward` and `backward` for tensors like these;
-    #: its `backward` returns the sums as well.
+    #: `on_cuda(x, *parameters)` is None, or has `forward` and `backward` for tensors like these,
+    #: which return None if they can't run; `backward` returns the sums as well.
     on_cuda: Callable
 
 
 def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> InPlace:
     """`piecewise.interpolate` and its gradient."""
-    grid = {"low": low, "scale": scale, "bounds": bounds}
     functions = _interpolate, _interpolate_gradient, _torch_cuda.interpolation
+    grid: dict[str, Any] = {"low": low, "scale": scale, "bounds": bounds}
     return InPlace(*(functools.partial(function, **grid) for function in functions))
 
 

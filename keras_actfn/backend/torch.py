@@ -140,10 +140,11 @@ class _Rules:
     sums: Callable | None
     in_place: tuple[Callable, Callable] | None
 
-    def kernels(self, x, *parameters):
-        """What runs instead on the device of x, or None; see `_torch_knots.InPlace`."""
+    def by_kernel(self, name, x, parameters, *arrays):
+        """What a kernel for the device of x returns, or None; see `_torch_knots.InPlace`."""
         on_cuda = getattr(self.in_place, "on_cuda", None)
-        return on_cuda and on_cuda(x, *parameters)
+        kernels = on_cuda and on_cuda(x, *parameters)
+        return kernels and getattr(kernels, name)(*arrays, x, *parameters)
 
     def gradients(self, gradient, x, *parameters):
         """Gradients to x and the parameters, in differentiable operations."""
@@ -162,8 +163,9 @@ class _Recomputing(torch.autograd.Function):
 
     @staticmethod
     def forward(rules, x, *parameters):
-        if kernels := rules.kernels(x, *parameters):
-            return kernels.forward(x, *parameters)
+        output = rules.by_kernel("forward", x, parameters)
+        if output is not None:
+            return output
         run = rules.in_place[0] if rules.in_place else rules.forward
         (output,) = _evaluate(rules.forward, run, (x,), parameters)
         return output
@@ -178,8 +180,9 @@ class _Recomputing(torch.autograd.Function):
         rules, (x, *parameters) = ctx.rules, ctx.saved_tensors
         if torch.is_grad_enabled() or _transformed(gradient):
             return None, *rules.gradients(gradient, x, *parameters)
-        if kernels := rules.kernels(x, *parameters):
-            return None, *kernels.backward(gradient, x, *parameters)
+        gradients = rules.by_kernel("backward", x, parameters, gradient)
+        if gradients is not None:
+            return None, *gradients
         function = rules.backward or functools.partial(vector_jacobian_product, rules.forward)
         run = rules.in_place[1] if rules.in_place else function
         return None, *_evaluate(function, run, (gradient, x), parameters, rules.sums)
@@ -226,7 +229,7 @@ def _evaluate(function, run, arrays, parameters, sums=None):
 
 def _evaluate_whole(function, run, output, arrays, parameters, sums):
     """The same off the CPU: one kernel for all, if it is compiled."""
-    tensors, write, in_parts = (output, *arrays), None, None
+    tensors, write, in_parts = [output, *arrays], None, None
     if sums is not None:
         function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
     if fusion.worthwhile(output, parameters):
@@ -235,9 +238,9 @@ def _evaluate_whole(function, run, output, arrays, parameters, sums):
         if in_parts is not None:
             some, row = in_parts
         elif fusion.shared(output, parameters):
-            some, row = next(fusion.slices(tensors, whole=True)), parameters
+            some, row = next(fusion.slices(tensors, whole=True)), list(parameters)
         else:
-            some, row = tensors, parameters
+            some, row = tensors, list(parameters)
         write = fusion.compiled(function, some, row, any_size=in_parts is not None)
     if write is None:
         return [output, *fusion.into(run)(*tensors, *parameters)]

@@ -10,6 +10,7 @@ import pytest
 from reference.piecewise import piecewise_linear, value_gradients
 
 import keras_actfn
+from keras_actfn.backend import piecewise, uniform_knots
 
 pytestmark = pytest.mark.once
 
@@ -151,3 +152,56 @@ def test_kernels(kernels, knots, channels, clamp):
         weights = value_gradients(one[finite], knots, low, high, extrapolation)
         expected, size = weights @ up[finite], np.abs(weights) @ np.abs(up[finite])
         assert (np.abs(sums[:, channel] - expected) <= 1e-5 * np.maximum(size, 1)).all()
+
+
+@pytest.mark.parametrize("clamp", [False, True])
+@pytest.mark.parametrize("case", ["shared", "by channel", "permuted", "not aligned", "many knots"])
+def test_launches(kernels, case, clamp, monkeypatch):
+    kind, library = kernels
+    torch = pytest.importorskip("torch")
+    from keras_actfn.backend import _torch_cuda as cuda
+
+    def launch(self, name, x, values, grid, threads, shared, arrays):
+        assert shared <= 48 * 1024 and grid[0] >= 1
+        aligned = all(array.data_ptr() % 16 == 0 for array in arrays)
+        packs = x.numel() // (16 // x.element_size()) if aligned else 0
+        last = (values.shape[0] - 1) / self.scale + self.low
+        constants = np.array([self.low, self.scale, *self.bounds, last])
+        of = {"forward": [0, None, 1, None], "backward": [0, 1, 2, 3]}
+        chosen = of[name.partition("_")[0]]
+        pointers = [None if i is None else ctypes.c_void_p(arrays[i].data_ptr()) for i in chosen]
+        which = ["forward", "backward", "backward_by_channel"].index(name)
+        numbers = x.numel(), packs, values[0].numel(), values.shape[0]
+        knots = ctypes.c_void_p(values.data_ptr())
+        library.launch(which, *pointers, knots, *numbers, pointer(constants), *grid[:2], threads)
+        return True
+
+    monkeypatch.setattr(cuda.Interpolation, "_launch", launch)
+    monkeypatch.setattr(cuda, "_multiprocessors", lambda device: 1)
+    monkeypatch.setattr(cuda, "_THREADS", 64)
+    rng = np.random.default_rng(0)
+    knots = 300 if case == "many knots" else 9
+    channels = 5 if case == "by channel" else 1
+    dtype = torch.bfloat16 if kind else torch.float32
+    x, up = (torch.tensor(rng.normal(size=(2, 3, 7, 5)) * 2, dtype=dtype) for _ in range(2))
+    if case == "permuted":
+        x = x.permute(0, 2, 3, 1)
+        up = up.permute(0, 2, 3, 1).contiguous()
+    if case == "not aligned":
+        x, up = x.reshape(-1)[1:], up.reshape(-1)[1:]
+    shape = (knots, 1, 1, 5) if channels > 1 else (knots,)
+    values = torch.tensor(rng.normal(size=shape), dtype=torch.float32)
+    bounds = (0, knots - 1) if clamp else (-1e30, 1e30)
+    grid = {"low": -3.0, "scale": (knots - 1) / 6, "bounds": bounds}
+    found = cuda.Interpolation(**grid)
+    exact = {"values": values.double(), **grid}
+    expected = piecewise.interpolate(x.double(), **exact, select=False)
+    output = found.forward(x, values)
+    assert output.shape == x.shape and output.dtype == dtype
+    rounding = knots * 1e-6 if kind == 0 else 2.0**-7  # of the position
+    torch.testing.assert_close(output.double(), expected, rtol=rounding, atol=rounding)
+    to_x, to_values = found.backward(up, x, values)
+    expected, *rest = piecewise.interpolate_gradient(up.double(), x.double(), **exact, select=False)
+    torch.testing.assert_close(to_x.double(), expected, rtol=rounding, atol=rounding)
+    (expected,) = uniform_knots.sums_by_knot(*rest, values.double())
+    torch.testing.assert_close(to_values.double(), expected, rtol=1e-5, atol=1e-4)

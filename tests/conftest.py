@@ -23,6 +23,14 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_processes():
+    """Processes that tests start import no TensorFlow but on its own backend."""
+    from processes import hide_tensorflow
+
+    hide_tensorflow()
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Start every test with the same random state and Keras's automatic names at their beginning.

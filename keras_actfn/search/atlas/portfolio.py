@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from .table import FLOOR, Atlas, load_atlas
 
 #: How many functions a search evaluates first.
-SIZE = 8
+SIZE = 6
 
 
 def greedy(atlas: Atlas, size: int = SIZE, allowed: ArrayLike | None = None) -> list[str]:

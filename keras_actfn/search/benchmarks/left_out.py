@@ -321,7 +321,8 @@ def run_left_out(
     )
     for bench in benches:
         others = atlas.without([bench.name])
-        portfolios[bench.name] = greedy(others, SIZE)
+        held = set(bench.functions)
+        portfolios[bench.name] = greedy(others, SIZE, [text in held for text in others.functions])
         learned: dict[str, Any] = {"prior": AtlasPrior(others), "start": portfolios[bench.name]}
         for begins, names, more in ((ATLAS, regressors, learned), (SCRATCH, rivals, {})):
             place = None if folder is None else Path(folder) / f"{bench.name}-{begins}"

@@ -2,18 +2,19 @@
 
     KERAS_BACKEND=torch python benchmarks/atlas_noise.py > benchmarks/atlas_noise.txt
 
-The gap is that between the best usual function and the best of all, the noise σ the standard deviation
-between seeds (`ActBench.noise`). `tied` counts the functions within σ of the best.
+The gap is that between the best usual function and the best of all, the noise σ the standard
+deviation between seeds (`ActBench.noise`). `tied` counts the functions within σ of the best.
 
 The rest looks at the target of `bench run --leave-one-out`, the best function of a table, from what
 somebody would know who had trained everything on the same task already:
 
-other seeds   how many functions come before seed 0's best one, and before the first of its best
-              hundredth, in the order of their means over the other seeds. Only the functions with
-              several seeds take part, which are the best of seed 0.
-oracle        the same in the order of the table, for a table with fresh noise σ on every function: the
-              median and the 90 % quantile of 1,000 tables. Since the order has noise in it already,
-              its functions lie further apart than in truth, and the number is rather too small.
+other seeds   the place of seed 0's best function, and of the first of its best hundredth, in the
+              order of the means over the other seeds. Only the functions with several seeds take
+              part, which are the best of seed 0.
+oracle        the same in the order of the table, for a table with fresh noise σ on every function
+              that learns: the median and the 90 % quantile of 1,000 tables. Since the order has
+              noise in it already, its functions lie further apart than in truth, and the number is
+              rather too small.
 """
 
 import numpy as np

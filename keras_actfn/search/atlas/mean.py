@@ -1,20 +1,20 @@
 """How a surrogate begins from the atlas, and what it takes from the atlas for likeness.
 
-E being what the atlas's T tasks expect of N candidates (`prior`), the standing of candidate i in task
-t is its rank among the candidates, with the mean 0 and the deviation 1 over them:
+E being what the atlas's T tasks expect of N candidates (`prior`), the standing of candidate i in
+task t is its rank among the candidates, with the mean 0 and the deviation 1 over them:
 
     r(i, t) = (rank of E(i, t) - (N + 1) / 2) / deviation.
 
-Ranks, since tasks differ in how far their best functions are ahead. Two things follow from standings.
+Ranks, since tasks differ in how far their best functions are ahead. Two things follow from them.
 
-* Where a surrogate begins: every candidate has the mean μ(i) = SLOPE · m(i), with m the mean standing
-  over tasks, brought to the deviation 1. Savage scores have the deviation 1 as well, so that SLOPE is
-  the correlation to be expected. Any regressor then predicts what is left, y - μ, of the Savage
-  scores y of the evaluated ones; a candidate's score is μ plus that prediction.
-* Which candidates are alike: those with the same standings, in all tasks. `distance_process` takes the
-  distance of standings beside those of outputs and of spectra. A task that resembles some of the
-  known ones and not others shows it by its own evaluations: what did well lies where those tasks are
-  high and the others are not, and so do the candidates that are suggested next.
+* Where a surrogate begins: every candidate has the mean μ(i) = SLOPE · m(i), with m the mean
+  standing over tasks, brought to the deviation 1. Savage scores have about that deviation, so that
+  SLOPE is the correlation to be expected. Any regressor then predicts what is left, y - μ, of the
+  Savage scores y of the evaluated ones; a candidate's score is μ plus that prediction.
+* Which candidates are alike: those with the same standings, in all tasks. `distance_process` takes
+  the distance of standings beside those of outputs and of spectra. A task that resembles some of
+  the known ones and not others shows it by its own evaluations: what did well lies where those
+  tasks are high and the others are not, and so do the candidates that are suggested next.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ SLOPE = 0.5
 
 
 def standings(expected: np.ndarray) -> np.ndarray:
-    """r of the module's formula, (candidates, tasks); equal expectations share a rank.
+    """Standings r by the module's formula, (candidates, tasks); equals share a rank.
 
     Args:
         expected: What the tasks expect of the candidates, (candidates, tasks).

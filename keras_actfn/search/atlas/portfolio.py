@@ -5,11 +5,11 @@ A set S of functions is worth
     worth(S) = mean over tasks of max over f in S of max(gain(f, task), 0),
 
 with the gains of `table`: the part of the gap that its best function closes. What is no better than
-the usual functions closes nothing, however much better than ReLU it is. The set grows greedily from
-ReLU, by the function that adds most; since the worth is submodular, it reaches (1 - 1/e) of what the
-best set of its size adds to ReLU (Nemhauser, Wolsey and Fisher 1978). Of functions that add the same,
-the one with the greater mean worth is taken, and of these the one with the shorter text. A task that
-has not trained a function is not covered by it: its gain there counts as 0.
+the usual functions closes nothing, however much better than ReLU it is. The set grows greedily
+from ReLU, by the function that adds most; since the worth is submodular, it reaches (1 - 1/e) of
+what the best set of its size adds to ReLU (Nemhauser, Wolsey and Fisher 1978). Of functions that
+add the same, the one with the greater mean worth is taken, and of these the one with the shorter
+text. A task that has not trained a function is not covered by it: its gain there counts as 0.
 """
 
 from collections.abc import Sequence

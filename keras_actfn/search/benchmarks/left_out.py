@@ -10,10 +10,10 @@ search that does not reach it within the budget counts as infinitely long. Over 
 counts, so that one easy or one hopeless task decides nothing; its interval is a bootstrap over
 tasks.
 
-A table's best function is its luckiest, too, and on some tasks the whole gap is less than what another
-seed changes (`benchmarks/atlas_noise.txt`). So a second target stands beside the first: a function that
-one training does not tell from the best, of the score best - σ or more, with the standard deviation σ
-between seeds (`ActBench.noise`). The bar is about the first.
+A table's best function is its luckiest, too, and on some tasks the whole gap is less than what
+another seed changes (`benchmarks/atlas_noise.txt`). So a second target stands beside the first: a
+function that one training does not tell from the best, of the score best - σ or more, with the
+standard deviation σ between seeds (`ActBench.noise`). The bar is about the first.
 """
 
 import dataclasses
@@ -157,8 +157,8 @@ class LeftOut:
             f"{self.budget} evaluations.",
             f"Evaluations until {SHARE:.0%} of the gap between the best usual function and the "
             "best, start included; 'top 1 %': until",
-            "a function of the best hundredth; 'tied': until a function within one standard deviation "
-            "between seeds of the best",
+            "a function of the best hundredth; 'tied': until a function within one standard "
+            "deviation between seeds of the best",
             "(? where that is not known); 'gap closed': mean share of the gap that is closed after "
             f"{', '.join(map(str, MARKS))} evaluations.",
             "",

@@ -189,7 +189,8 @@ def test_expectations_in_a_pool(random_atlas):
 
 
 def test_standings_are_centred_ranks():
-    expected = np.column_stack([np.random.default_rng(0).normal(size=30), np.repeat([2.0, 1, 5], 10)])
+    normal = np.random.default_rng(0).normal(size=30)
+    expected = np.column_stack([normal, np.repeat([2.0, 1, 5], 10)])
     found = standings(expected)
     for column in range(2):
         ranks = stats.zscore(stats.rankdata(expected[:, column]))

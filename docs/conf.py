@@ -77,4 +77,5 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": []}
+# Pages without siblings, and wide tables.
+html_sidebars = {name: [] for name in ("index", "functions/index", "atlas", "papers")}

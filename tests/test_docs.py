@@ -1,5 +1,6 @@
 """Every example and every command of README and docs runs as it is written."""
 
+import ast
 import re
 import shlex
 import tomllib
@@ -9,8 +10,11 @@ import pytest
 from documentation import PAGES, ROOT, commands, fenced
 
 import keras_actfn
-from keras_actfn import applications, datasets, expressions, search, training
+from keras_actfn import applications, datasets, expressions, fisher, search, training
+from keras_actfn._activation import LAYERS
 from keras_actfn.cli import COMMANDS, build_app, main
+from keras_actfn.fisher.distributions import DISTRIBUTIONS
+from keras_actfn.search.benchmarks.tasks import TASKS
 
 pytestmark = pytest.mark.once
 
@@ -113,10 +117,43 @@ def test_commands_are_understood(words, files, capsys):
         keras_actfn.activation(activation)
 
 
+def test_the_guides_name_every_row_of_the_tables():
+    text = {path.stem: path.read_text(encoding="utf-8") for path in PAGES}
+    for word in LAYERS:
+        assert re.search(rf'^\| `"{word}\b', text["README"], re.MULTILINE), word
+    for name in search.REGRESSORS:
+        assert re.search(rf"`\"?{name}\"?`", text["search"]), name
+    for name in DISTRIBUTIONS:
+        words = name.replace("_", " ").replace("crossentropy", "cross-entropy")
+        assert words in text["fisher"], name
+    for kind in fisher.TREATMENTS:
+        # `Conv1D/2D/3DTranspose` names three; normalisations have one row.
+        stem, dimensions, end = re.fullmatch(r"(\D+)(\dD)?(.*)", kind.__name__).groups()
+        row = rf"`{stem}[123D/]*{dimensions}[123D/]*{end}`" if dimensions else f"`{stem}`"
+        row = "normalisation scale and shift" if stem.endswith("Normalization") else row
+        assert re.search(row, text["fisher"]), kind.__name__
+    for name in TASKS:
+        assert f"### {name}\n" in text["atlas"], name
+    tuning = ast.parse((ROOT / "benchmarks" / "atlas_tuning.py").read_text(encoding="utf-8"))
+    (rates,) = [
+        ast.literal_eval(statement.value)
+        for statement in tuning.body
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == "RATES"
+    ]
+    assert set(rates) == set(TASKS) - {"fashion_cnn"}  # whose rate is older than the script
+
+
 def test_every_command_is_shown_on_a_page():
     lines = [line for page in PAGES for line in commands(page)]
     shown = {shlex.split(line)[1] for line in lines if line.startswith("keras-actfn ")}
     assert set(COMMANDS) <= shown
+
+
+def test_every_command_is_called_by_a_test():
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    tests = "".join(text for text in files if "from keras_actfn.cli import" in text)
+    for command in COMMANDS:
+        assert re.search(rf'[\[(]"{command}[" ]', tests), command
 
 
 def everything():

@@ -28,7 +28,7 @@ NOT_RUN = {
     "keras_actfn/datasets/fashion:fashion_mnist": "trains on all of Fashion-MNIST",
     "keras_actfn/finetuning/preference_data:read_hh": "needs a file of HH",
     "keras_actfn/search/benchmarks/run:run_bench": "360 searches",
-    "keras_actfn/search/loop:ActivationSearch": "minutes; docs/search.md is run",
+    "keras_actfn/search/loop:ActivationSearch": "minutes; docs/searching.md is run",
     "keras_actfn/search/probing:probe_many": "needs a cluster",
     "keras_actfn/training/compare:compare": "a minute; tests/training compares",
     "keras_actfn/surgery/replace:replace_activations": "downloads weights",

@@ -1,6 +1,9 @@
 """What the site says of functions and names, where it can be said without building the site."""
 
+import dataclasses
+import gzip
 import inspect
+import json
 import re
 import sys
 import tomllib
@@ -15,7 +18,7 @@ from keras_actfn._activation import LAYERS
 from keras_actfn._keras_activations import KERAS_ACTIVATIONS
 from keras_actfn.expressions import DISCOVERED, parse
 from keras_actfn.expressions.operators import BUILT_IN
-from keras_actfn.plotting.formula import Formulas
+from keras_actfn.plotting.formula import Formulas, formula_svg
 
 pytestmark = pytest.mark.once
 
@@ -57,6 +60,37 @@ def test_definitions_can_be_drawn(functions):
     for each in functions.values():
         assert defined(each.entry.definition, Formulas()).count("<svg") >= 1, each.name
         assert each.entry.advice.endswith("."), each.name
+
+
+def test_formulas_of_docstrings_can_be_drawn():
+    from cases import draw_cases
+    from public_names import members, public_names
+
+    undrawn, count = [], 0
+
+    def draw(latex):
+        undrawn.extend([latex] if formula_svg(" ".join(latex.split()), "") is None else [])
+        return ""
+
+    for name in public_names():
+        own = members(name.value) if name.kind == "class" else []
+        for value in (name.value, *(value for _, _, value in own)):
+            for latex in re.findall(r"\$\$(.+?)\$\$", inspect.getdoc(value) or "", re.DOTALL):
+                count += 1
+                draw_cases(latex, draw)
+    assert count > 10 and undrawn == []
+
+
+def test_cases_stand_behind_a_brace():
+    from cases import draw_cases, has_cases
+
+    latex = r"f(x) = \begin{cases} x & x > 0 \\ 0 & x \le 0 \end{cases}, \quad x"
+    assert has_cases(latex) and not has_cases("f(x) = x")
+    assert draw_cases(latex, lambda part: f"[{part}]") == (
+        '<div class="definition">[f(x) =]<span class="brace"></span><span class="cases">'
+        "<span>[x]</span><span>[x > 0]</span><span>[0]</span><span>[x \\le 0]</span></span>"
+        "[, \\quad x]</div>"
+    )
 
 
 def test_what_a_page_draws_is_what_the_specification_makes(functions):
@@ -112,21 +146,74 @@ def test_poles_and_curvature():
     assert np.isnan(curve_of(parse("abs(x)"), -1, 1, 3).derivatives[2, 1])
 
 
+def raw_lines(task):
+    """The trainings of a task as they were printed."""
+    with gzip.open(ROOT / "benchmarks" / "atlas" / f"{task}.jsonl.gz", "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_results_are_those_of_the_raw_lines():
+    """ReLU's on every task, and an interval wherever a task has functions with several seeds."""
+    from atlas_results import benches, results_of
+
+    found = results_of("relu(x)")
+    assert [each.task for each in found] == list(benches())
+    for each in found:
+        lines = raw_lines(each.task)
+        metric = benches()[each.task].metric
+        own = [line for line in lines if line["function"] == "add(zero(x),relu(x))"]
+        assert each.seeds == len(own) and each.diverged == sum(line["diverged"] for line in own)
+        assert each.value == pytest.approx(np.mean([line[f"validation_{metric}"] for line in own]))
+        assert each.test == pytest.approx(np.mean([line[f"test_{metric}"] for line in own]))
+        assert np.isfinite(each.half) == any(line["seed"] for line in lines)
+        assert each.functions == len({line["function"] for line in lines})
+
+
+def test_diverged_trainings_have_no_value():
+    from atlas_results import results_of
+
+    lines = raw_lines("fashion_cnn")
+    failed = next(line["function"] for line in lines if line["diverged"])
+    result = next(each for each in results_of(failed) if each.task == "fashion_cnn")
+    assert result.text() == "diverged" and np.isnan(result.value) and np.isnan(result.test)
+    some = dataclasses.replace(result, seeds=3)
+    assert some.text() == "diverged in 1 of 3"
+
+
 def test_a_page_of_a_function(functions):
     """ReLU's, with its numbers, and the index with a row for each."""
-    from function_facts import bench_result, facts_of
-    from gallery import index, page
+    from atlas_results import number
+    from function_facts import facts_of
+    from gallery import index, page, results_on_atlas
 
     relu = functions["relu"]
-    facts, result = facts_of(relu.function), bench_result("relu(x)")
-    text = page(relu, facts, result, False)
+    facts, results = facts_of(relu.function), results_on_atlas(relu)
+    text = page(relu, facts, results, False)
     for part in ("# relu\n", "| values | 0 to ∞ |", "1.4142", "slope jumps at | 0 |", "2,412"):
         assert part in text
-    assert f"**{np.mean(result.validation):.4f}**" in text
+    for each in results:
+        assert f"| {each.task} | {each.measure} | {number(each.value)}" in text
     assert re.search(r'activation\("relu"\)', text)
     both = [relu, functions["softmax"]]
-    table = index(both, {"relu": facts, "softmax": None}, {"relu": result, "softmax": None})
+    table = index(both, {"relu": facts, "softmax": None}, {"relu": results, "softmax": []})
     assert table.count("<tr ") == 2 and table.count("data-sort=") == 6
+    assert results_on_atlas(functions["pwl"]) == []  # It learns, and is not what it starts as.
+
+
+def test_costs_are_those_of_the_printed_benchmarks():
+    from costs import LATENCIES, LAYERS, cost_rows, cost_text, latency
+
+    layers = (ROOT / "benchmarks" / "layers.txt").read_text(encoding="utf-8")
+    for name in LAYERS:
+        rows = cost_rows(name)
+        assert len(rows) == layers.count(f"\n| {LAYERS[name]} |") > 0, name
+        for _, layer, step in rows:
+            assert f"| {LAYERS[name]} | {layer} | {step} |" in layers
+    deploy = (ROOT / "benchmarks" / "deploy.txt").read_text(encoding="utf-8")
+    for name in LATENCIES:
+        alone, behind = latency(name)
+        assert f"| {LATENCIES[name]} | {alone} | {behind} |" in deploy
+    assert cost_text("relu") == []
 
 
 def test_public_names_are_those_of_the_packages():
@@ -190,6 +277,14 @@ def test_every_page_is_in_a_table_of_contents():
     ]
     listed = re.findall(r"^(?:\w+ <)?(\w+)>?$", "\n".join(contents), re.MULTILINE)
     assert {path.stem for path in ROOT.glob("docs/*.md")} - {"index"} <= set(listed)
+
+
+def test_no_page_has_the_name_of_one_that_sphinx_writes():
+    assert not {path.stem for path in ROOT.glob("docs/*.md")} & {
+        "search",
+        "genindex",
+        "py-modindex",
+    }
 
 
 def test_tutorials_are_pages():

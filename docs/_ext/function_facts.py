@@ -1,13 +1,11 @@
-"""What the gallery computes of a function: its curve, range, kinks, gain and results."""
+"""What the gallery computes of a function: its curve, range, kinks and gain."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import numpy as np
 
 from keras_actfn.initialization.signal_moments import Signal
-from keras_actfn.search import bench as read_bench
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -145,48 +143,6 @@ def _differences(function, middle, reach):
     values = _values(function, middle + reach * np.array([-2, -1, 1, 2]))
     left, right = (values[1] - values[0]) / reach, (values[3] - values[2]) / reach
     return abs(values[2] - values[1]), abs(right - left), abs(left)
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchResult:
-    """What the benchmark knows of a function.
-
-    Attributes:
-        validation: Accuracies by seed.
-        test: Accuracies by seed.
-        rank: Place by validation accuracy, from 1.
-        functions: How many functions there are.
-        diverged: Whether every training did.
-    """
-
-    validation: tuple[float, ...]
-    test: tuple[float, ...]
-    rank: int
-    functions: int
-    diverged: bool
-
-
-@functools.cache
-def seed_deviation() -> float:
-    """Standard deviation of validation accuracy between seeds, pooled over the functions."""
-    return read_bench("fashion_cnn").noise
-
-
-def bench_result(text: str) -> BenchResult | None:
-    """The results of a function of the three-node space; None for any other."""
-    bench = read_bench("fashion_cnn")
-    try:
-        row = bench.index(text)
-    except ValueError:
-        return None
-    runs = {name: bench.runs[f"{name}_accuracy"][row] for name in ("validation", "test")}
-    known = np.isfinite(runs["validation"])
-    return BenchResult(
-        *(tuple(map(float, values[known])) for values in runs.values()),
-        rank=1 + int(np.sum(bench.validation_accuracy > bench.validation_accuracy[row])),
-        functions=len(bench),
-        diverged=bool((bench.diverged[row][known]).all()),
-    )
 
 
 def _values(function, x):

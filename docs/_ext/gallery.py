@@ -1,21 +1,22 @@
 """Sphinx extension: a page for every activation function, and an index that filters and sorts."""
 
-import dataclasses
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
-from function_facts import BenchResult, Facts, Function, bench_result, facts_of, seed_deviation
+from atlas_results import TaskResult, benches, number, results_of
+from cases import braced
+from costs import cost_text
+from exports import export_text
+from function_facts import Facts, facts_of
 from function_pictures import curve_picture, save_spectra, sections_picture, thumbnail
-from function_table import DISCOVERED_ADVICE, KERAS, LEARNED, OPERATORS, Definition, Entry
+from function_table import Definition
+from gallery_functions import GalleryFunction, functions
 from pages import write_pages
 
-from keras_actfn._keras_activations import KERAS_ACTIVATIONS
-from keras_actfn.expressions import DISCOVERED, Operator, parse
-from keras_actfn.expressions.names import AMBIGUOUS
-from keras_actfn.expressions.operators import BUILT_IN
+from keras_actfn.expressions import DISCOVERED
 from keras_actfn.plotting.formula import Formulas
 
 FOLDER = "functions"
@@ -28,103 +29,13 @@ def setup(app):
     return {"parallel_read_safe": True}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class GalleryFunction:
-    """One function of the gallery.
-
-    Attributes:
-        name: Of its page.
-        family: "operator", "Keras", "learned" or "discovered".
-        entry: Its definition and its use.
-        spec: What `keras_actfn.activation` takes; None where a spec cannot name it.
-        function: On float64 arrays; None for one that mixes entries.
-        operator: Its operator, if it is one.
-        keras_names: What Keras calls it.
-    """
-
-    name: str
-    family: str
-    entry: Entry
-    spec: str | None = None
-    function: Function | None = None
-    operator: Operator | None = None
-    keras_names: tuple[str, ...] = ()
-
-
-def functions() -> list[GalleryFunction]:
-    """Every operator, activation of Keras, learned layer and discovered function."""
-    found = []
-    equal = keras_equals()
-    for operator in BUILT_IN.values():
-        unary = operator.arity == 1
-        found.append(
-            GalleryFunction(
-                operator.name,
-                "operator",
-                OPERATORS[operator.name],
-                _spec_of(operator) if unary else None,
-                operator.on_arrays if unary else None,
-                operator,
-                tuple(name for name, same in equal.items() if same == operator.name),
-            )
-        )
-    for name, entry in KERAS.items():
-        row = KERAS_ACTIVATIONS[entry.keras]
-        usable = row.elementwise and not row.needs_arguments
-        spec = {"hard_sigmoid": "max(min(x/6+0.5,1),0)"}.get(row.name, row.name)
-        found.append(
-            GalleryFunction(
-                name,
-                "Keras",
-                entry,
-                spec if row.function and not row.needs_arguments else None,
-                on_arrays(row.function) if usable else None,
-                keras_names=(row.name, *row.aliases),
-            )
-        )
-    for spec, entry in LEARNED.items():
-        name = spec.partition("(")[0]
-        found.append(GalleryFunction(name, "learned", entry, spec, parse(entry.start)))
-    for row in DISCOVERED.values():
-        advice = DISCOVERED_ADVICE.format(task=row.task)
-        entry = Entry(row.expression.latex(), advice)
-        found.append(GalleryFunction(row.name, "discovered", entry, row.name, row.expression))
-    return found
-
-
-def _spec_of(operator):
-    """The name alone where it means one function."""
-    return f"{operator.name}(x)" if operator.name in AMBIGUOUS else operator.name
-
-
-def on_arrays(function) -> Function:
-    """A function of tensors as one of float64 arrays."""
-    return lambda x: keras.ops.convert_to_numpy(
-        function(keras.ops.convert_to_tensor(x, dtype="float64"))
-    )
-
-
-def keras_equals() -> dict[str, str]:
-    """The operator that has the values of an activation of Keras, by the activation's names."""
-    x = np.linspace(-7, 7, 1400)  # without 0, where the reciprocal has its pole
-    found = {}
-    for row in KERAS_ACTIVATIONS.values():
-        if not row.elementwise or row.needs_arguments:
-            continue
-        values = on_arrays(row.function)(x)
-        for operator in BUILT_IN.values():
-            if operator.arity == 1 and np.allclose(operator.on_arrays(x), values, 1e-6, 1e-6):
-                found |= dict.fromkeys((row.name, *row.aliases), operator.name)
-    return found
-
-
 def write_gallery(source: Path) -> None:
     """Write `functions/`: the index and a page with pictures for each function."""
     folder = source / FOLDER
     folder.mkdir(exist_ok=True)
     shown = functions()
     facts = {each.name: each.function and facts_of(each.function) for each in shown}
-    results = {each.name: each.function and bench_result(_text(each)) for each in shown}
+    results = {each.name: results_on_atlas(each) for each in shown}
     spectra = save_spectra({e.name: e.spec for e in shown if e.function is not None}, folder)
     pages = {}
     for each in shown:
@@ -137,12 +48,17 @@ def write_gallery(source: Path) -> None:
     write_pages(folder, pages)
 
 
-def _text(each):
-    return str(each.function) if each.operator is None else f"{each.name}(x)"
+def results_on_atlas(each: GalleryFunction) -> list[TaskResult]:
+    """The results of a function that does not learn; the atlas has no others."""
+    if each.function is None or each.family == "learned":
+        return []
+    if each.operator is not None or each.family == "discovered":
+        return results_of(f"{each.name}(x)" if each.operator else str(each.function))
+    return results_of(each.spec) if each.spec else []
 
 
 def page(
-    each: GalleryFunction, facts: Facts | None, result: BenchResult | None, spectrum: bool
+    each: GalleryFunction, facts: Facts | None, results: Sequence[TaskResult], spectrum: bool
 ) -> str:
     """The page of a function, in MyST Markdown."""
     formulas = Formulas()
@@ -157,16 +73,17 @@ def page(
         parts.append(f"![Curve of {each.name} with its derivatives]({each.name}.svg)")
     if facts is not None:
         parts.append(table(_fact_rows(each, facts)))
-    if result is not None:
-        parts += ["## On the benchmark", _bench_text(each, result)]
+    if results:
+        parts += ["## On the atlas", *_atlas_text(results)]
+    parts += cost_text(each.name)
     if spectrum:
         parts += [
             "## Fisher spectrum of LeNet-5",
-            "Cumulative distribution of the eigenvalues of each layer of the untrained network, on "
-            "32 images of scikit-learn's digits, beside ReLU's.",
+            "Distribution of the logarithms of the eigenvalues of all layers of the untrained "
+            "network, on 32 images of scikit-learn's digits, beside ReLU's.",
             f"![Fisher spectrum of LeNet-5 with {each.name}]({each.name}_spectrum.png)",
         ]
-    parts += _export(each)
+    parts += export_text(each.name)
     return "\n\n".join(parts) + "\n"
 
 
@@ -225,44 +142,24 @@ def _number(value):
     return "0" if text in ("-0", "0") or abs(value) < 1e-9 else text.replace("-", "−")
 
 
-def _bench_text(each, result):
-    task = (
-        "The benchmark trains a small convolutional network on 5,000 images of Fashion-MNIST for "
-        "six epochs with each of the three-node space's functions."
-    )
-    if result.diverged:
-        return f"{task} With {each.name} every training diverged."
-    seeds = len(result.validation)
-    middle, half = np.mean(result.validation), 1.96 * seed_deviation() / np.sqrt(seeds)
-    times = "three seeds" if seeds == 3 else "one seed"
-    return (
-        f"{task}\n\n"
-        f"Validation accuracy **{middle:.4f}**, 95 % interval {middle - half:.4f} to "
-        f"{middle + half:.4f} ({times}; one training deviates by {seed_deviation():.4f}), test "
-        f"accuracy {np.mean(result.test):.4f}. Rank {result.rank:,} of {result.functions:,} "
-        "functions by validation accuracy."
-    )
-
-
-def _export(each):
-    """What the tests of the package say of exporting a model with it."""
-    if each.family == "learned":
-        return [
-            "## Export",
-            "The tests export a model with this layer, run the file elsewhere and compare the "
-            "outputs (1e-4 relative).",
-            table(
-                [
-                    ("tf_saved_model", "yes", "yes", "no"),
-                    ("onnx", "yes", "not tested", "yes"),
-                    ("litert", "yes", "no", "not tested"),
-                    ("torch", "no", "no", "yes"),
-                ],
-                ("format", "TensorFlow", "JAX", "PyTorch"),
-            ),
-            "See [surgery](../surgery.md) for what to know of each format.",
-        ]
-    return []
+def _atlas_text(results):
+    rows = [
+        (
+            each.task,
+            each.measure,
+            each.text(),
+            "" if each.diverged else number(each.test),
+            str(each.seeds),
+            f"{each.rank:,} of {each.functions:,}",
+        )
+        for each in results
+    ]
+    return [
+        "Results on the tasks of [the atlas](../atlas.md) that know this function: means over "
+        "seeds, with the 95 % interval by the task's spread between seeds where it is known. Ranks "
+        "are by the median on validation data.",
+        table(rows, ("task", "measure", "validation", "test", "seeds", "rank")),
+    ]
 
 
 def table(rows: Sequence[Sequence[str]], heading: Sequence[str] | None = None) -> str:
@@ -290,20 +187,14 @@ def defined(definition: Definition, formulas: Formulas) -> str:
 
     if isinstance(definition, str):
         return f'<div class="definition">{drawn(f"f(x) = {definition}")}</div>'
-    rows = "".join(
-        f"<span>{drawn(value)}</span><span>{condition and drawn(condition)}</span>"
-        for value, condition in definition
-    )
-    return (
-        f'<div class="definition">{drawn("f(x) =")}<span class="brace"></span>'
-        f'<span class="cases">{rows}</span></div>'
-    )
+    rows = [(drawn(value), condition and drawn(condition)) for value, condition in definition]
+    return f'<div class="definition">{drawn("f(x) =")}{braced(rows)}</div>'
 
 
 def index(
     shown: Sequence[GalleryFunction],
     facts: dict[str, Facts | None],
-    results: dict[str, BenchResult | None],
+    results: dict[str, list[TaskResult]],
 ) -> str:
     """The index, a table that a script makes filter and sort."""
     formulas = Formulas()
@@ -313,6 +204,7 @@ def index(
         f'<label><input type="checkbox" value="{family}" checked> {family}</label>'
         for family in families
     )
+    tasks = "".join(f"<option>{name}</option>" for name in benches())
     headings = (
         ("", ""),
         ("name", "text"),
@@ -321,7 +213,7 @@ def index(
         ("kinks", "number"),
         ("monotone", "text"),
         ("gain", "number"),
-        ("benchmark", "number"),
+        ("result", "number"),
     )
     head = "".join(
         f'<th data-sort="{kind}" tabindex="0">{name}</th>' if kind else f"<th>{name}</th>"
@@ -331,7 +223,9 @@ def index(
         f"{formulas.letters()}"
         '<div class="gallery-filter"><input type="search" id="gallery-text" '
         'placeholder="Filter by name or formula" aria-label="Filter by name or formula">'
-        f'<span class="families">{boxes}</span><span id="gallery-count"></span></div>'
+        f'<span class="families">{boxes}</span>'
+        f'<label>result on <select id="gallery-task">{tasks}</select></label>'
+        '<span id="gallery-count"></span></div>'
         f'<div class="gallery-table"><table id="gallery"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -341,19 +235,18 @@ def index(
         "One page for each: operators of expressions, activations of Keras, layers that learn, and "
         "functions that searches discovered. *Kinks* counts the places where the slope or the "
         "value jumps, on [−10, 10]. *Gain* is AutoInit's factor for the next weights, 1/√E[f(z)²]. "
-        "*Benchmark* is the mean validation accuracy of a small network on Fashion-MNIST, for the "
-        "functions of the [three-node space](../search.md).\n\n"
+        "*Result* is the mean over seeds on validation data of a task of [the atlas](../atlas.md), "
+        "where that is known.\n\n"
         f"{raw(table)}\n\n:::{{toctree}}\n:hidden:\n\n{names}\n:::\n"
     )
 
 
-def _index_row(each, facts, result, formulas):
+def _index_row(each, facts, results, formulas):
     picture = thumbnail(each.function) if each.function is not None else ""
     definition = each.entry.definition
     short = definition if isinstance(definition, str) else None
     drawn = formulas.svg(short, short) if short and len(short) < 60 else None
-    accuracy = np.mean(result.validation) if result and not result.diverged else None
-    bench = "diverged" if result and result.diverged else ""
+    by_task = {r.task: "diverged" if r.diverged else number(r.value) for r in results}
     cells = [
         picture,
         f'<a href="{each.name}.html">{html.escape(each.name)}</a>'
@@ -363,8 +256,11 @@ def _index_row(each, facts, result, formulas):
         str(len(facts.kinks) + len(facts.jumps)) if facts else "",
         facts.monotone if facts else "",
         f"{facts.gain:.3f}" if facts and facts.gain else "",
-        f"{accuracy:.4f}" if accuracy is not None else bench,
     ]
     words = " ".join([each.name, *each.keras_names, str(definition), each.spec or ""]).lower()
     attributes = f'data-family="{each.family}" data-words="{html.escape(words)}"'
-    return f"<tr {attributes}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return (
+        f"<tr {attributes}>{''.join(f'<td>{cell}</td>' for cell in cells)}"
+        f'<td data-results="{html.escape(json.dumps(by_task))}">'
+        f"{by_task.get(next(iter(benches())), '')}</td></tr>"
+    )

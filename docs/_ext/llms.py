@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from docstrings import summary
-from public_names import comment_of, public_names
+from gallery_functions import functions
+from public_names import comment_of, packages, public_names
 
 _HEAD = """# keras-actfn
 
@@ -39,7 +40,8 @@ def llms_text(titles) -> str:
 
     own = sorted(name for name in titles if "/" not in name and name != "index")
     tutorials = sorted(name for name in titles if name.startswith("tutorials/0"))
-    names = []
+    about_functions = [line(f"functions/{each.name}", each.entry.advice) for each in functions()]
+    names = [line(f"reference/{package}") for package in packages()]
     for name in public_names():
         about = comment_of(name) if name.kind == "data" else name.value.__doc__
         names.append(f"- [{name.full}](reference/{name.full}.html): {summary(about)}")
@@ -48,11 +50,15 @@ def llms_text(titles) -> str:
             _HEAD,
             "## Guides\n",
             *map(line, own),
-            line("functions/index", "a page for every activation function"),
-            line("reference/commands", "every option of every command"),
             "\n## Tutorials\n",
+            line("tutorials/index"),
             *map(line, tutorials),
+            "\n## Functions: when to use each\n",
+            line("functions/index", "a table that filters and sorts"),
+            *about_functions,
             "\n## Reference\n",
+            line("reference/index"),
+            line("reference/commands", "every option of every command"),
             *names,
             "",
         ]

@@ -1,5 +1,6 @@
 """Sphinx extension: formulas drawn at build time, so that a page needs no script and no network."""
 
+from cases import draw_cases, has_cases
 from docutils import nodes
 from sphinx.util import logging
 
@@ -35,5 +36,8 @@ def _inline(writer, node):
 
 
 def _display(writer, node):
+    if has_cases(node.astext()):
+        writer.body.append(draw_cases(node.astext(), lambda latex: draw(latex, node)))
+        raise nodes.SkipNode
     writer.body.append(f'<div class="formula">{draw(node.astext(), node)}</div>')
     raise nodes.SkipNode

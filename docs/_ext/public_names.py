@@ -1,6 +1,7 @@
 """The public names of the package: what `__all__` of its public packages lists."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -36,6 +37,7 @@ def packages() -> list[str]:
     return ["keras_actfn", *(f"keras_actfn.{name}" for name in sorted(keras_actfn._PACKAGES))]
 
 
+@functools.cache
 def public_names() -> list[PublicName]:
     """Every public name, by package and name; packages themselves are not among them."""
     found = []

@@ -55,10 +55,22 @@ def _function(name):
 def _class(name):
     heading = name.full + _signature(name.value.__init__, bound=True)
     own = [_member(kind, member, value) for kind, member, value in members(name.value)]
-    bases = [base.__name__ for base in name.value.__bases__ if base is not object]
-    based = f"Bases: {', '.join(f'`{base}`' for base in bases)}\n\n" if bases else ""
+    bases = [f"`{base.__name__}`" for base in public_bases(name.value)]
+    based = f"Bases: {', '.join(bases)}\n\n" if bases else ""
     content = based + markdown(name.value.__doc__) + "\n" + "\n".join(own)
     return _described(name.kind, heading, content, ":" * 5)
+
+
+def public_bases(cls: type) -> list[type]:
+    """The bases of a class, those of a private base in its place."""
+    public = {name.value for name in public_names() if name.kind in ("class", "exception")}
+    found: dict[type, None] = {}
+    for base in cls.__bases__:
+        if base.__module__.startswith("keras_actfn") and base not in public:
+            found |= dict.fromkeys(public_bases(base))
+        elif base is not object:
+            found[base] = None
+    return list(found)
 
 
 def _member(kind, name, function):

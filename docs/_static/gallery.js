@@ -1,4 +1,4 @@
-// The index of functions: a filter by words and families, and columns that sort.
+// The index of functions: a filter by words and families, and results on the task that is chosen.
 document.addEventListener("DOMContentLoaded", () => {
   const table = document.getElementById("gallery");
   if (!table) return;
@@ -20,7 +20,19 @@ document.addEventListener("DOMContentLoaded", () => {
     count.textContent = `${shown} of ${rows.length}`;
   }
 
+  const task = document.getElementById("gallery-task");
+  const results = [...table.tHead.rows[0].cells].at(-1);
+  function choose() {
+    for (const row of rows) {
+      const cell = row.cells[results.cellIndex];
+      cell.textContent = JSON.parse(cell.dataset.results)[task.value] ?? "";
+    }
+    results.removeAttribute("aria-sort");
+  }
+
+  task.addEventListener("change", choose);
   text.addEventListener("input", filter);
   boxes.forEach((box) => box.addEventListener("change", filter));
+  choose();
   filter();
 });

@@ -30,6 +30,7 @@ __all__ = [
     "elu",
     "keeping",
     "knot_sums",
+    "on_host",
     "piecewise_linear",
     "pointwise",
     "power",
@@ -49,6 +50,7 @@ divide = backend.divide
 elu = backend.elu
 keeping = backend.keeping
 knot_sums = backend.knot_sums
+on_host = backend.on_host
 pointwise = backend.pointwise
 power = backend.power
 reverse_first = backend.reverse_first

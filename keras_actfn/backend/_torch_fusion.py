@@ -12,10 +12,12 @@ import ctypes
 import functools
 import importlib.util
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
+from torch.fx.experimental import _config as tracing
 from torch.fx.experimental.proxy_tensor import make_fx
 
 #: Tensors with fewer elements are not worth the compilation.
@@ -23,6 +25,10 @@ _FEWEST_ELEMENTS = 1 << 20
 
 #: Elements of a slice, where sums follow the loop, which bounds what they take.
 _SLICE = 1 << 20
+
+#: Elements of a part that has sums of its own, with shared parameters and for each channel. Fewer
+#: than the last number are not worth it.
+_PART, _PART_OF_CHANNEL, _SMALLEST_PART = 4096, 256, 64
 
 #: How many functions are compiled, which bounds the time that it takes. Later ones run as they are.
 _MOST_COMPILED = 64
@@ -34,12 +40,23 @@ _LOGGER = logging.getLogger(__name__)
 def worthwhile(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
     """Whether a function of a tensor like x and of these parameters should be compiled.
 
-    It should where x is large, and every parameter is shared by all elements of x: one that
-    may vary along an axis of x could not be lined up with a slice of it.
+    It should where x is large. On a CPU every parameter must be shared by all elements of x as
+    well: one that may vary along an axis of x could not be lined up with a slice of it.
     """
-    shared = all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
     plain = type(x) is torch.Tensor  # no tensor of a tracer's
-    return plain and x.numel() >= _FEWEST_ELEMENTS and shared and _compiles_for(x.device.type)
+    large = x.numel() >= _FEWEST_ELEMENTS
+    fits = shared(x, parameters) or not in_slices(x)
+    return plain and large and fits and _compiles_for(x.device.type)
+
+
+def in_slices(x: torch.Tensor) -> bool:
+    """Whether a function runs slice by slice of x, as the caches of a CPU ask for."""
+    return x.device.type == "cpu"
+
+
+def shared(x: torch.Tensor, parameters: Iterable[torch.Tensor]) -> bool:
+    """Whether no parameter may vary along an axis of x."""
+    return all(p.ndim == 0 or p.ndim < x.ndim - 1 for p in parameters)
 
 
 @functools.cache
@@ -64,6 +81,33 @@ def slices(tensors: Sequence[torch.Tensor], whole: bool) -> Iterator[list[torch.
         yield [tensor[start : start + step].reshape(-1) for tensor in tensors]
 
 
+def in_parts(
+    tensors: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]] | None:
+    """Tensors as (elements of a part, parts) or (…, channels), and a row of parameters a part.
+
+    The gradient to a parameter is one sum for each part then. These the compiler makes in the
+    kernel that writes the gradient to x; sums over all elements it makes in another one, which
+    reads everything again. None where the sizes do not allow it. The first tensor's are views.
+    """
+    first, channels = tensors[0], max(parameter.numel() for parameter in parameters)
+    if channels > 1 and not (
+        first.is_contiguous() and all(p.numel() in (1, first.shape[-1]) for p in parameters)
+    ):
+        return None
+    most = _PART if channels == 1 else _PART_OF_CHANNEL
+    size = math.gcd(first.numel() // channels, most)
+    if size < _SMALLEST_PART:
+        return None
+    shape = (-1, size) if channels == 1 else (-1, size, channels)
+    flat = next(slices(tensors, whole=True))
+    parts = [tensor.view(shape).transpose(0, 1) for tensor in flat]
+    count = parts[0].shape[1]
+    if channels == 1:
+        return parts, [p.reshape(1).expand(count) for p in parameters]
+    return parts, [p.reshape(1, -1).expand(count, -1) for p in parameters]
+
+
 def into(function: Callable) -> Callable[..., list[torch.Tensor]]:
     """A function of an output and the arguments that writes the first result into the output.
 
@@ -80,18 +124,25 @@ def into(function: Callable) -> Callable[..., list[torch.Tensor]]:
 
 
 def compiled(
-    function: Callable, arrays: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor]
+    function: Callable,
+    arrays: Sequence[torch.Tensor],
+    parameters: Sequence[torch.Tensor],
+    any_size: bool = False,
 ) -> Callable | None:
     """`into(function)` compiled for tensors such as these, or None if that fails.
 
-    It is found again for the same function of the same arguments, and arrays of other sizes;
-    a function's keyword arguments of type float may differ.
+    It is found again for the same function of the same arguments, and arrays of other sizes; a
+    function's keyword arguments of type float may differ, and with `any_size` the parameters'
+    sizes, which else the function may have been unrolled over.
     """
     if os.environ.get("TORCH_COMPILE_DISABLE") == "1":
         return None
     function, numbers = _without_numbers(function)
-    kinds = [array.dtype for array in arrays], [(p.dtype, p.shape) for p in parameters]
-    kind = _identity(function), *map(tuple, kinds)
+    kind = (
+        _identity(function),
+        tuple((a.dtype, _ones(a)) for a in arrays),
+        tuple((p.dtype, _ones(p) if any_size else p.shape) for p in parameters),
+    )
     try:
         if kind not in _COMPILED:
             if len(_COMPILED) >= _MOST_COMPILED:
@@ -103,6 +154,11 @@ def compiled(
     return run and functools.partial(run, numbers)
 
 
+def _ones(tensor):
+    """The axes of size one: what is traced with one is not what is traced with more."""
+    return tuple(size == 1 for size in tensor.shape)
+
+
 def _compile(function, tensors):
     """A function of numbers, the output and the arguments, or None."""
 
@@ -111,7 +167,9 @@ def _compile(function, tensors):
 
     try:
         # Operations alone: torch.compile would read, and watch for changes, Keras's own code.
-        operations = make_fx(write, tracing_mode="symbolic")(*tensors)
+        # Sizes that are equal this time need not be so the next.
+        with tracing.patch(use_duck_shape=False):
+            operations = make_fx(write, tracing_mode="symbolic")(*tensors)
         run = torch.compile(operations.forward, dynamic=True, fullgraph=True)
         run(*tensors)
     except Exception as error:  # whatever the compiler stumbles over, the function still runs

@@ -6,10 +6,12 @@ The formulas reuse their temporaries in place. They are those of `piecewise` and
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
+from . import _torch_cuda
 from .comparisons import knot_sums_by_comparison, sums_in_a_row
 
 #: Comparisons of elements with knots at a time, off the CPU.
@@ -66,12 +68,21 @@ def _compared(terms, index, shape):
     return sums.reshape(shape)
 
 
-def in_place_interpolation(
-    *, low: float, scale: float, bounds: tuple[float, float]
-) -> tuple[Callable, Callable]:
-    """`piecewise.interpolate` and its gradient, with their temporaries reused in place."""
-    grid = {"low": low, "scale": scale, "bounds": bounds}
-    return functools.partial(_interpolate, **grid), functools.partial(_interpolate_gradient, **grid)
+class InPlace(NamedTuple):
+    """A function and its gradient with their temporaries reused, and kernels in place of both."""
+
+    forward: Callable
+    backward: Callable
+    #: `on_cuda(x, *parameters)` is None, or has `forward` and `backward` for tensors like these,
+    #: which return None if they can't run; `backward` returns the sums as well.
+    on_cuda: Callable
+
+
+def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> InPlace:
+    """`piecewise.interpolate` and its gradient."""
+    functions = _interpolate, _interpolate_gradient, _torch_cuda.interpolation
+    grid: dict[str, Any] = {"low": low, "scale": scale, "bounds": bounds}
+    return InPlace(*(functools.partial(function, **grid) for function in functions))
 
 
 def in_place_spline(

@@ -4,6 +4,7 @@ In float32 they give the same numbers to 1e-5 relative. "Array" stands for the b
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,6 +96,9 @@ class Backend(Protocol):
         counts its entries, and those of one more knot, whose elements count nowhere. On a CPU by
         scatters; elsewhere by comparisons and reductions, which give the same bits in every run.
         """
+
+    def on_host(self) -> AbstractContextManager:
+        """A scope in which new tensors can be read by NumPy's functions."""
 
     def bessel_i0e(self, x: Array) -> Array:
         """exp(-|x|) I0(x); bfloat16 and float16 are computed in float32."""

@@ -4,8 +4,8 @@ For knots $x_s = l + s h$, $s = 0 \dots K-1$, coefficients $c_s$ and the positio
 $t = (x - l) / h$,
 
 $$f(x) = \sum_s c_s\,B(t - s), \qquad
-B(t) = \begin{cases} \tfrac23 - t^2 + \tfrac12 |t|^3 & |t| \le 1 \\
-\tfrac16 (2 - |t|)^3 & 1 < |t| \le 2 \\ 0 & \text{else} \end{cases}$$
+B(t) = \begin{cases} \frac{2}{3} - t^2 + \frac{1}{2} |t|^3 & |t| \le 1 \\
+\frac{1}{6} (2 - |t|)^3 & 1 < |t| \le 2 \\ 0 & \text{else} \end{cases}$$
 
 has two continuous derivatives. The sum runs over all integers. Beyond the knots the coefficients
 go on in a straight line on both sides, and so does f: its second derivative is 0 from the first
@@ -17,10 +17,10 @@ derivatives.
 On segment s, with $u = t - s$ and the differences $d_j = c_{j+1} - c_j$, only four coefficients
 count:
 
-$$f = c_s - \tfrac16 (1-u)^3\,d_{s-1} + \tfrac16 (1 + 3u + 3u^2 - 2u^3)\,d_s
-+ \tfrac16 u^3\,d_{s+1}$$
+$$f = c_s - \frac{1}{6} (1-u)^3\,d_{s-1} + \frac{1}{6} (1 + 3u + 3u^2 - 2u^3)\,d_s
++ \frac{1}{6} u^3\,d_{s+1}$$
 
-$$h f' = d_s + \tfrac12 (1-u)^2\,(d_{s-1} - d_s) + \tfrac12 u^2\,(d_{s+1} - d_s)$$
+$$h f' = d_s + \frac{1}{2} (1-u)^2\,(d_{s-1} - d_s) + \frac{1}{2} u^2\,(d_{s+1} - d_s)$$
 
 Infinite inputs count as $|t| = 10^{30}$, so that a flat end stays finite. NaN inputs give NaN and
 add nothing to the gradient of the coefficients.

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import keras
 import torch
 from torch.autograd import forward_ad
 
@@ -139,6 +140,12 @@ class _Rules:
     sums: Callable | None
     in_place: tuple[Callable, Callable] | None
 
+    def by_kernel(self, name, x, parameters, *arrays):
+        """What a kernel for the device of x returns, or None; see `_torch_knots.InPlace`."""
+        on_cuda = getattr(self.in_place, "on_cuda", None)
+        kernels = on_cuda and on_cuda(x, *parameters)
+        return kernels and getattr(kernels, name)(*arrays, x, *parameters)
+
     def gradients(self, gradient, x, *parameters):
         """Gradients to x and the parameters, in differentiable operations."""
         if self.backward is None:
@@ -156,6 +163,9 @@ class _Recomputing(torch.autograd.Function):
 
     @staticmethod
     def forward(rules, x, *parameters):
+        output = rules.by_kernel("forward", x, parameters)
+        if output is not None:
+            return output
         run = rules.in_place[0] if rules.in_place else rules.forward
         (output,) = _evaluate(rules.forward, run, (x,), parameters)
         return output
@@ -170,6 +180,9 @@ class _Recomputing(torch.autograd.Function):
         rules, (x, *parameters) = ctx.rules, ctx.saved_tensors
         if torch.is_grad_enabled() or _transformed(gradient):
             return None, *rules.gradients(gradient, x, *parameters)
+        gradients = rules.by_kernel("backward", x, parameters, gradient)
+        if gradients is not None:
+            return None, *gradients
         function = rules.backward or functools.partial(vector_jacobian_product, rules.forward)
         run = rules.in_place[1] if rules.in_place else function
         return None, *_evaluate(function, run, (gradient, x), parameters, rules.sums)
@@ -195,10 +208,9 @@ def _evaluate(function, run, arrays, parameters, sums=None):
         sums: See `custom_gradient`.
     """
     output = torch.empty_like(arrays[-1])
+    if not fusion.in_slices(output):
+        return _evaluate_whole(function, run, output, arrays, parameters, sums)
     tensors, write = (output, *arrays), None
-    if sums is not None and output.device.type != "cpu":  # one kernel for all
-        function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
-        sums = None
     if fusion.worthwhile(output, parameters):
         slices = fusion.slices(tensors, whole=sums is None)
         first = next(slices)
@@ -215,6 +227,32 @@ def _evaluate(function, run, arrays, parameters, sums=None):
     return [output, *(sum(each) for each in zip(*parts, strict=True))]
 
 
+def _evaluate_whole(function, run, output, arrays, parameters, sums):
+    """The same off the CPU: one kernel for all, if it is compiled."""
+    tensors, write, in_parts = [output, *arrays], None, None
+    if sums is not None:
+        function, run = (functools.partial(_with_sums, each, sums) for each in (function, run))
+    if fusion.worthwhile(output, parameters):
+        if len(arrays) > 1 and parameters and sums is None:
+            in_parts = fusion.in_parts(tensors, parameters)
+        if in_parts is not None:
+            some, row = in_parts
+        elif fusion.shared(output, parameters):
+            some, row = next(fusion.slices(tensors, whole=True)), list(parameters)
+        else:
+            some, row = tensors, list(parameters)
+        write = fusion.compiled(function, some, row, any_size=in_parts is not None)
+    if write is None:
+        return [output, *fusion.into(run)(*tensors, *parameters)]
+    rest = write(*some, *row)
+    if in_parts is not None:
+        rest = [
+            each.sum(0).reshape(parameter.shape)
+            for each, parameter in zip(rest, parameters, strict=True)
+        ]
+    return [output, *rest]
+
+
 def _with_sums(function, sums, gradient, x, *parameters):
     to_x, *rest = function(gradient, x, *parameters)
     return to_x, *sums(*rest, *parameters)
@@ -227,6 +265,11 @@ def _tiles(x):
         return [slice(None)]
     step = max(1, _TILE * count // x.numel())
     return [slice(start, start + step) for start in range(0, count, step)]
+
+
+def on_host() -> contextlib.AbstractContextManager:
+    """A scope in which new tensors can be read by NumPy's functions."""
+    return keras.device("cpu")
 
 
 elu = torch.nn.functional.elu

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from .._names import nearest
+from ..backend import on_host
 from .discovered import DISCOVERED
 from .errors import SpecError
 from .expression import Expression
@@ -36,7 +37,8 @@ class NamedFunction:
         x = np.asarray(x)
         if x.dtype.kind != "f":
             x = x.astype("float64")
-        return ops.convert_to_numpy(self.function(ops.convert_to_tensor(x))).astype(x.dtype)
+        with on_host():  # the function may be one of NumPy's
+            return ops.convert_to_numpy(self.function(ops.convert_to_tensor(x))).astype(x.dtype)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NamedFunction) and self.function == other.function

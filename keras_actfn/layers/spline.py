@@ -14,8 +14,8 @@ class Spline(UniformKnots):
     r"""Cubic spline with learned coefficients at fixed, evenly spaced knots.
 
     $$f(x) = \sum_s c_s\,B\!\left(\frac{x - x_s}{h}\right), \qquad
-    B(t) = \begin{cases} \tfrac23 - t^2 + \tfrac12 |t|^3 & |t| \le 1 \\
-    \tfrac16 (2 - |t|)^3 & 1 < |t| \le 2 \\ 0 & \text{else} \end{cases}$$
+    B(t) = \begin{cases} \frac{2}{3} - t^2 + \frac{1}{2} |t|^3 & |t| \le 1 \\
+    \frac{1}{6} (2 - |t|)^3 & 1 < |t| \le 2 \\ 0 & \text{else} \end{cases}$$
 
     f has two continuous derivatives everywhere, so that it serves where derivatives of the network
     are trained, as in networks of coordinates and in physics-informed ones. Four coefficients

@@ -1,5 +1,6 @@
 """A map of functions that answers to the pointer, in HTML that needs no other file."""
 
+import dataclasses
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from .._optional import require
 if TYPE_CHECKING:
     from .search import SearchMap
 
+_CROSS = {"symbol": "x-thin", "line": {"width": 1.2, "color": "#888"}}
+
 #: Of the functions without a value, this many are drawn: they are the ground of the map.
 MOST_UNEVALUATED = 3000
 
@@ -20,6 +23,25 @@ MOST_UNEVALUATED = 3000
 def asset(name: str) -> str:
     """The text of a file of this package for pages: `tables.js`, `map.js` or `map.css`."""
     return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MapView:
+    """One colouring of a map.
+
+    Attributes:
+        placed: Where the candidates are, and the values of the evaluated ones.
+        measure: What the values are.
+        mode: `"max"` or `"min"`: whether more or less is better; the best are bright and on top.
+        low: Values from here on to the worse have one colour; the worst value if None.
+        cards: Which card each evaluated function has; the first has the first, if None.
+    """
+
+    placed: "SearchMap"
+    measure: str
+    mode: str = "max"
+    low: float | None = None
+    cards: Sequence[int] | None = None
 
 
 def function_card(formula: str | None, text: str, figures: Mapping[str, str]) -> str:
@@ -69,15 +91,46 @@ def map_html(
             f"There is one card for each evaluated function. Received: {len(cards)} cards for "
             f"{len(placed.evaluated)}."
         )
-    figure = require("plotly.graph_objects", extra="plot").Figure(
-        [_ground(placed), *_evaluated(placed, measure, mode, low)]
+    return views_html(
+        {measure: MapView(placed, measure, mode, low)}, cards, name=name, beside=beside
     )
+
+
+def views_html(
+    views: Mapping[str, MapView],
+    cards: Sequence[str],
+    *,
+    name: str = "map",
+    beside: bool = False,
+    choose: str = "Colour",
+) -> str:
+    """A map with several colourings, one shown at a time, as HTML with Plotly's script inside.
+
+    The reader chooses one by its name, and a link does by its fragment, as in `map.html#accuracy`.
+
+    Args:
+        views: The colourings by name; the first is shown first.
+        cards: What is shown of the functions when the pointer is at them, in HTML.
+        name: Id of the element, for a page with several.
+        beside: Whether the card stands beside the map on wide screens, else below.
+        choose: What stands beside the names to choose from.
+
+    Raises:
+        ImportError: If Plotly is missing.
+    """
+    traces = [
+        trace | {"meta": number, "visible": number == 0}
+        for number, view in enumerate(views.values())
+        for trace in [_ground(view.placed), *_evaluated(view)]
+    ]
+    figure = require("plotly.graph_objects", extra="plot").Figure(traces)
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": "#888", "size": 13},
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 8, "t": 32, "b": 8},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#888", "activecolor": "#444"},
         showlegend=False,
         hovermode="closest",
         dragmode=False,
@@ -93,17 +146,29 @@ def map_html(
         config={
             "displaylogo": False,
             "responsive": True,
-            "modeBarButtonsToRemove": ["lasso2d", "select2d", "zoom2d", "toImage", "autoScale2d"],
+            "modeBarButtonsToRemove": [
+                *("lasso2d", "select2d", "zoom2d", "autoScale2d"),
+                *("toImage", "downloadJson", "sendChartToCloud"),
+            ],
         },
     )
     content = json.dumps(list(cards), ensure_ascii=False).replace("</", "<\\/")
     return (
         f"<style>{asset('map.css')}</style>"
         f'<script type="application/json" id="{name}-cards">{content}</script>'
+        f"{_choice(views, name, choose)}"
         f'<div class="map{" beside" if beside else ""}"><div class="map-plot">{plot}</div>'
         f'<div class="map-card" id="{name}-card" aria-live="polite">'
         "Point at a function, or tap it.</div></div>"
     )
+
+
+def _choice(views, name, choose):
+    """A list of the views' names, if there are several."""
+    if len(views) == 1:
+        return ""
+    options = "".join(f"<option>{html.escape(view)}</option>" for view in views)
+    return f'<label class="map-view">{choose} <select id="{name}-view">{options}</select></label>'
 
 
 def _ground(placed):
@@ -117,16 +182,18 @@ def _ground(placed):
     }
 
 
-def _evaluated(placed, measure, mode, low):
+def _evaluated(view):
     """The failures as crosses, then the others, the best on top."""
+    placed = view.placed
+    cards = range(len(placed.evaluated)) if view.cards is None else view.cards
     failed = np.flatnonzero(np.isnan(placed.values))
     ended = np.flatnonzero(~np.isnan(placed.values))
-    sign = -1 if mode == "min" else 1
+    sign = -1 if view.mode == "min" else 1
     ended = ended[np.argsort(sign * placed.values[ended], kind="stable")]
     traces = []
     for chosen, marker in (
-        (failed, {"symbol": "x-thin", "size": 7, "line": {"width": 1.2, "color": "#888"}}),
-        (ended, _colours(placed.values[ended], measure, mode, low)),
+        (failed, _CROSS | {"size": 7 if len(failed) < 200 else 4}),
+        (ended, _colours(placed.values[ended], view.measure, view.mode, view.low)),
     ):
         if not len(chosen):
             continue
@@ -138,7 +205,7 @@ def _evaluated(placed, measure, mode, low):
                 "x": _rounded(x),
                 "y": _rounded(y),
                 "text": [_shown(placed, i) for i in chosen],
-                "customdata": [int(i) for i in chosen],
+                "customdata": [int(cards[i]) for i in chosen],
                 "hovertemplate": "%{text}<extra></extra>",
                 "marker": marker,
             }

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..expressions import Expression
 from ..models import _keras
 
 #: The entries of a configuration in which Keras refers to layers by name.
@@ -85,6 +86,8 @@ def described(value: Any, depth: int = 4) -> Any:
     if isinstance(value, type):
         functions = {n: f.__code__ for n, f in vars(value).items() if inspect.isfunction(f)}
         return [_qualified(value), {name: _code(code) for name, code in functions.items()}]
+    if isinstance(value, Expression):
+        return str(value)
     if isinstance(value, keras.Model):
         return model_fingerprint(value)
     if hasattr(value, "get_config") and not isinstance(value, keras.Layer):
@@ -112,12 +115,14 @@ def _is_filled(cell):
 
 
 def _attributes(value, deeper):
-    """An object's own public attributes; not where it writes to, which changes from run to run."""
+    """An object's own public attributes; not what it computed, nor where it writes to."""
     found = getattr(value, "__dict__", {})
     return {
         name: deeper(entry)
         for name, entry in sorted(found.items())
-        if not name.startswith("_") and not re.search("path|dir|file|^model$|params", name)
+        if not name.startswith("_")
+        and not re.search("path|dir|file|^model$|params", name)
+        and not isinstance(getattr(type(value), name, None), functools.cached_property)
     }
 
 

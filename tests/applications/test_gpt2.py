@@ -80,6 +80,7 @@ def test_greedy_texts_are_those_without_a_cache(model):
         assert text.tolist() == expected
 
 
+@pytest.mark.once
 def test_a_text_ends_with_its_end_token(model):
     text = generate(model, [[1, 2, 3]], 5, greedy=True)[0]
     end = int(text[4])
@@ -128,6 +129,7 @@ def backbone():
     return backbone
 
 
+@pytest.mark.once  # the same weights, which `test_computes_the_reference` computes with everywhere
 def test_logits_of_a_keras_hub_preset(backbone, tmp_path):
     inputs = {"token_ids": TOKENS, "padding_mask": np.ones_like(TOKENS)}
     expected = backbone.token_embedding(backbone(inputs), reverse=True)

@@ -213,23 +213,15 @@ def test_logits_are_what_softmax_is_taken_of(name):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(softmax(x)), expected, rtol=1e-4)
 
 
-#: Models of nothing but Keras's own layers and the activation, which train alike on every backend.
-#: `lenet5` and `resnet56v2`, of their kind, are trained under each.
-KERAS_LAYERS_ONLY = {
-    "kerasnet",
-    "resnet56",
-    "all_cnn_c",
-    "resnet50",
-    "vgg11",
-    "resnet10",
-    "resnet18",
-}
+#: Models that are trained under every backend: one of nothing but Keras's layers, as most are, and
+#: the one with all layers of the transformers. `test_network_layers.py` trains the other layers.
+TRAINED_EVERYWHERE = ("lenet5", "tnt_small")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.once] if name in KERAS_LAYERS_ONLY else [])
+        pytest.param(name, marks=[] if name in TRAINED_EVERYWHERE else [pytest.mark.once])
         for name in MODELS
     ],
 )

@@ -43,6 +43,7 @@ def test_local_response_normalization_refuses_even_sizes(size):
         LocalResponseNormalization(size)
 
 
+@pytest.mark.once
 def test_alexnet_uses_caffes_normalization():
     model = MODELS["alexnet"](input_shape=(67, 67, 3), classes=2)
     x = np.random.default_rng(0).random((1, 67, 67, 3), "float32")
@@ -107,6 +108,25 @@ def test_relative_attention(data_format):
     assert layer.compute_output_shape(maps.shape) == y.shape
     y = y if data_format == "channels_last" else np.moveaxis(y, 1, -1)
     np.testing.assert_allclose(y, networks.relative_attention(x, 2, bias), rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_trains_what_lies_before_each_layer():
+    """All of them in one model, which costs less than the networks that have them."""
+    inputs = keras.Input((5, 5, 3))
+    x = keras.layers.Conv2D(4, 1)(inputs)
+    x = UnfoldPatches(2)(ResizeToMultiple(2)(LocalResponseNormalization(3, alpha=1.0)(x)))
+    context, value = AttentionContext()(keras.layers.Dense(9)(x))
+    x = FoldPatches(6, 6, 2)(keras.layers.Multiply()([context, value]))
+    x = RelativeAttention(2)(keras.layers.Conv2D(12, 1)(x))
+    x = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, x)
+    before = [numbers(v) for v in model.trainable_variables]
+    # Lion follows the gradient's sign, so that every weight with a gradient moves.
+    model.compile(keras.optimizers.Lion(1e-3), "sparse_categorical_crossentropy")
+    loss = model.fit(normal(3, 5, 5, 3), np.arange(3), verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        assert (numbers(variable) != old).any(), variable.path
 
 
 @pytest.mark.once

@@ -39,6 +39,7 @@ def sites_of(model):
     return [site.path for site in find_activations(model) if "activation_" in site.path]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", BUILDERS)
 def test_replaced_and_frozen_activations(name):
     model = BUILDERS[name]("tanh")
@@ -64,7 +65,14 @@ def test_replaced_and_frozen_activations(name):
         assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+# What the other two consist of, the pixels and tokens of one have as well.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("tnt", "gpt2") else [pytest.mark.once])
+        for name in BUILDERS
+    ],
+)
 def test_fisher_spectrum(name):
     model = BUILDERS[name]("crrelu")
     x = TOKENS if name == "gpt2" else IMAGES

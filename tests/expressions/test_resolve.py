@@ -177,3 +177,10 @@ def test_discovered_functions_cite_their_source():
     selu = np.where(x > 0, inner, 1.6732632423543772 * np.expm1(inner)) * 1.0507009873554805
     np.testing.assert_allclose(resolve("selu_sinh_expm1_arctan")(x), selu, atol=1e-12)
     np.testing.assert_allclose(resolve("swish_minus_two_x")(x), -2 * x / (1 + np.exp(2 * x)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others' tensors are NumPy's too")
+def test_functions_of_numpy_are_read_on_the_host_whatever_the_device():
+    with keras.device("meta"):  # like a GPU: no array can be made of its tensors
+        found = resolve(np.cos)(np.linspace(-1, 1, 5))
+    np.testing.assert_allclose(found, np.cos(np.linspace(-1, 1, 5)), rtol=1e-15)

@@ -13,6 +13,7 @@ from keras import layers, losses
 
 from keras_actfn.fisher import exact_fisher, fisher_spectrum
 from keras_actfn.fisher.distributions import DISTRIBUTIONS, Bernoulli, Categorical
+from keras_actfn.fisher.losses import LOSSES
 
 TOKENS = np.array([[1, 2], [3, 0]])
 CLASSES, STEPS = 3, 2
@@ -310,6 +311,19 @@ def test_ggn_is_the_mean_hessian(kind, options):
             expected[k] += chance * (up - down)[0] / 2e-5
     columns = distribution.cotangents(z, "ggn")[:, 0]
     np.testing.assert_allclose(columns.T @ columns, expected, atol=1e-8)
+
+
+#: The test of each distribution against Keras's own training.
+TESTED = {
+    "softmax_crossentropy": test_softmax_losses,
+    "sigmoid_crossentropy": test_sigmoid_losses,
+    "squared_error": test_several_sigmoids_and_the_squared_error,
+}
+
+
+@pytest.mark.once
+def test_every_distribution_has_a_case_and_a_loss_of_keras():
+    assert set(TESTED) == set(LOSSES.values()) == set(DISTRIBUTIONS)
 
 
 @pytest.mark.once

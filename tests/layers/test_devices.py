@@ -13,7 +13,8 @@ import pytest
 SCRIPT = r"""
 import json, os, sys, warnings
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+flags = os.environ.get("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=4"
 warnings.simplefilter("ignore")
 import keras
 import numpy as np

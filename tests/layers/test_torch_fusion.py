@@ -65,6 +65,28 @@ def test_values_and_gradients(spec):
 
 
 @needs_compiler
+@pytest.mark.parametrize("spec", ["pwl(knots=9,axis=-1)", "aff(identity,tanh)", "crrelu(axis=-1)"])
+def test_whole_tensors_are_compiled_with_their_sums_as_on_a_gpu(spec, monkeypatch):
+    monkeypatch.setattr(fusion, "in_slices", lambda x: False)
+    monkeypatch.setattr(fusion, "_PART", 128)
+    x, upstream = (
+        torch.tensor(np.random.default_rng(seed).normal(size=(64, 4, 8)) * 2, dtype=torch.float32)
+        for seed in range(2)
+    )
+    layer = keras_actfn.activation(spec)
+    layer.build((None, 4, 8))
+    # Equal sizes at first, which are no longer so, then one that does not go into parts.
+    for count in (64, 48, 33):
+        found = run(layer, x[:count], upstream[:count])
+        with monkeypatch.context() as patch:
+            patch.setenv("TORCH_COMPILE_DISABLE", "1")
+            expected = run(layer, x[:count], upstream[:count])
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+    assert None not in fusion._COMPILED.values()
+
+
+@needs_compiler
 def test_nan_adds_nothing_to_the_knots():
     layer = keras_actfn.activation("pwl")
     x = torch.linspace(-4, 4, 2048).reshape(2, 32, 32)

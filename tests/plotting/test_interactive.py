@@ -6,7 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from keras_actfn.plotting.interactive import MOST_UNEVALUATED, function_card, map_html
+from keras_actfn.plotting.interactive import (
+    MOST_UNEVALUATED,
+    MapView,
+    function_card,
+    map_html,
+    views_html,
+)
 from keras_actfn.plotting.search import SearchMap
 
 pytestmark = pytest.mark.once
@@ -50,6 +56,23 @@ def test_colours_may_begin_above_the_least_value():
 def test_less_may_be_better():
     traces, _ = drawn(map_html(placed(), "loss", [""] * 3, mode="min"))
     assert traces[-1]["marker"]["color"] == [0.9, 0.7] and traces[-1]["marker"]["reversescale"]
+
+
+def test_views_share_cards_and_one_is_shown():
+    first, second = placed(), placed()
+    page = views_html(
+        {
+            "a<b": MapView(first, "accuracy"),
+            "loss": MapView(second, "loss", "min", None, [7, 8, 9]),
+        },
+        [""] * 10,
+    )
+    traces, _ = drawn(page)
+    assert [trace["meta"] for trace in traces] == [0, 0, 0, 1, 1, 1]
+    assert [trace["visible"] for trace in traces] == [True] * 3 + [False] * 3
+    assert traces[2]["customdata"] == [0, 2] and traces[5]["customdata"] == [9, 7]
+    assert "<option>a&lt;b</option><option>loss</option>" in page
+    assert "<select" not in map_html(placed(), "accuracy", [""] * 3)
 
 
 def test_one_card_for_each_evaluated_function():

@@ -1,6 +1,7 @@
 """The built site in headless Chromium, opened from disk, as wide as a desk and as a phone."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,10 @@ PAGES = (
     "index",
     "guides",
     "choose",
+    "coordinates",
+    "deploy",
     "papers",
+    "searching",
     "atlas",
     "tutorials/index",
     "tutorials/05_search_for_your_model",
@@ -23,10 +27,12 @@ PAGES = (
     "functions/relu",
     "functions/selu",
     "functions/pwl",
+    "functions/xielu",
     "functions/softmax",
     "reference/index",
     "reference/commands",
     "reference/keras_actfn.layers.PWL",
+    "reference/keras_actfn.layers.Spline",
     "reference/keras_actfn.search.ActivationSearch",
 )
 
@@ -110,7 +116,11 @@ def test_the_gallery_sorts(page):
 def test_the_map_answers_to_the_pointer(page):
     open_page(page, "atlas")
     frame = page.frame_locator("iframe.atlas")
-    point_at_the_best(page, frame, "validation")
+    point_at_the_best(page, frame, "accuracy")
+    frame.locator("#map-view").select_option("heat_pinn")
+    frame.locator("#map text", has_text="log₁₀").first.wait_for(timeout=5000)
+    frame.locator("#map .points path").last.hover(force=True)
+    frame.locator("#map-card dt", has_text="heat_pinn").wait_for(timeout=5000)
 
 
 def point_at_the_best(page, frame, measure):
@@ -166,7 +176,35 @@ def report(tmp_path_factory):
     return found.report(folder / "report.html")
 
 
+def test_the_gallery_shows_the_results_on_a_task(page):
+    open_page(page, "functions/index")
+    relu = page.locator('#gallery tr:has(a[href="relu.html"]) td').last
+    first = relu.inner_text()
+    page.select_option("#gallery-task", "digits_mlp")
+    assert relu.inner_text() != first and 0 < float(relu.inner_text()) < 1
+    page.locator("#gallery th", has_text="result").click()
+    column = page.locator("#gallery tbody tr td:last-child").all_inner_texts()
+    values = [float(text) for text in column if text not in ("", "diverged")]
+    assert values == sorted(values, reverse=True) and len(values) > 15
+
+
+def test_a_link_chooses_the_task_of_the_map(page):
+    page.goto((SITE / "_static" / "atlas_map.html").as_uri() + "#image_inr")
+    assert page.locator("#map-view").input_value() == "image_inr"
+    page.locator("#map text", has_text="PSNR").first.wait_for(timeout=5000)
+
+
+def test_formulas_with_cases_keep_their_size(page):
+    open_page(page, "reference/keras_actfn.layers.Spline")
+    heights = page.locator("div.definition .cases svg").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().height)"
+    )
+    assert len(heights) == 6 and min(heights) > 8
+
+
 def test_the_report_of_a_search(page, report):
+    text = report.read_text(encoding="utf-8")
+    assert not re.search(r'<(?:script|img|iframe|link)[^>]*\s(?:src|href)="(?!data:|#)', text)
     open_page(page, report)
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"]

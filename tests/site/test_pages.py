@@ -59,6 +59,11 @@ def test_every_page_is_two_clicks_from_the_front_page():
     assert sorted({SITE / page for page in pages()} - reached) == []
 
 
+def test_llms_names_every_page():
+    named = set(re.findall(r"\]\(([^)]+)\)", (SITE / "llms.txt").read_text(encoding="utf-8")))
+    assert named == {str(page) for page in pages()} - {"index.html"}
+
+
 def test_every_public_name_has_a_page_and_no_other():
     from public_names import packages, public_names
 
@@ -80,6 +85,16 @@ def test_every_function_has_a_page():
 
     expected = {each.name for each in functions()} | {"index"}
     assert {path.stem for path in (SITE / "functions").glob("*.html")} == expected
+
+
+@pytest.mark.parametrize("source", sorted(Path("docs").glob("*.md")), ids=lambda p: p.stem)
+def test_every_guide_is_there_with_its_headings(source):
+    text = (SITE / f"{source.stem}.html").read_text(encoding="utf-8")
+    shown = re.sub("<[^>]+>|\\s", "", " ".join(re.findall(r"<h[12]>(.*?)<a", text, re.DOTALL)))
+    prose = re.sub(r"```.*?```", "", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for heading in re.findall(r"^##? (.+)$", prose, re.MULTILINE):
+        words = re.findall(r"[A-Za-z]+", re.sub(r"\]\(.*?\)", "]", heading))
+        assert all(word in shown for word in words), heading
 
 
 @pytest.mark.parametrize("tutorial", sorted(Path("tutorials").glob("0*.py")), ids=lambda p: p.stem)

@@ -1,11 +1,14 @@
 """What tells models and recipes apart, and what the recipes are."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
+from keras_actfn.expressions import parse
 from keras_actfn.training import recipes
-from keras_actfn.training.fingerprints import model_fingerprint, recipe_settings
+from keras_actfn.training.fingerprints import described, model_fingerprint, recipe_settings
 
 
 def network(activation="relu", units=3, skip=False, name=None):
@@ -94,3 +97,28 @@ def test_names():
     assert recipes.get(recipes.RECIPES["hull"]).name == "hull"
     with pytest.raises(ValueError, match="A recipe's name is one of: adam, hull"):
         recipes.get("sgd")
+
+
+def test_expressions_are_described_by_their_text_whatever_was_computed_with_them():
+    first, other = parse("mul(x,tanh(x))"), parse("mul(x,erf(x))")
+    before = described([first, {"f": first}])
+    first(np.ones(3))
+    assert described([first, {"f": first}]) == before != described([other, {"f": other}])
+
+
+class Computes:
+    def __init__(self):
+        self.given = 2
+
+    @functools.cached_property
+    def result(self):
+        return self.given**2
+
+
+def test_what_an_object_has_computed_does_not_describe_it():
+    value = Computes()
+    before = described(value)
+    assert value.result == 4
+    assert described(value) == before
+    value.given = 3
+    assert described(value) != before

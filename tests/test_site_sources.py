@@ -216,6 +216,21 @@ def test_costs_are_those_of_the_printed_benchmarks():
     assert cost_text("relu") == []
 
 
+def test_exports_are_those_of_the_printed_benchmark(functions):
+    """Every function of one number has a row, and what the export tests assert stands there."""
+    from exports import export_rows, export_text
+
+    for each in functions.values():
+        wanted = each.spec is not None and each.function is not None
+        assert bool(export_rows(each.name)) == wanted, each.name
+    for name in ("aff", "pwl", "crrelu", "spline", "acon", "dyt"):
+        rows = {form: cells for form, *cells in export_rows(name)}
+        assert rows["`tf_saved_model`"] == ["yes", "yes", ""], name
+        assert rows["`onnx`"] == ["yes", "", "yes"] and rows["`torch`"] == ["", "", "yes"], name
+        assert rows["`litert`"] == ["yes", "", ""], name
+    assert export_text("softmax") == []
+
+
 def test_public_names_are_those_of_the_packages():
     from public_names import members, packages, public_names
 

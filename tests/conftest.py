@@ -23,6 +23,28 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+#: Files with the longest tests.
+LONGEST = ("test_tutorials.py", "test_docs.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest tests, so that in the end no worker waits for another's."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_start():
+    """Nothing is prepared that a moment's work does not need.
+
+    Processes that tests start import no TensorFlow but on its own backend. PyTorch compiles no
+    loops for large tensors, which takes seconds each; `test_torch_fusion.py` lets it.
+    """
+    from processes import hide_tensorflow
+
+    hide_tensorflow()
+    os.environ["TORCH_COMPILE_DISABLE"] = "1"
+
+
 @pytest.fixture(autouse=True)
 def _same_start():
     """Start every test with the same random state and Keras's automatic names at their beginning.

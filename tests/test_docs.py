@@ -122,7 +122,7 @@ def test_the_guides_name_every_row_of_the_tables():
     for word in LAYERS:
         assert re.search(rf'^\| `"{word}\b', text["README"], re.MULTILINE), word
     for name in search.REGRESSORS:
-        assert re.search(rf"`\"?{name}\"?`", text["search"]), name
+        assert re.search(rf"`\"?{name}\"?`", text["searching"]), name
     for name in DISTRIBUTIONS:
         words = name.replace("_", " ").replace("crossentropy", "cross-entropy")
         assert words in text["fisher"], name

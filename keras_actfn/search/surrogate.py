@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from .._names import nearest
 from .._optional import require
 from .acquisition import expected_improvement
-from .atlas.mean import WithPrior
+from .atlas.mean import WithPrior, standings
 from .distance_process import DistanceProcess, DistanceTable
 from .embedding import embed
 from .regressor import Regressor
@@ -101,8 +101,10 @@ class CandidateFeatures:
 
     @functools.cached_property
     def distances(self) -> DistanceTable:
-        """The candidates' distances by outputs and by spectra: a `DistanceTable`."""
-        return DistanceTable(self.outputs, self.cdfs, self.weights)
+        """The candidates' distances by outputs, spectra and the prior: a `DistanceTable`."""
+        expected = self.expectations()
+        found = None if expected is None else standings(expected)
+        return DistanceTable(self.outputs, self.cdfs, self.weights, found)
 
 
 class PlaneRegressor(Regressor):

@@ -27,6 +27,7 @@ needs_compiler = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def small_counts_as_large(monkeypatch):
+    monkeypatch.delenv("TORCH_COMPILE_DISABLE")
     monkeypatch.setattr(fusion, "_FEWEST_ELEMENTS", 1 << 10)
     monkeypatch.setattr(fusion, "_SLICE", 1 << 9)
     monkeypatch.setattr(fusion, "_COMPILED", {})

@@ -37,7 +37,7 @@ def job(tmp_path, monkeypatch):
     commands = {
         "keras-actfn": f"#!{sys.executable}\nfrom keras_actfn.cli import main\n"
         "raise SystemExit(main())\n",
-        "sleep": "#!/bin/sh\nexec /bin/sleep 0.1\n",
+        "sleep": "#!/bin/sh\nexec /bin/sleep 3\n",
     }
     for name, text in commands.items():
         path = tmp_path / "bin" / name

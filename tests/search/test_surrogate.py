@@ -7,7 +7,7 @@ import pytest
 from reference.act_bench import synthetic_bench
 from scipy.integrate import quad
 from scipy.spatial.distance import cdist
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal, norm, rankdata, zscore
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
@@ -185,6 +185,22 @@ def test_correlation_is_positive_definite_with_ones_and_blind_to_signs(bench):
         np.testing.assert_allclose(np.diag(found), 1.0, atol=1e-6)
         np.testing.assert_allclose(found[30:], found[:5], atol=1e-5)
         assert np.linalg.eigvalsh(found).min() > -1e-5
+
+
+def test_the_atlas_adds_a_part_on_standings(bench):
+    """Against the formula: 0.7 of the kernel is on the root mean square of standings."""
+    outputs, rng = bench.outputs[1:31], np.random.default_rng(0)
+    expected = rng.normal(size=(30, 4))
+    features = CandidateFeatures(outputs, prior=lambda: expected)
+    every = list(range(30))
+    ranks = zscore(rankdata(expected, axis=0))
+    distances = features.distances.to(every)
+    np.testing.assert_allclose(distances.results, cdist(ranks, ranks) / 2)
+    without = correlation(DistanceTable(outputs).to(every), 0.3, 1.0, 0.0)
+    found = correlation(distances, 0.3, 1.0, 0.0)
+    part = np.exp(-cdist(ranks, ranks, "sqeuclidean") / 4 / 0.7**2 / 2)
+    np.testing.assert_allclose(found, 0.3 * without + 0.7 * part)
+    assert np.linalg.eigvalsh(found).min() > -1e-5
 
 
 @pytest.mark.parametrize("used", ["both", "outputs", "spectra"])

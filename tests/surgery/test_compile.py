@@ -82,6 +82,7 @@ def test_the_new_model_saves_and_loads(tmp_path):
     assert "| swish | silu |" in str(compiled)
 
 
+@pytest.mark.once
 def test_one_segment_is_the_line_of_least_squares():
     compiled = compile_activations(network(), numbers(200, 4), 1, sites="swish")
     (site,) = compiled.sites
@@ -91,11 +92,13 @@ def test_one_segment_is_the_line_of_least_squares():
     assert site.segments.intercepts[0] == pytest.approx(intercept, rel=1e-4)
 
 
+@pytest.mark.once
 def test_options_reach_every_site():
     compiled = compile_activations(network(), numbers(64, 4), 6, match="silu", right="flat")
     assert [site.segments.slopes[-1] for site in compiled.sites] == [0.0]
 
 
+@pytest.mark.once
 def test_a_function_for_each_channel_stays_and_is_told():
     model = keras.Sequential(
         [
@@ -115,6 +118,7 @@ def test_a_function_for_each_channel_stays_and_is_told():
         compile_activations(model, numbers(32, 4), sites="own")
 
 
+@pytest.mark.once
 def test_parametric_relus_with_one_slope():
     model = keras.Sequential([keras.Input((4, 4)), layers.PReLU("ones", shared_axes=[1, 2])])
     with pytest.warns(UserWarning, match="slope for each"), pytest.raises(ValueError):
@@ -131,6 +135,7 @@ def broken(weight):
     return model
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("model", "x", "options", "message"),
     [

@@ -49,6 +49,7 @@ def out(model, x):
 
 # The stem's ReLU and two a block; before the convolutions, each block's first comes earlier and
 # the last of all stands behind the blocks.
+@pytest.mark.once
 @pytest.mark.parametrize("pre_activation", [False, True])
 def test_relu_by_relu_in_a_backbone_changes_no_output_bit(pre_activation):
     model = backbone(2, pre_activation)
@@ -126,6 +127,7 @@ def hidden(model, x):
     return ops.convert_to_numpy(outputs)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_blocks_of_a_transformer_get_the_same_function(name, tmp_path):
     model = transformer(name)
@@ -147,8 +149,15 @@ def test_blocks_of_a_transformer_get_the_same_function(name, tmp_path):
     assert not np.allclose(hidden(zero, x), hidden(model, x), rtol=0.01)
 
 
-@pytest.mark.parametrize("name", ["MistralBackbone", "GPT2Backbone"])
-@pytest.mark.parametrize("spec", ["crrelu", "pwl(axis=-1)"])
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("MistralBackbone", "pwl(axis=-1)"),
+        ("GPT2Backbone", "crrelu"),
+        pytest.param("MistralBackbone", "crrelu", marks=pytest.mark.once),
+        pytest.param("GPT2Backbone", "pwl(axis=-1)", marks=pytest.mark.once),
+    ],
+)
 def test_learned_activations_of_a_transformer_train_and_are_saved(name, spec, tmp_path):
     model = transformer(name)
     new = replace_activations(model, spec)

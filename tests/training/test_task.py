@@ -150,7 +150,10 @@ def loader():
     return torch.utils.data.DataLoader(Examples(), batch_size=16, shuffle=True)
 
 
-@pytest.mark.parametrize("source", [Pairs, tf_dataset, loader])
+# PyTorch's loader under its own backend, as importing PyTorch takes seconds.
+@pytest.mark.parametrize(
+    "source", [Pairs, tf_dataset, pytest.param(loader, marks=pytest.mark.once)]
+)
 def test_two_inputs_with_weights_from_a_source(source):
     task = Task(two_inputs, source, source, metric="auc", epochs=2)
     result = compare(task, EQUAL, seeds=1)

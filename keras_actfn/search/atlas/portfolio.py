@@ -2,13 +2,14 @@
 
 A set S of functions is worth
 
-    worth(S) = mean over tasks of max over f in S of gain(f, task),
+    worth(S) = mean over tasks of max over f in S of max(gain(f, task), 0),
 
-with the gains of `table`. The set grows greedily from ReLU, by the function that adds most; since
-the worth is submodular, it reaches (1 - 1/e) of what the best set of its size adds to ReLU
-(Nemhauser, Wolsey and Fisher 1978). Of functions that add the same, the one with the greater mean
-gain is taken, and of these the one with the shorter text. A task that has not trained a function is
-not covered by it: the gain there counts as the least, `FLOOR`.
+with the gains of `table`: the part of the gap that its best function closes. What is no better than
+the usual functions closes nothing, however much better than ReLU it is. The set grows greedily
+from ReLU, by the function that adds most; since the worth is submodular, it reaches (1 - 1/e) of
+what the best set of its size adds to ReLU (Nemhauser, Wolsey and Fisher 1978). Of functions that
+add the same, the one with the greater mean worth is taken, and of these the one with the shorter
+text. A task that has not trained a function is not covered by it: its gain there counts as 0.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .table import FLOOR, Atlas, load_atlas
+from .table import Atlas, load_atlas
 
 #: How many functions a search evaluates first.
-SIZE = 8
+SIZE = 6
 
 
 def greedy(atlas: Atlas, size: int = SIZE, allowed: ArrayLike | None = None) -> list[str]:
@@ -40,7 +41,7 @@ def greedy(atlas: Atlas, size: int = SIZE, allowed: ArrayLike | None = None) -> 
             "A portfolio is learned from one task or more that have trained ReLU. Received: "
             f"{', '.join(atlas.tasks) or 'no task'}. Leave fewer out."
         )
-    gains = np.where(np.isnan(atlas.gains), FLOOR, atlas.gains)
+    gains = np.maximum(np.nan_to_num(atlas.gains), 0.0)
     usable = np.ones(len(gains), bool) if allowed is None else np.array(allowed, bool)
     usable[atlas.usual["relu"]] = True
     rows = np.flatnonzero(usable)
@@ -81,8 +82,3 @@ def portfolio(
         ('relu(x)', 3)
     """
     return greedy(load_atlas(tasks, leave_out), size)
-
-
-def worth(gains: np.ndarray) -> float:
-    """The formula of the module for the functions whose gains are given, (functions, tasks)."""
-    return float(np.max(gains, axis=0).mean())

@@ -9,6 +9,11 @@ usual), as in `results`; and, beside it, the number until it has a function of t
 search that does not reach it within the budget counts as infinitely long. Over tasks the median
 counts, so that one easy or one hopeless task decides nothing; its interval is a bootstrap over
 tasks.
+
+A table's best function is its luckiest, too, and on some tasks the whole gap is less than what
+another seed changes (`benchmarks/atlas_noise.txt`). So a second target stands beside the first: a
+function that one training does not tell from the best, of the score best - σ or more, with the
+standard deviation σ between seeds (`ActBench.noise`). The bar is about the first.
 """
 
 import dataclasses
@@ -55,6 +60,8 @@ class LeftOutRow:
         high: Upper end.
         never: Share of the trials that did not reach the target.
         top: Median number of evaluations until a function of the best hundredth.
+        tied: Median number of evaluations until a function that one training does not tell from the
+            best; NaN where no function has several seeds.
         gains: Mean share of the gap that is closed after 8, 10, 20 and 50 evaluations.
     """
 
@@ -66,6 +73,7 @@ class LeftOutRow:
     high: float
     never: float
     top: float
+    tied: float
     gains: tuple[float, ...]
 
 
@@ -107,8 +115,11 @@ class LeftOut:
         """The kinds of search, (regressor, beginning), with the atlas first."""
         return list(dict.fromkeys((row.regressor, row.begins) for row in self.table()))
 
-    def over_tasks(self, regressor: str, begins: str) -> tuple[float, float, float, float]:
-        """Median over tasks of the evaluations until the target, its interval, and that to the top.
+    def over_tasks(self, regressor: str, begins: str) -> tuple[float, float, float, float, float]:
+        """Median over tasks of the evaluations until the target, its interval, and those of others.
+
+        The others are the best hundredth, and a tie with the best; the latter over the tasks where
+        the noise is known.
 
         Args:
             regressor: Name of the regressor.
@@ -118,7 +129,9 @@ class LeftOut:
         counts = np.array([row.evaluations for row in rows])
         low, high = median_interval(counts)
         tops = np.array([row.top for row in rows])
-        return float(upper_quantile(counts, 2)), low, high, float(upper_quantile(tops, 2))
+        ties = np.array([row.tied for row in rows if not np.isnan(row.tied)])
+        tied = float(upper_quantile(ties, 2)) if len(ties) else np.nan
+        return float(upper_quantile(counts, 2)), low, high, float(upper_quantile(tops, 2)), tied
 
     def separated(self, regressor: str, rival: str) -> list[str]:
         """Tasks where the interval with the atlas lies below that of a rival from scratch."""
@@ -144,26 +157,29 @@ class LeftOut:
             f"{self.budget} evaluations.",
             f"Evaluations until {SHARE:.0%} of the gap between the best usual function and the "
             "best, start included; 'top 1 %': until",
-            "a function of the best hundredth; 'gap closed': mean share of the gap that is closed "
-            f"after {', '.join(map(str, MARKS))} evaluations.",
+            "a function of the best hundredth; 'tied': until a function within one standard "
+            "deviation between seeds of the best",
+            "(? where that is not known); 'gap closed': mean share of the gap that is closed after "
+            f"{', '.join(map(str, MARKS))} evaluations.",
             "",
             f"{'task':<16}{'regressor':<13}{'begins from':<13}{'median':>7}{'95 % interval':>15}"
-            f"{'never':>7}{'top 1 %':>9}  gap closed",
+            f"{'never':>7}{'top 1 %':>9}{'tied':>6}  gap closed",
         ]
         for row in self.table():
             limits = f"{count_text(row.low)}-{count_text(row.high)}"
             lines.append(
                 f"{row.task:<16}{row.regressor:<13}{row.begins:<13}"
                 f"{count_text(row.evaluations):>7}{limits:>15}{row.never:>7.0%}"
-                f"{count_text(row.top):>9}  {'  '.join(f'{gain:5.2f}' for gain in row.gains)}"
+                f"{count_text(row.top):>9}{_tied_text(row.tied):>6}  "
+                f"{'  '.join(f'{gain:5.2f}' for gain in row.gains)}"
             )
         lines += ["", "Over tasks (median; interval: bootstrap over tasks):"]
         for regressor, begins in self.kinds():
-            found, low, high, top = self.over_tasks(regressor, begins)
+            found, low, high, top, tied = self.over_tasks(regressor, begins)
             limits = f"{count_text(low)}-{count_text(high)}"
             lines.append(
                 f"{'':<16}{regressor:<13}{begins:<13}{count_text(found):>7}{limits:>15}"
-                f"{'':>7}{count_text(top):>9}"
+                f"{'':>7}{count_text(top):>9}{_tied_text(tied):>6}"
             )
         lines += ["", *self.verdict(), "", "Where the searches with the atlas began:"]
         lines += [f"{task:<16}{', '.join(found)}" for task, found in self.portfolios.items()]
@@ -172,7 +188,7 @@ class LeftOut:
     def verdict(self) -> list[str]:
         """What the table says of the bar, a line for each of its parts."""
         regressor = next(name for name, begins in self.kinds() if begins == ATLAS)
-        found, _, _, top = self.over_tasks(regressor, ATLAS)
+        found, _, _, top, _ = self.over_tasks(regressor, ATLAS)
         lines = [
             f"Bar: {count_text(found)} evaluations in the median over tasks, {BAR} or fewer: "
             f"{'reached' if found <= BAR else 'not reached'}.",
@@ -201,7 +217,8 @@ class LeftOut:
             rows.append({k: number(v) if isinstance(v, float) else v for k, v in entry.items()})
         over = {}
         for kind in self.kinds():
-            names, found = ("evaluations", "low", "high", "top"), self.over_tasks(*kind)
+            names = ("evaluations", "low", "high", "top", "tied")
+            found = self.over_tasks(*kind)
             over["/".join(kind)] = dict(zip(names, map(number, found), strict=True))
         return {
             "tasks": list(self.tasks),
@@ -234,6 +251,9 @@ class LeftOut:
         threshold = np.nanquantile(run.bench.score[run.bench.valid], 0.99)
         reached = run.best_so_far(regressor, features) >= threshold
         tops = np.where(reached.any(1), reached.argmax(1) + 1.0, np.inf)
+        noise = run.bench.noise
+        near = run.best_so_far(regressor, features) >= np.nanmax(run.bench.score) - noise
+        ties = np.where(near.any(1), near.argmax(1) + 1.0, np.inf)
         gains = self.gain_curve(task, begins, regressor, features).mean(0)
         return LeftOutRow(
             task=task,
@@ -244,8 +264,13 @@ class LeftOut:
             high=high,
             never=float(np.isinf(counts).mean()),
             top=float(upper_quantile(tops, 2)),
+            tied=np.nan if np.isnan(noise) else float(upper_quantile(ties, 2)),
             gains=tuple(float(gains[min(mark, self.budget) - 1]) for mark in MARKS),
         )
+
+
+def _tied_text(count):
+    return "?" if np.isnan(count) else count_text(count)
 
 
 def run_left_out(
@@ -296,7 +321,8 @@ def run_left_out(
     )
     for bench in benches:
         others = atlas.without([bench.name])
-        portfolios[bench.name] = greedy(others, SIZE)
+        held = set(bench.functions)
+        portfolios[bench.name] = greedy(others, SIZE, [text in held for text in others.functions])
         learned: dict[str, Any] = {"prior": AtlasPrior(others), "start": portfolios[bench.name]}
         for begins, names, more in ((ATLAS, regressors, learned), (SCRATCH, rivals, {})):
             place = None if folder is None else Path(folder) / f"{bench.name}-{begins}"

@@ -119,6 +119,34 @@ def test_the_verdict_by_hand(benches):
     assert "20 or fewer: not reached" in slow.verdict()[0]
 
 
+def test_a_tie_with_the_best_is_within_the_noise(benches):
+    """Three seeds of each function, their spread being `noise` by construction."""
+    bench, noise = benches[0], 0.006
+    score = bench.score
+    runs = bench.runs["validation_accuracy"] + noise * np.array([-1.0, 0.0, 1.0])
+    seeds = dataclasses.replace(
+        bench,
+        runs={name: runs for name in bench.runs},
+        seeds=(0, 1, 2),
+        diverged=None,
+    )
+    assert seeds.noise == pytest.approx(noise)
+    near = np.flatnonzero(score >= score.max() - noise)
+    far = np.flatnonzero(score < score.max() - noise)
+    relu, best = bench.index("relu"), int(np.argmax(score))
+    second = next(row for row in near if row != best)
+    rows = np.array([relu, *far[:2], second, *far[2:5], best])
+    trials = {("distance_gp", "both"): [rows] * 3}
+    every = {("a", k): BenchRun(seeds, 9, relu, relu, 0.9, trials) for k in ("atlas", "scratch")}
+    found = LeftOut(every, {"a": ["relu(x)"]}, 3, 9)
+    row = found.table()[0]
+    assert (row.tied, row.evaluations) == (4, 8)
+    assert found.over_tasks("distance_gp", "atlas")[4] == 4
+    one_seed = by_hand(benches, {"a": {k: {"distance_gp": [5] * 3} for k in ("atlas", "scratch")}})
+    assert np.isnan(one_seed.table()[0].tied) and "?" in one_seed.text()
+    assert one_seed.to_dict()["rows"][0]["tied"] is None
+
+
 def test_the_interval_of_a_median():
     assert median_interval(np.array([4.0, 4.0, np.inf])) == (4.0, np.inf)
     values = np.random.default_rng(0).exponential(size=400)

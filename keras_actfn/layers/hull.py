@@ -197,12 +197,17 @@ def weighted_term(function: Any, x: Any, coefficient: Any) -> Any:
     There the term gives no gradient to x and none to the coefficient, and where a derivative of
     the function is infinite, none to x. Gradients are cut off at x, behind the multiplication by
     an infinite slope, and directional derivatives at the value; to find out where, a function
-    that is not `tame`, or has no `limits`, is evaluated once more, with its derivatives.
+    that has no `limits` is evaluated once more, and one that is not `tame` with its derivatives.
     """
     off = ops.equal(coefficient, 0)
     if getattr(function, "tame", False) and function.limits:
         value = function(x)
         lost = ops.logical_and(off, ops.equal(ops.absolute(value), float("inf")))
+    elif getattr(function, "tame", False):
+        fixed = ops.stop_gradient(x)
+        off = ops.logical_and(off, ops.equal(fixed, fixed))  # where x is NaN, so is the term
+        lost = ops.logical_and(off, ops.logical_not(ops.isfinite(function(fixed))))
+        value = function(ops.where(lost, ops.zeros_like(x), x))
     else:
         fixed = ops.stop_gradient(x)
         constant, *derivatives = map(ops.stop_gradient, _derivatives(function, fixed))

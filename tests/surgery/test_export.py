@@ -30,7 +30,7 @@ def replaced():
             layers.Conv2D(3, 3, activation="relu", name="c"),
             layers.Conv2D(3, 3, activation="relu", name="d"),
             layers.Flatten(name="flat"),
-            *(layers.Dense(5, activation="relu", name=name) for name in "egij"),
+            *(layers.Dense(5, activation="relu", name=name) for name in "egijk"),
             layers.Dense(4, activation="softmax", name="out"),
         ]
     )
@@ -43,6 +43,7 @@ def replaced():
         "e": "pwl(extrapolation=clamp)",
         "g": "scaled(acon,axis=-1)",
         "i": "dyt",
+        "k": "scaled(sin)",
     }
     for path, spec in specs.items():
         model = replace_activations(model, spec, sites=path)

@@ -3,16 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from exported_files import FORMATS, export, run
 from keras import layers, ops
 
 from keras_actfn.surgery import freeze_activations, replace_activations
-
-#: Formats that the installed Keras writes with each backend.
-FORMATS = {
-    "tensorflow": ["tf_saved_model", "onnx", "litert"],
-    "jax": ["tf_saved_model"],
-    "torch": ["torch", "onnx"],
-}[keras.backend.backend()]
 
 
 def numbers(shape, seed=0):
@@ -52,27 +46,6 @@ def replaced():
     return model
 
 
-def run(form, path, x):
-    """Outputs of an exported file, computed without Keras."""
-    if form == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(path)
-        return session.run(None, {session.get_inputs()[0].name: x})[0]
-    if form == "torch":
-        import torch
-
-        return torch.export.load(path).module()(torch.tensor(x)).detach().numpy()
-    import tensorflow as tf
-
-    if form == "tf_saved_model":
-        loaded = tf.saved_model.load(path)
-        return loaded.serve(x).numpy()
-    runner = tf.lite.Interpreter(path).get_signature_runner()
-    (name,) = runner.get_input_details()
-    return next(iter(runner(**{name: x}).values()))
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("form", "prepare"),
@@ -81,14 +54,8 @@ def run(form, path, x):
 )
 def test_exported_model_gives_the_same_outputs(form, prepare, tmp_path):
     model = prepare(replaced()) if prepare else replaced()
-    ending = {"onnx": ".onnx", "torch": ".pt2", "litert": ".tflite"}.get(form, "")
     batches = [2 * numbers((size, 8, 8, 2), size) for size in (1, 6)]
     expected = [ops.convert_to_numpy(model(x, training=False)) for x in batches]
-    path, options = str(tmp_path / f"model{ending}"), {}
-    if form == "torch":
-        import torch
-
-        options["dynamic_shapes"] = {0: torch.export.Dim("batch", min=1, max=64)}
-    model.export(path, format=form, verbose=False, **options)
+    path = export(model, form, tmp_path)
     for x, y in zip(batches, expected, strict=True):
         np.testing.assert_allclose(run(form, path, x), y, rtol=1e-4, atol=1e-6)

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..backend import vector_jacobian_product
+from ..backend import compiled, vector_jacobian_product
 from ..models.objective import mask_of
 from .losses import distribution_of, position_weights
 from .tapping import TappedLayers, build_all_layers
@@ -94,11 +94,16 @@ def exact_fisher(
     columns = seen["distribution"].cotangents(z, mode, y, seed, factors)
     size = sum(int(np.prod(v.shape)) for v in variables)
     matrix = np.zeros((size, size))
+
+    @compiled  # one program for all, as they have one shape
+    def pull_back(example, cotangent, *values):
+        return list(vector_jacobian_product(partial(logits, example), cotangent, *values))
+
     for n in range(len(x)):
         example = keras.ops.convert_to_tensor(x[n : n + 1])
         for column in columns[:, n : n + 1]:
             cotangent = keras.ops.convert_to_tensor(column.astype(z.dtype))
-            gradients = vector_jacobian_product(partial(logits, example), cotangent, *values)
+            gradients = pull_back(example, cotangent, *values)
             g = np.concatenate(
                 [keras.ops.convert_to_numpy(part).reshape(-1) for part in gradients]
             ).astype(np.float64)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..backend import vector_jacobian_product
+from ..backend import compiled, vector_jacobian_product
 
 
 def output_and_gradients(
@@ -29,10 +29,15 @@ def output_and_gradients(
     def call(x, *variables):
         return layer.stateless_call(list(variables), fixed, x)[0]
 
-    output = call(x, *variables)
-    ones = np.ones(output.shape) if weight is None else weight
-    upstream = ops.convert_to_tensor(ones, layer.compute_dtype)
-    to_x, *to_variables = vector_jacobian_product(call, upstream, x, *variables)
+    def differentiate(x, *variables):
+        output = call(x, *variables)
+        ones = np.ones(output.shape) if weight is None else weight
+        upstream = ops.convert_to_tensor(ones, layer.compute_dtype)
+        return output, vector_jacobian_product(call, upstream, x, *variables)
+
+    if keras.backend.backend() == "jax":  # else each operation is a program of its own
+        differentiate = compiled(differentiate)
+    output, (to_x, *to_variables) = differentiate(x, *variables)
     numpy = ops.convert_to_numpy
     return numpy(output), numpy(to_x), [numpy(gradient) for gradient in to_variables]
 

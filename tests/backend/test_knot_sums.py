@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_actfn.backend import piecewise, splines, uniform_knots
+from keras_actfn.backend import compiled, piecewise, splines, uniform_knots
 
 BACKEND = keras.backend.backend()
 
@@ -55,6 +55,9 @@ def formulas():
 
 FORMULAS = formulas()
 
+#: JAX compiles each operation by itself else, for each shape.
+as_one_program = compiled if BACKEND == "jax" else lambda function: function
+
 
 #: The functions whose sums are compared, and how many knots each element's gradient goes to.
 KINDS = {"pwl": piecewise, "spline": splines}
@@ -72,14 +75,14 @@ def arguments(x_shape, shape, dtype="float32", clamp=False, nan=True, kind="pwl"
     segments = shape[0] - (1 if kind == "pwl" else 3)
     largest = uniform_knots.LARGEST_POSITION
     values = ops.convert_to_tensor(rng.normal(size=shape), "float32")
-    _, *terms, index = KINDS[kind].interpolate_gradient(
-        ops.convert_to_tensor(upstream, dtype),
-        ops.convert_to_tensor(x, dtype),
-        values,
+    gradient = functools.partial(
+        KINDS[kind].interpolate_gradient,
         low=-3.0,
         scale=segments / 6,
         bounds=(0, segments) if clamp else (-largest, largest),
     )
+    given = ops.convert_to_tensor(upstream, dtype), ops.convert_to_tensor(x, dtype), values
+    _, *terms, index = as_one_program(gradient)(*given)
     return terms, index
 
 
@@ -170,7 +173,10 @@ def test_neighbours_by_selects_and_by_a_gather(channels):
         exact = table[rows, 0, column] if channels else table[rows]
         given = ops.convert_to_tensor(table, "float32"), ops.convert_to_tensor(segment)
         for select in (True, False):
-            found = uniform_knots.look_up_neighbours(*given, count, select)
+            look_up = functools.partial(
+                uniform_knots.look_up_neighbours, count=count, select=select
+            )
+            found = as_one_program(look_up)(*given)
             assert len(found) == count
             for one, row in zip(found, exact.astype("float32"), strict=True):
                 one = np.broadcast_to(ops.convert_to_numpy(one), row.shape)

@@ -13,13 +13,23 @@ export TF_CPP_MIN_LOG_LEVEL=3 MPLBACKEND=Agg
 # JAX compiles every model anew and runs it for a moment, as Numba does UMAP's functions: compiling
 # is what takes the time.
 export JAX_DISABLE_MOST_OPTIMIZATIONS=1 NUMBA_OPT=0
-# The older emitters of fused loops compile in a third of the time and compute the same.
-export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+# The older emitters of fused loops compile in a third of the time and compute the same, and each
+# program is compiled in one part, as there is one core for it.
+export XLA_FLAGS="--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # What is compiled to bytecode, tests and libraries, is kept for the other processes.
 export PYTHONDONTWRITEBYTECODE=
 # One thread for each worker: two workers on two cores.
 export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# Databases and journals are written through to the disk, thousands of times: in memory nobody
+# waits for it. Tests compile libraries in their folders, and write about 500 MB.
+memory=/dev/shm
+if [ -w "$memory" ] && [ "$(df -Pk "$memory" | awk 'END {print $4}')" -gt 2000000 ] &&
+	! grep -q " $memory [a-z]* [^ ]*noexec" /proc/mounts; then
+	TMPDIR=$(mktemp -d "$memory/tests.XXXXXX")
+	export TMPDIR
+	trap 'rm -rf "$TMPDIR"' EXIT
+fi
 echo "== tests on $backend"
 # Each worker begins with half of the files, so that tests of one file share what they make, and
 # takes from the other when it has done its own.
-exec .venv/bin/pytest -n "$workers" --dist worksteal -m "$only" tests
+.venv/bin/pytest -n "$workers" --dist worksteal -m "$only" tests

@@ -79,7 +79,8 @@ def train_in_processes():
     import torch
 
     folder = tempfile.mkdtemp()
-    torch.multiprocessing.spawn(one_process, (folder,), nprocs=2)
+    # Forked, they need not import PyTorch and Keras again.
+    torch.multiprocessing.start_processes(one_process, (folder,), nprocs=2, start_method="fork")
     with open(os.path.join(folder, "weights")) as file:
         return json.load(file)
 

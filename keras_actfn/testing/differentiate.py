@@ -10,7 +10,7 @@ from ..backend import compiled, vector_jacobian_product
 
 
 def output_and_gradients(
-    layer: keras.Layer, x: Any, weight: Any = None
+    layer: keras.Layer, x: Any, weight: Any = None, *, jit_compile: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Output of a built layer and the gradients of `sum(weight * layer(x))`.
 
@@ -18,6 +18,8 @@ def output_and_gradients(
         layer: A built `keras.layers.Layer`.
         x: Array of inputs.
         weight: Array of the output's shape; ones if None.
+        jit_compile: Whether JAX compiles all of it at once, instead of each operation, which
+            takes less time for a layer and a shape that are new. Others compute as they do.
 
     Returns:
         `(output, gradient to x, [gradient to each trainable variable])`, NumPy arrays.
@@ -35,7 +37,7 @@ def output_and_gradients(
         upstream = ops.convert_to_tensor(ones, layer.compute_dtype)
         return output, vector_jacobian_product(call, upstream, x, *variables)
 
-    if keras.backend.backend() == "jax":  # else each operation is a program of its own
+    if jit_compile and keras.backend.backend() == "jax":
         differentiate = compiled(differentiate)
     output, (to_x, *to_variables) = differentiate(x, *variables)
     numpy = ops.convert_to_numpy

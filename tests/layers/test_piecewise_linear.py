@@ -41,7 +41,7 @@ def test_values_and_gradients(grid, extrapolation):
     expected = piecewise_linear(x, values, *ends)
     slope = np.abs(np.diff(values)).max() * (grid["knots"] - 1) / (grid["high"] - grid["low"])
     upstream = np.random.default_rng(2).normal(size=x.shape)
-    output, to_x, (to_values,) = output_and_gradients(layer, x, upstream)
+    output, to_x, (to_values,) = output_and_gradients(layer, x, upstream, jit_compile=True)
     # A float32 input is off by up to 2^-24 of its size, which the slope multiplies.
     tolerance = 1e-5 * (1 + np.abs(expected)) + slope * np.abs(x) * 2e-7
     assert np.all(np.abs(output - expected) <= tolerance)
@@ -74,7 +74,7 @@ def test_slope_at_a_knot_is_the_right_one():
 def test_channels_keep_their_own_function(extrapolation, channels):
     layer = layer_of(GRIDS[0], extrapolation, axis=-1, channels=channels)
     x = np.random.default_rng(3).normal(scale=2, size=(7, 3, channels)).astype("float32")
-    output, _, (to_values,) = output_and_gradients(layer, x)
+    output, _, (to_values,) = output_and_gradients(layer, x, jit_compile=True)
     values = ops.convert_to_numpy(layer.values)
     assert values.shape == (33, channels)
     for channel in {0, channels // 2, channels - 1}:

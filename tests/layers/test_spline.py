@@ -44,7 +44,7 @@ def test_values_and_gradients(grid, extrapolation):
     ends = grid["low"], grid["high"], extrapolation
     value, slope, curvature = (cubic_spline(x, coefficients, *ends, k) for k in range(3))
     upstream = np.random.default_rng(2).normal(size=x.shape)
-    output, to_x, (to_coefficients,) = output_and_gradients(layer, x, upstream)
+    output, to_x, (to_coefficients,) = output_and_gradients(layer, x, upstream, jit_compile=True)
     # A float32 input is off by up to 2^-24 of its size, which the slope multiplies.
     lost = np.abs(x) * 2e-7
     assert np.all(np.abs(output - value) <= 1e-5 * (1 + np.abs(value)) + np.abs(slope) * lost)
@@ -61,7 +61,7 @@ def test_values_and_gradients(grid, extrapolation):
 def test_channels_keep_their_own_function(extrapolation, channels):
     layer = layer_of(GRIDS[0], extrapolation, axis=-1, shape=(None, 3, channels))
     x = np.random.default_rng(3).normal(scale=2, size=(7, 3, channels)).astype("float32")
-    output, _, (to_coefficients,) = output_and_gradients(layer, x)
+    output, _, (to_coefficients,) = output_and_gradients(layer, x, jit_compile=True)
     coefficients = ops.convert_to_numpy(layer.coefficients)
     assert coefficients.shape == (33, channels)
     for channel in {0, channels // 2, channels - 1}:
@@ -176,7 +176,7 @@ def test_float64():
     x = np.random.default_rng(0).normal(size=(8, 5)) * 2
     coefficients = layer.get_weights()[0]
     assert coefficients.dtype == "float64"
-    output, to_x, (to_coefficients,) = output_and_gradients(layer, x)
+    output, to_x, (to_coefficients,) = output_and_gradients(layer, x, jit_compile=True)
     grid = -2, 2, "clamp"
     np.testing.assert_allclose(output, cubic_spline(x, coefficients, *grid), atol=1e-14)
     np.testing.assert_allclose(to_x, cubic_spline(x, coefficients, *grid, 1), atol=1e-14)

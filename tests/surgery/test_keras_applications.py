@@ -36,8 +36,8 @@ def quick_normal(self, shape, dtype=None):
     """Weights that keep the variance through relu, without a compilation for each shape."""
     depthwise = len(shape) == 4 and shape[-1] == 1
     fan_in = max(1, int(np.prod(shape[:2] if depthwise else shape[:-1])))
-    values = np.random.default_rng(fan_in).normal(size=shape) * (2 / fan_in) ** 0.5
-    return ops.convert_to_tensor(values.astype("float32"))
+    values = np.random.default_rng(fan_in).standard_normal(shape, "float32")
+    return ops.convert_to_tensor(values * np.float32((2 / fan_in) ** 0.5))
 
 
 @pytest.mark.parametrize(("name", "size", "arguments", "counts"), ROWS, ids=lambda v: str(v)[:20])

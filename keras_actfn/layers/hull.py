@@ -11,7 +11,7 @@ from keras import ops
 from .. import backend, constraints, expressions
 from ..expressions import Expression
 from ..expressions.expression import shown
-from .base import LearnableActivation, working_dtype
+from .base import LearnableActivation, finite_in_float32, working_dtype
 
 
 class _HullActivation(LearnableActivation):
@@ -259,7 +259,7 @@ def _initializer_argument(initializer, count):
             numbers = np.asarray(initializer, dtype="float64")
         except (TypeError, ValueError, OverflowError):
             numbers = np.array(np.nan)
-        if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        if numbers.shape != (count,) or not finite_in_float32(numbers):
             raise ValueError(
                 "As a list, `initializer` gives one finite number per base function, "
                 f"{count} here. Received: {shown(list(initializer))}."

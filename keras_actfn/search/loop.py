@@ -22,7 +22,7 @@ from typing import Any
 
 from .._drafts import make_folder
 from .._progress import Progress
-from ..expressions import Expression
+from ..expressions import Expression, SearchSpace
 from ..models.seeds import seeds_drawn_from
 from ..training import Task
 from ..training.fingerprints import model_fingerprint
@@ -35,7 +35,7 @@ from .evaluating import evaluate_next
 from .feature_store import FeatureStore
 from .findings import Findings
 from .objective import objective_of
-from .pool import Pool
+from .pool import Pool, unique_of
 from .probe import Probe
 from .pruning import get_pruner
 from .record import about, check_limits, check_moves, study_name
@@ -151,7 +151,7 @@ class ActivationSearch(Findings):
         self.progress = progress
         with seeds_drawn_from(seed):
             model = task.build_model("relu")
-        of_space = space if hasattr(space, "unique") else space.space
+        of_space = space if isinstance(space, SearchSpace) else unique_of(space).space
         start = Start.of(of_space, baselines, from_scratch, leave_out)
         self.baselines = start.usual
         record = {
@@ -183,9 +183,7 @@ class ActivationSearch(Findings):
             )
         with disk.named(self.output):
             make_folder(self.output)
-            unique = (
-                space if of_space is not space else space.unique(path=self.output / "functions")
-            )
+            unique = unique_of(space, path=self.output / "functions")
             self.pool: Pool | TandemPool = Pool(unique, extra=start.functions)
             if groups != 1:
                 self.pool = TandemPool(self.pool, groups)

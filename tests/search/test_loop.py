@@ -310,6 +310,20 @@ def test_an_unknown_embedding_is_refused_before_anything_is_trained(tmp_path):
         open_search(tmp_path, embedding="uniom")
 
 
+@pytest.mark.parametrize(
+    ("space", "baselines", "message"),
+    [
+        ("three_node", None, r"A space is .* Received: 'three_node'"),
+        (SPACE, "relu", "a list of functions. Received: 'relu'"),
+    ],
+)
+def test_a_space_and_baselines_that_are_none(space, baselines, message, tmp_path):
+    task = task_of(distance_to_softplus, INPUTS)
+    with pytest.raises(ValueError, match=message):
+        search.ActivationSearch(task, space, baselines=baselines, storage=tmp_path / "a.log")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_study_is_a_file_below_the_folder_of_searches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     task = task_of(distance_to_softplus, INPUTS)

@@ -1,6 +1,6 @@
 """Whether the atlas's short recipes order functions as recipes of twice the epochs do.
 
-    KERAS_BACKEND=torch python benchmarks/atlas_recipes.py [TASK …] >> benchmarks/atlas_recipes.txt
+    KERAS_BACKEND=torch python benchmarks/atlas_recipes.py [TASK …] > benchmarks/atlas_recipes.txt
 
 Spearman's rank correlation of the validation metric after the task's recipe, as packed, seed 0, and
 after twice the epochs with another seed, over functions of the atlas that learn, evenly by rank,

@@ -233,6 +233,8 @@ def _from_call(word, spec, start, options):
         if keyword:
             key = keyword.group(1)
             _check_keyword(word, key, spec, position + text.index(key))
+            if key in keywords:
+                raise SpecError(f"'{key}' is given twice.", spec, position)
             if key == "activation":
                 keywords[key] = _one_function(text, keyword.end(), spec, position)
                 continue

@@ -1,4 +1,7 @@
-"""Folders that are filled under another name: what a killed process leaves is removed."""
+"""Folders of results, and folders that are filled under another name.
+
+What a killed process leaves of the latter is removed.
+"""
 
 import os
 import shutil
@@ -6,6 +9,34 @@ import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
+
+
+def make_folder(path: str | os.PathLike) -> Path:
+    """Make a folder, and those it is in, where they are not there yet; return its path.
+
+    Raises:
+        NotADirectoryError: As `check_folder`.
+    """
+    check_folder(path)
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Raise unless there can be a folder at `path`; nothing is made.
+
+    Raises:
+        NotADirectoryError: If it, or what it would be in, is a file.
+    """
+    for place in (Path(path), *Path(path).parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise NotADirectoryError(
+                f"Results go into a folder. Received: {path}, where {place} is a file. Choose "
+                "another name."
+            )
 
 
 class Draft:
@@ -25,7 +56,7 @@ class Draft:
 
     def __init__(self, parent: str | os.PathLike | None = None, prefix: str = ".draft-") -> None:
         parent = Path(tempfile.gettempdir() if parent is None else parent)
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         remove_dead(parent, prefix)
         while True:
             self.name = tempfile.mkdtemp(prefix=prefix, dir=parent)

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from ._drafts import make_folder
+
 #: Key of a JSON object, and name of an npz file's array, that holds the checksums.
 CHECKSUM, CHECKSUMS = "checksum", "checksums"
 #: A compressed file may be this many times smaller than what it holds, beyond the first bytes.
@@ -87,8 +89,12 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     ```
     """
     path = Path(path)
+    if path.is_dir():  # also of an empty name
+        raise IsADirectoryError(
+            f"A file is written. Received: '{path}', which is a folder. Choose another name."
+        )
     with naming_the_file(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
         try:
             yield temporary

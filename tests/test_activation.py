@@ -80,6 +80,8 @@ def test_an_instance_is_copied():
         ("conv(identity,,relu)", 14, "An argument is missing"),
         ("pwl(knotz=9)", 4, "has no argument 'knotz'.*Did you mean 'knots'"),
         ("pwl(9)", 4, "takes named arguments only"),
+        ("pwl(knots=9, knots=5)", 12, "'knots' is given twice"),
+        ("scaled(sin,activation=cos)", 7, "takes one function"),
         ("pwl(knots=9)x", 12, "Nothing may follow"),
         ("aff(axis=-1,relu)", 12, "come before those with one"),
         ("max(relu(x)", 11, "Expected"),

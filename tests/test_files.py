@@ -253,3 +253,13 @@ def test_a_draft_that_was_moved_stays_where_it_is(tmp_path):
 def test_json_of_people_has_no_checksum(tmp_path):
     write_json(tmp_path / "results.json", {"a": 1})
     assert json.loads((tmp_path / "results.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["", "folder", "file/below.json"])
+def test_what_cannot_be_a_file_is_refused_before_it_is_written(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("important")
+    with pytest.raises(OSError, match="Choose another name"), _files.replacing(name):
+        raise AssertionError("nothing is written")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.once
 # Data flows down this list: a package imports from those above it, and from itself.
 ORDER = (
     (
-        *("_version", "_optional", "_files", "_drafts", "_names", "_secrets", "_keras_import"),
+        *("_version", "_optional", "_drafts", "_names", "_secrets", "_keras_import"),
         "_keras_activations",
     ),
+    ("_files",),
     ("_progress", "_texts"),
     ("backend",),
     ("densities",),

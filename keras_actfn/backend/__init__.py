@@ -30,6 +30,7 @@ __all__ = [
     "elu",
     "keeping",
     "knot_sums",
+    "known_nonzero",
     "on_host",
     "piecewise_linear",
     "pointwise",
@@ -50,6 +51,7 @@ divide = backend.divide
 elu = backend.elu
 keeping = backend.keeping
 knot_sums = backend.knot_sums
+known_nonzero = backend.known_nonzero
 on_host = backend.on_host
 pointwise = backend.pointwise
 power = backend.power

@@ -138,6 +138,11 @@ def selects(x: jax.Array) -> bool:
     return _fuses(x) and jax.default_backend() != "gpu"
 
 
+def known_nonzero(x: jax.Array) -> bool:
+    """False: tensors are traced, and a comparison costs nothing in a kernel."""
+    return False
+
+
 def keeping(
     forward: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
     backward: Callable[[jax.Array, jax.Array], jax.Array],

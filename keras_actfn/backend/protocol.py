@@ -73,6 +73,12 @@ class Backend(Protocol):
     def selects(self, x: Array) -> bool:
         """Whether a look-up in a small table by selects beats a gather, for tensors like x."""
 
+    def known_nonzero(self, x: Array) -> bool:
+        """Whether no entry of x is 0, where a look at x is free; False where it is not.
+
+        It is in PyTorch's eager mode on a CPU, where each operation that it saves takes time.
+        """
+
     def in_place_interpolation(
         self, *, low: float, scale: float, bounds: tuple[float, float]
     ) -> tuple[Callable, Callable] | None:

@@ -163,6 +163,11 @@ def selects(x: tf.Tensor) -> bool:
     return _fuses(x) and not tf.config.list_logical_devices("GPU")
 
 
+def known_nonzero(x: tf.Tensor) -> bool:
+    """False: tensors are traced, and a comparison costs nothing in a kernel."""
+    return False
+
+
 def _on_cpu():
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 import torch
 from torch.autograd import forward_ad
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from . import _torch_fusion as fusion
 from . import _torch_knots, _torch_taps
@@ -57,6 +58,14 @@ def selects(x: torch.Tensor) -> bool:
     On a GPU a small table stays in the cache next to the threads.
     """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def known_nonzero(x: torch.Tensor) -> bool:
+    """Whether no entry of x is 0, as far as x is a tensor of numbers on a CPU."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _transformed(x)
+    if traced or x.device.type != "cpu" or is_in_torch_dispatch_mode():
+        return False
+    return bool(x.all())
 
 
 def vector_jacobian_product(

@@ -11,6 +11,8 @@ from .tables import ATLAS, FEATURE_SETS, REGRESSORS, listed
 from .task import is_given
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..search import ActBench
 
 TaskOption = Annotated[
@@ -141,6 +143,12 @@ def run(
     from ..search.benchmarks.run import FEATURE_SETS, run_bench
     from ..search.surrogate import REGRESSORS
 
+    wrong = [f"--{name}" for name in ("rivals", "tasks") if is_given(context, name)]
+    if wrong and not leave_one_out:
+        raise ValueError(
+            "Without --leave-one-out, a search is on one --bench with --regressors. Received: "
+            f"{', '.join(wrong)}. Leave it out, or add --leave-one-out."
+        )
     if leave_one_out:
         wrong = [f"--{name}" for name in ("bench", "features") if is_given(context, name)]
         if wrong:
@@ -247,8 +255,8 @@ def show(
         order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")[:top]
         failed = np.isfinite(score) & (score <= _floor(found))
         result = _summary(found) | {
-            "failed_with_spectrum": int(failed[found.valid].sum()),
-            "failed_without": int(failed[~found.valid].sum()),
+            "failed_with_spectrum": int(failed[_with_spectrum(found)].sum()),
+            "failed_without": int(failed[~_with_spectrum(found)].sum()),
             "seeds": list(found.seeds),
             "best": [_entry(found, i) for i in order],
         }
@@ -325,7 +333,7 @@ def _summary(bench: "ActBench") -> dict[str, Any]:
     return {
         "bench": bench.name,
         "functions": len(bench),
-        "with_spectrum": int(bench.valid.sum()) if bench.cdfs.shape[1] else 0,
+        "with_spectrum": int(_with_spectrum(bench).sum()),
         "with_seeds": int((np.isfinite(bench.seed_scores()).sum(1) > 1).sum()),
         "metric": bench.metric,
         "mode": bench.mode,
@@ -334,6 +342,11 @@ def _summary(bench: "ActBench") -> dict[str, Any]:
         "function": bench.functions[best],
         "value": float(value[best]),
     }
+
+
+def _with_spectrum(bench: "ActBench") -> "np.ndarray":
+    """Whether each function has a valid spectrum: none where the task has no spectra."""
+    return bench.valid & (bench.cdfs.shape[1] > 0)
 
 
 def _floor(bench: "ActBench") -> float:
@@ -349,7 +362,7 @@ def _entry(bench: "ActBench", i: int) -> dict[str, Any]:
     return {
         "function": bench.functions[i],
         **{name: value if value == value else None for name, value in measures.items()},
-        "valid_spectrum": bool(bench.valid[i]),
+        "valid_spectrum": bool(_with_spectrum(bench)[i]),
         "equivalents": list(bench.equivalents[i]),
     }
 
@@ -365,6 +378,6 @@ def _open(name: str) -> "ActBench":
     path = Path(name)
     if not path.suffix:
         return bench(name)
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(f"There is no benchmark file {path}.")
     return read_bench(path) if path.suffix == ".npz" else load_act_bench(path)

@@ -60,7 +60,13 @@ EpochsOption = Annotated[
     int, typer.Option("--epochs", min=1, max=1_000_000, help="Epochs of each training.")
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option("--batch-size", min=1, max=1_000_000, help="Examples per training step.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=1_000_000,
+        help="Examples per training step. Default: 128, or all of fewer.",
+    ),
 ]
 SubsetOption = Annotated[
     int | None,

@@ -55,7 +55,7 @@ def compare(
     data: DataChoice,
     epochs: EpochsOption = 1,
     seeds: SeedsOption = DEFAULT_SEEDS,
-    batch_size: BatchSizeOption = 128,
+    batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[

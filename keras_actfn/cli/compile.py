@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .._drafts import check_folder, make_folder
 from .common import JsonOption, ListCommand
 from .data import DataChoice, model_samples, with_data
 
@@ -59,6 +60,7 @@ def compile_model(
         raise ValueError(
             "The activations of a model are seen on the data of its training. Received: no --data."
         )
+    check_folder(output)
     import keras
 
     from .._files import replacing
@@ -72,7 +74,7 @@ def compile_model(
     for form, path in files.items():
         check_format(loaded, path, form)
     compiled = compile_activations(loaded, x, segments, sites=sites or None, max_error=max_error)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     with replacing(output / "compiled.keras") as temporary:
         compiled.model.save(temporary)
     compiled.save_json(output / "report.json")

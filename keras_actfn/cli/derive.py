@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._drafts import check_folder, make_folder
 from .common import JsonOption
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def correlation(
     as_json: JsonOption = False,
 ) -> None:
     """Find the piecewise-linear function that correlates best with Gaussian classes."""
+    check_folder(output)
     import numpy as np
 
     from ..theory import (
@@ -161,6 +163,7 @@ def eafo(
     as_json: JsonOption = False,
 ) -> None:
     """Take one step that lowers the entropy of an activation's output."""
+    check_folder(output)
     import numpy as np
 
     from ..expressions import resolve
@@ -280,7 +283,7 @@ def report(
     """Print facts and table; write the table, and the figure if there is one."""
     from .._files import write_file
 
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     table = output / "table.csv"
     lines = ["x,f"] + [f"{x:.17g},{y:.17g}" for x, y in zip(positions, values, strict=True)]
     write_file(table, "\n".join(lines) + "\n")

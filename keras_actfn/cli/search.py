@@ -88,7 +88,7 @@ def search(
         ),
     ] = None,
     epochs: EpochsOption = 1,
-    batch_size: BatchSizeOption = 128,
+    batch_size: BatchSizeOption = None,
     recipe: RecipeOption = None,
     subset: SubsetOption = None,
     validation: Annotated[

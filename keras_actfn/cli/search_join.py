@@ -29,7 +29,7 @@ _OPTIONS = {
     "data": dict,
     "space": str,
     "epochs": int,
-    "batch_size": int,
+    "batch_size": int | None,
     "recipe": str | None,
     "subset": int | None,
     "validation": int | None,

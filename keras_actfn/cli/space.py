@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .._drafts import make_folder
 from .._optional import require
 from .common import JsonOption, SeedOption
 from .tables import SPACES, listed
@@ -229,5 +230,5 @@ def _draw(expression: "Expression", folder: Path) -> Path:
 
     name = re.sub(r"[^A-Za-z0-9_.]+", "-", str(expression)).strip("-")[:100]
     plots = folder.with_name(f"{folder.name}-plots")
-    plots.mkdir(parents=True, exist_ok=True)
+    make_folder(plots)
     return save_figure(draw_function(function_curve(expression)), plots / f"{name}.png")

@@ -136,6 +136,7 @@ def built_in_task(
         **training: Further arguments of `Task`.
     """
     from ..training import Task, recipes
+    from ..training.setup import BATCH_SIZE
 
     if recipe is not None and dataset.problem == "regression":
         raise ValueError(
@@ -143,4 +144,7 @@ def built_in_task(
             f"{dataset.name}, a regression. Leave it out."
         )
     shape = recipes.get(recipe).model_shape(dataset.input_shape) if dataset.has_images else None
-    return Task(model_builder(model, dataset, shape), dataset, recipe=recipe, **training)
+    task = Task(model_builder(model, dataset, shape), dataset, recipe=recipe, **training)
+    if task.batch_size is None:
+        task.batch_size = min(BATCH_SIZE, len(task.data.train))
+    return task

@@ -21,6 +21,8 @@ def looks_like_a_path(name: str | os.PathLike) -> bool:
     """Whether a word is a path: it exists, or has a separator or the ending of a file."""
     if not isinstance(name, str):
         return True
+    if not name:  # what `--data "$UNSET"` gives; a Path of it is the current folder
+        return False
     separators = tuple(separator for separator in (os.sep, os.altsep) if separator)
     try:
         exists = Path(name).expanduser().exists()

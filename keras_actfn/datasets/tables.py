@@ -194,7 +194,9 @@ def _parquet(path: Path, pandas: Any) -> "pandas.DataFrame":
 
 
 def _csv(path: Path, delimiter: str | None, pandas: Any) -> "pandas.DataFrame":
-    separator = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    separator = delimiter
+    if separator is None:
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
     if len(separator) != 1:
         raise ValueError(f"A delimiter is one character. Received: {delimiter!r}.")
     try:

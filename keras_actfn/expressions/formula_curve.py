@@ -19,14 +19,24 @@ POINTS = 1000
 def sampled(function: Any, density: Any) -> Curve:
     """A function, or samples of one, as a curve; see `nearest` for what it may be."""
     if isinstance(function, (tuple, list)) and len(function) == 2 and not callable(function):
-        x, y = (np.asarray(part, dtype=np.float64).reshape(-1) for part in function)
+        pair = [np.asarray(part).reshape(-1) for part in function]
+        if any(part.dtype.kind not in "fiub" for part in pair if part.size):
+            raise ValueError(
+                "Samples of a function are real numbers. Received: arrays of "
+                f"{' and '.join(str(part.dtype) for part in pair)}."
+            )
+        x, y = (part.astype(np.float64) for part in pair)
         if len(x) != len(y) or len(x) < 5:
             raise ValueError(
                 "Samples of a function are a pair (x, y) of equally many numbers, at least five. "
                 f"Received: {len(x)} and {len(y)}."
             )
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ValueError("Samples of a function are finite. Received: NaN or inf among them.")
+        largest = np.finfo("float32").max
+        if not ((np.abs(x) <= largest).all() and (np.abs(y) <= largest).all()):
+            raise ValueError(
+                "Samples of a function are finite in float32. Received: NaN, infinity or more "
+                "among them."
+            )
         order = np.argsort(x, kind="stable")
         x, y = x[order], y[order]
         w = np.full(len(x), 1 / len(x))

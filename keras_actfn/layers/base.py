@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from ..expressions.expression import shown
+from ..expressions.tensor_functions import LARGEST
 
 #: Whether a layer is made from its configuration, whose start has been judged before.
 _AGAIN = contextvars.ContextVar("again", default=False)
@@ -259,8 +260,13 @@ def starting_again() -> bool:
     return _AGAIN.get()
 
 
+def finite_in_float32(values: Any) -> bool:
+    """Whether all of some numbers are finite in float32, in which weights are kept."""
+    return bool((np.abs(values) <= LARGEST["float32"]).all())
+
+
 def number_argument(owner: str, name: str, value: Any, hint: str) -> float:
-    """An argument as a finite float.
+    """An argument as a float that is finite in float32, as the weights are.
 
     Args:
         owner: The layer, for the message.
@@ -269,14 +275,15 @@ def number_argument(owner: str, name: str, value: Any, hint: str) -> float:
         hint: What to give instead, a sentence.
 
     Raises:
-        ValueError: If it is no finite number.
+        ValueError: If it is no such number.
     """
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
-    if not abs(number) < float("inf"):
+    if not finite_in_float32(number):
         raise ValueError(
-            f"{owner} starts from a finite {name}. Received: {name}={shown(value)}. {hint}"
+            f"{owner} starts from a finite {name}, in float32. Received: {name}={shown(value)}. "
+            f"{hint}"
         )
     return number

@@ -11,7 +11,7 @@ from keras import ops
 from .. import backend, constraints, expressions
 from ..expressions import Expression
 from ..expressions.expression import shown
-from .base import LearnableActivation, working_dtype
+from .base import LearnableActivation, finite_in_float32, working_dtype
 
 
 class _HullActivation(LearnableActivation):
@@ -198,27 +198,34 @@ def weighted_term(function: Any, x: Any, coefficient: Any) -> Any:
     the function is infinite, none to x. Gradients are cut off at x, behind the multiplication by
     an infinite slope, and directional derivatives at the value; to find out where, a function
     that has no `limits` is evaluated once more, and one that is not `tame` with its derivatives.
+    Where the coefficient can be looked at first, and is not 0, nothing of this is needed.
     """
-    off = ops.equal(coefficient, 0)
-    if getattr(function, "tame", False) and function.limits:
+    if backend.known_nonzero(coefficient):
+        return coefficient * _value(function, x)
+    off, tame = ops.equal(coefficient, 0), getattr(function, "tame", False)
+    if tame and function.limits:
         value = function(x)
         lost = ops.logical_and(off, ops.equal(ops.absolute(value), float("inf")))
-    elif getattr(function, "tame", False):
-        fixed = ops.stop_gradient(x)
-        off = ops.logical_and(off, ops.equal(fixed, fixed))  # where x is NaN, so is the term
-        lost = ops.logical_and(off, ops.logical_not(ops.isfinite(function(fixed))))
+        return coefficient * ops.where(lost, ops.zeros_like(value), value)
+    fixed = ops.stop_gradient(x)
+    derived = (function(fixed),) if tame else _derivatives(function, fixed)
+    constant, *derivatives = map(ops.stop_gradient, derived)
+    off = ops.logical_and(off, ops.equal(fixed, fixed))  # where x is NaN, so is the term
+    lost = ops.logical_and(off, ops.logical_not(ops.isfinite(constant)))
+    if tame:
         value = function(ops.where(lost, ops.zeros_like(x), x))
     else:
-        fixed = ops.stop_gradient(x)
-        constant, *derivatives = map(ops.stop_gradient, _derivatives(function, fixed))
-        off = ops.logical_and(off, ops.equal(fixed, fixed))  # where x is NaN, so is the term
-        lost = ops.logical_and(off, ops.logical_not(ops.isfinite(constant)))
         finite = functools.reduce(ops.logical_and, map(ops.isfinite, derivatives))
         cut = ops.logical_or(lost, ops.logical_and(off, ops.logical_not(finite)))
-        x = ops.where(cut, fixed, x)
-        value = function.recomputed(x) if isinstance(function, Expression) else function(x)
-        value = ops.where(cut, constant, value)
+        value = ops.where(cut, constant, _value(function, ops.where(cut, fixed, x)))
     return coefficient * ops.where(lost, ops.zeros_like(value), value)
+
+
+def _value(function, x):
+    """`function(x)`, by its own slopes where gradients might overflow on their way back."""
+    if isinstance(function, Expression) and not function.tame:
+        return function.recomputed(x)
+    return function(x)
 
 
 def _derivatives(function, x):
@@ -252,7 +259,7 @@ def _initializer_argument(initializer, count):
             numbers = np.asarray(initializer, dtype="float64")
         except (TypeError, ValueError, OverflowError):
             numbers = np.array(np.nan)
-        if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        if numbers.shape != (count,) or not finite_in_float32(numbers):
             raise ValueError(
                 "As a list, `initializer` gives one finite number per base function, "
                 f"{count} here. Received: {shown(list(initializer))}."

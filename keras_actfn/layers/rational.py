@@ -11,8 +11,14 @@ from keras import ops
 
 from .. import backend, expressions
 from ..expressions.expression import shown
-from ..expressions.tensor_functions import LARGEST, finite, within
-from .base import LearnableActivation, number_argument, starting_again, working_dtype
+from ..expressions.tensor_functions import finite
+from .base import (
+    LearnableActivation,
+    finite_in_float32,
+    number_argument,
+    starting_again,
+    working_dtype,
+)
 from .rational_fit import TOLERANCE, fit_rational
 
 #: The highest power of x.
@@ -132,7 +138,7 @@ class Rational(LearnableActivation):
                 pair = []
             shapes = [each.shape for each in pair]
             if shapes != [(size,) for size in sizes.values()] or not all(
-                np.isfinite(each).all() for each in pair
+                finite_in_float32(each) for each in pair
             ):
                 raise ValueError(
                     "As a pair of lists, `initial` gives finite coefficients a0 … am and b1 … bn, "
@@ -159,19 +165,20 @@ def _value(count, x, *coefficients):
     above, below = coefficients[:count], coefficients[count:]
     wide = finite(ops.cast(x, working_dtype(x, above[0])))
     fixed, unit = ops.stop_gradient(wide), ops.ones_like(wide)
-    largest = LARGEST[keras.backend.standardize_dtype(wide.dtype)] / 4  # has a normal inverse
-    size = within(ops.absolute(fixed), 0.0, largest)
-    inverse = 1.0 / ops.where(size > 1, size, unit)
+    size = ops.absolute(fixed)
+    size = ops.where(size > 1, size, unit)
+    # A quotient and no product: the inverse of the largest numbers may be flushed to zero.
+    ratio, inverse = wide / size, 1.0 / size
     reached, first = [ops.not_equal(below[-1], 0)], below[-1]
     for b in below[-2::-1]:
         there = ops.not_equal(b, 0)
         reached.insert(0, ops.logical_or(reached[0], there))  # this power or a higher one
         first = ops.where(there, b, first)
     steps = [ops.where(each, inverse, unit) for each in reached]
-    factors = [ops.where(each, wide * inverse, wide) for each in reached]
+    factors = [ops.where(each, ratio, wide) for each in reached]
     numerator, _ = _polynomial(above, factors + [wide] * (count - 1), steps)
     # Powers that are not reached have the coefficient 0, and so no derivative by x.
-    factors = [ops.where(each, wide * inverse, fixed) for each in reached]
+    factors = [ops.where(each, ratio, fixed) for each in reached]
     inner, scale = _polynomial((None, *below), factors, steps)
     # At 0 the sign is that beside it, of the lowest power, as the second derivative wants.
     negative = ops.where(ops.equal(inner, 0), ops.logical_and(first < 0, unit > 0), inner < 0)

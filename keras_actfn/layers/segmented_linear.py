@@ -9,7 +9,7 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from .. import backend
-from .base import LearnableActivation
+from .base import LearnableActivation, finite_in_float32
 
 #: Inputs count as no farther from zero than this.
 _FARTHEST = 1e30
@@ -172,7 +172,7 @@ def _line(breakpoints, x, slopes, intercept):
 
 def _numbers(name: str, values: ArrayLike) -> list[float]:
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not np.isfinite(array).all():
+    if array.ndim != 1 or not finite_in_float32(array):
         raise ValueError(
             f"SegmentedLinear's {name} is a list of finite numbers. Received: {values!r}."
         )

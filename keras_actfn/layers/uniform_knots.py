@@ -10,7 +10,7 @@ from keras import ops
 
 from .. import constraints, expressions
 from ..expressions.expression import shown
-from .base import LearnableActivation, starting_again
+from .base import LearnableActivation, finite_in_float32, starting_again
 from .knots import DEFAULT, EXTRAPOLATIONS, TOLERANCE, KnotRange, knot_range, pwl_values
 
 #: Beyond this float32 resolves the position within a segment to less than a part in 256.
@@ -184,11 +184,11 @@ class UniformKnots(LearnableActivation):
             self._choose_range(initial, function)
             with np.errstate(all="ignore"):
                 values = np.asarray(function(self.knot_positions), dtype="float64")
-        if not np.isfinite(values).all():
-            bad = np.flatnonzero(~np.isfinite(values))
+        if not finite_in_float32(values):
+            bad = np.flatnonzero([not finite_in_float32(value) for value in values])
             raise ValueError(
-                f"{type(self).__name__}'s initial values are finite at every knot. Received: "
-                f"initial={initial!r}, which is {values[bad[0]]} at x = "
+                f"{type(self).__name__}'s initial values are finite at every knot, in float32. "
+                f"Received: initial={initial!r}, which is {values[bad[0]]} at x = "
                 f"{self.knot_positions[bad[0]]:g}. Choose another function or other ends."
             )
         return initial, values

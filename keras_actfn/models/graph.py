@@ -176,3 +176,15 @@ def tensor_policy(tensor: keras.KerasTensor) -> keras.DTypePolicy:
     """The dtype policy whose layers give a tensor of this dtype, parameters in float32."""
     half = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
     return keras.DTypePolicy(half.get(tensor.dtype, tensor.dtype))
+
+
+def plain_policy(old: keras.Operation) -> keras.DTypePolicy | None:
+    """The dtype policy for a new layer in the place of `old`: its own, but not quantized.
+
+    Activations have no quantized form; the layers around them keep theirs. None for what is no
+    layer and has no policy.
+    """
+    policy = getattr(old, "dtype_policy", None)
+    if policy is not None and policy.quantization_mode is not None:
+        policy = keras.DTypePolicy(policy.name.partition("_from_")[2])
+    return policy

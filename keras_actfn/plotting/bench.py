@@ -71,7 +71,8 @@ def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
     figure, panels = _panels(1 if coordinates is None else 2)
     found = accuracies(bench)
     width = np.diff(found.edges)
-    panels[0].bar(found.edges[:-1], found.valid, width, align="edge", label="valid spectrum")
+    label = "valid spectrum" if bench.cdfs.shape[1] else "finite outputs"  # without spectra
+    panels[0].bar(found.edges[:-1], found.valid, width, align="edge", label=label)
     panels[0].bar(
         found.edges[:-1],
         found.invalid,
@@ -79,7 +80,7 @@ def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
         bottom=found.valid,
         align="edge",
         color="0.7",
-        label="no valid spectrum",
+        label=f"no {label}",
     )
     panels[0].set(xlabel=f"validation {bench.metric}", ylabel="functions", title=bench.name)
     panels[0].set_yscale("symlog", linthresh=10)
@@ -96,7 +97,8 @@ def draw_bench(bench: Any, coordinates: np.ndarray | None = None) -> "Figure":
         )
         extend = "max" if least else "min"
         figure.colorbar(points, ax=panels[1], label=f"validation {bench.metric}", extend=extend)
-        panels[1].set(xticks=[], yticks=[], title="outputs and Fisher spectra")
+        title = "outputs and Fisher spectra" if bench.cdfs.shape[1] else "outputs"
+        panels[1].set(xticks=[], yticks=[], title=title)
     return figure
 
 

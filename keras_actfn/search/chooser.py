@@ -11,7 +11,7 @@ import numpy as np
 from .._files import write_npz
 from .._version import __version__
 from .atlas.prior import AtlasPrior, expected_in_pool
-from .embedding import embed, read_coordinates
+from .embedding import check_method, embed, read_coordinates
 from .feature_store import FeatureStore
 from .sampler import CandidateSampler, evaluations_of
 from .surrogate import CandidateFeatures, get_regressor, scores_of, suggest
@@ -56,7 +56,7 @@ class Chooser:
         self._prior = prior
         self._optional = frozenset(optional)
         self.regressor = get_regressor(regressor, seed)
-        self.embedding = embedding
+        self.embedding = check_method(embedding)
         self._seed = seed
         self._ids: Any = None
         self._features: Any = None

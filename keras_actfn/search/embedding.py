@@ -77,8 +77,7 @@ def embed(
     coordinates = embed(outputs, method="pca")
     ```
     """
-    if method not in EMBEDDINGS:
-        raise ValueError(f"The embedding is one of {', '.join(EMBEDDINGS)}. Received: '{method}'.")
+    check_method(method)
     if outputs is not None:
         outputs = prepare_outputs(outputs)
     elif method not in ("spectra", "pca") or cdfs is None:
@@ -377,3 +376,10 @@ def _layout(graph, points, seed):
             output_dens=False,
         )
     return coordinates
+
+
+def check_method(method: str) -> str:
+    """The name of an embedding, or a ValueError that lists them."""
+    if method not in EMBEDDINGS:
+        raise ValueError(f"The embedding is one of {', '.join(EMBEDDINGS)}. Received: {method!r}.")
+    return method

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._drafts import make_folder
 from .._files import (
     DamagedFile,
     read_json,
@@ -110,10 +111,9 @@ class FeatureStore:
     """
 
     def __init__(self, folder: str | os.PathLike, key: dict) -> None:
-        self.folder = Path(folder)
+        self.folder = make_folder(folder)
         self.key = json.loads(json.dumps(key))
         self._shards: dict[Path, _Shard] = {}
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "manifest.json"
         if not path.exists():
             manifest = {"format": FORMAT, "version": VERSION, "key": self.key}

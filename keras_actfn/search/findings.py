@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from .._drafts import make_folder
 from ..training.data import check_positive
 from ..training.sequential import LOOKS
 from .chooser import Chooser
@@ -135,7 +136,7 @@ class Findings:
         if folder is not None:
             from ..plotting import save_figure
 
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             for name, figure in figures.items():
                 save_figure(figure, Path(folder) / f"{name}.png")
         return figures

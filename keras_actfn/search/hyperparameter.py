@@ -16,7 +16,7 @@ import numpy as np
 from .._optional import require
 from ..training.data import check_positive
 from .loop import BASELINES
-from .pool import Pool
+from .pool import Pool, baselines_argument, unique_of
 from .surrogate import CandidateFeatures, get_regressor, suggest
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class ActivationSampler(optuna.samplers.BaseSampler):
             own: by default the Gaussian process on distances.
         name: Name of the parameter.
         seed: Seed of the draw and of the regressor.
+
+    When all candidates are tried, the best is taken again; while none has a value, all are tried
+    once more.
+
+    Raises:
+        ValueError: If an argument is not what it should be.
 
     Example:
     ```python
@@ -71,9 +77,14 @@ class ActivationSampler(optuna.samplers.BaseSampler):
         seed: int = 0,
     ) -> None:
         check_positive("candidates", candidates)
-        baselines = tuple(baselines)
+        if other is not None and not isinstance(other, optuna.samplers.BaseSampler):
+            raise ValueError(
+                f"other is an Optuna sampler. Received: {other!r}. Write "
+                "other=optuna.samplers.TPESampler(), for example."
+            )
+        baselines = baselines_argument(baselines)
         #: The functions by number.
-        self.pool = Pool(space.unique() if hasattr(space, "unique") else space, extra=baselines)
+        self.pool = Pool(unique_of(space), extra=baselines)
         self.name = name
         self._other = optuna.samplers.TPESampler(seed=seed) if other is None else other
         self._first = list(dict.fromkeys(map(self.pool.find, baselines)))
@@ -96,6 +107,8 @@ class ActivationSampler(optuna.samplers.BaseSampler):
                 return number
         rows = {int(number): row for row, number in enumerate(self._ids)}
         available = [row for number, row in rows.items() if number not in tried]
+        if not available and not known:  # all have failed: once more
+            return int(self._ids[trial.number % len(self._ids)])
         if not available:
             return max(known, key=lambda number: (known[number], -number))
         failed = {number: math.nan for number in tried if number not in known}
@@ -187,7 +200,13 @@ def suggest_activation(trial: "optuna.Trial") -> str:
     search.suggest_activation(study.ask())  # 'relu(x)'
     ```
     """
-    sampler = trial.study.sampler
+    sampler = getattr(getattr(trial, "study", None), "sampler", None)
+    if sampler is None:
+        raise ValueError(
+            "suggest_activation needs a trial of a study. Received: a "
+            f"{type(trial).__name__}. The activation of a trial that is over is its "
+            "user_attrs['activation'], as in study.best_trial.user_attrs['activation']."
+        )
     if not isinstance(sampler, ActivationSampler):
         raise ValueError(
             "suggest_activation needs a study with an ActivationSampler. Received: "

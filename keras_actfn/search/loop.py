@@ -20,8 +20,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._drafts import make_folder
 from .._progress import Progress
-from ..expressions import Expression
+from ..expressions import Expression, SearchSpace
 from ..models.seeds import seeds_drawn_from
 from ..training import Task
 from ..training.fingerprints import model_fingerprint
@@ -34,12 +35,12 @@ from .evaluating import evaluate_next
 from .feature_store import FeatureStore
 from .findings import Findings
 from .objective import objective_of
-from .pool import Pool
+from .pool import Pool, unique_of
 from .probe import Probe
 from .pruning import get_pruner
 from .record import about, check_limits, check_moves, study_name
 from .results import BestActivation
-from .storage import folder_of, is_url, open_storage, open_study
+from .storage import file_of, folder_of, on_disk, open_storage, open_study
 from .tandem import Tandem, TandemBuilder, TandemPool
 from .trials import check_trials, readable
 
@@ -150,7 +151,7 @@ class ActivationSearch(Findings):
         self.progress = progress
         with seeds_drawn_from(seed):
             model = task.build_model("relu")
-        of_space = space if hasattr(space, "unique") else space.space
+        of_space = space if isinstance(space, SearchSpace) else unique_of(space).space
         start = Start.of(of_space, baselines, from_scratch, leave_out)
         self.baselines = start.usual
         record = {
@@ -168,7 +169,7 @@ class ActivationSearch(Findings):
         key = self._probe.key(record)
         study = study_name(self.about, {**record, **key}) if study is None else study
         #: The storage as it was given, or the file that was chosen.
-        self.storage = Path("runs/search") / f"{study}.db" if storage is None else storage
+        self.storage = file_of(study) if storage is None else storage
         self.output = Path(output) if output is not None else folder_of(self.storage, study)
         with disk.named(self._place()), readable(self.storage):
             self.study = open_study(
@@ -181,10 +182,8 @@ class ActivationSearch(Findings):
                 place=self.storage,
             )
         with disk.named(self.output):
-            self.output.mkdir(parents=True, exist_ok=True)
-            unique = (
-                space if of_space is not space else space.unique(path=self.output / "functions")
-            )
+            make_folder(self.output)
+            unique = unique_of(space, path=self.output / "functions")
             self.pool: Pool | TandemPool = Pool(unique, extra=start.functions)
             if groups != 1:
                 self.pool = TandemPool(self.pool, groups)
@@ -223,8 +222,7 @@ class ActivationSearch(Findings):
 
     def _place(self):
         """A place on the disk that evaluations are written to."""
-        local = isinstance(self.storage, Path | str) and not is_url(self.storage)
-        return self.storage if local else self.output
+        return on_disk(self.storage) or self.output
 
     def probe(self, n: int, workers: int = 1, until: float = math.inf) -> dict[str, int]:
         """Compute the Fisher spectra of functions at initialisation, so that they can be found.
@@ -321,5 +319,6 @@ class ActivationSearch(Findings):
         return (
             f"A search evaluates functions with a valid spectrum. All of them are evaluated: "
             f"{finished} of {evaluations} evaluations, {counts['probed']} functions probed, "
-            f"{counts['valid']} valid. Probe more with probe(n)."
+            f"{counts['valid']} valid. Probe more with probe(n) (--probe), search a larger space "
+            f"(--space), or ask for at most {finished} evaluations."
         )

@@ -1,11 +1,12 @@
 """The candidates of a search: the unique functions of a space, and others."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..expressions import Expression, UniqueFunctions, resolve
+from ..expressions import Expression, SearchSpace, UniqueFunctions, resolve
 from ..expressions.equality import Grid
 
 #: Columns that a function is compared on before whole rows are read.
@@ -13,6 +14,40 @@ _COLUMNS = 8
 _BLOCK = 4096
 #: Bytes of the number that a function's values give it. Optuna's tables keep 53 bits of a number.
 _NUMBER_BYTES = 6
+
+
+def unique_of(space: SearchSpace | UniqueFunctions, **options: Any) -> UniqueFunctions:
+    """The unique functions of a space, or what is given if it is these.
+
+    Args:
+        space: A `keras_actfn.expressions.SearchSpace`, or its `UniqueFunctions`.
+        **options: Arguments of `SearchSpace.unique`.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(space, UniqueFunctions):
+        return space
+    if isinstance(space, SearchSpace):
+        return space.unique(**options)
+    raise ValueError(
+        f"A space is a keras_actfn.expressions.SearchSpace or its UniqueFunctions. Received: "
+        f"{space!r}. Write expressions.three_node(), for example."
+    )
+
+
+def baselines_argument(baselines: Iterable) -> tuple:
+    """The usual functions of a search, as a tuple.
+
+    Raises:
+        ValueError: If they are no collection of functions.
+    """
+    if isinstance(baselines, str) or not isinstance(baselines, Iterable):
+        raise ValueError(
+            "baselines is a list of functions. Received: "
+            f"{baselines!r}. Write baselines=('relu', 'tanh'), for example."
+        )
+    return tuple(baselines)
 
 
 class Pool:

@@ -17,6 +17,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._drafts import make_folder
 from .._optional import require
 from .._secrets import masked
 from .._version import __version__
@@ -61,12 +62,17 @@ def open_storage(
     if is_url(storage):
         return _open_url(str(storage))
     path = Path(storage).absolute()
-    if path.suffix not in (*_SQLITE, *_JOURNAL):
+    if not str(storage) or path.suffix not in (*_SQLITE, *_JOURNAL):
         raise ValueError(
             f"A storage is a file ending in {', '.join((*_SQLITE, *_JOURNAL))}, a URL such as "
             f"postgresql://host/name, or an Optuna storage. Received: {str(storage)!r}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise ValueError(
+            f"A storage is a file. Received: {str(storage)!r}, which is a folder. Name a file in "
+            f"it: {str(Path(storage) / 'search.db')!r}."
+        )
+    make_folder(path.parent)
     if path.suffix in _JOURNAL:
         return optuna.storages.JournalStorage(Journal(path))
     _make_sqlite(path)
@@ -116,6 +122,7 @@ def _open_url(url):
             f"of the password are percent-encoded. Received: {masked(url)}."
         ) from None
     if file and not file.startswith((":", "file:")):  # neither in memory nor with options
+        make_folder(Path(file).absolute().parent)
         _make_sqlite(Path(file).absolute())
     if url.startswith("postgresql:"):
         # SQLAlchemy takes psycopg2 before its version 2.1, and psycopg from there on.
@@ -133,6 +140,11 @@ def _connect(url, attempts=5):
     for attempt in range(1, attempts + 1):
         try:
             return optuna.storages.get_storage(url)
+        except sqlalchemy.exc.NoSuchModuleError:
+            raise ValueError(
+                "A storage's URL begins with a database that SQLAlchemy knows, such as "
+                f"sqlite:// or postgresql://. Received: {masked(url)}."
+            ) from None
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
             if attempt == attempts:
                 raise
@@ -144,6 +156,31 @@ def place_of(storage: object) -> str:
     return masked(storage) if isinstance(storage, str | os.PathLike) else type(storage).__name__
 
 
+def on_disk(storage: object) -> Path | None:
+    """The file of a storage given by a path or an SQLite URL; None for all others."""
+    if not isinstance(storage, str | os.PathLike):
+        return None
+    if not is_url(storage):
+        return Path(storage)
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError, ValueError):
+        parts = sqlalchemy.make_url(str(storage))
+        file = parts.database if parts.get_backend_name() == "sqlite" else None
+        if file and not file.startswith((":", "file:")):
+            return Path(file)
+    return None
+
+
+def file_of(study: str) -> Path:
+    """The storage of a study where nobody names one: a file of its name in `runs/search`.
+
+    Raises:
+        ValueError: If the study has no name.
+    """
+    if not study:
+        raise ValueError("A study has a name, or None for one of its own. Received: ''.")
+    return Path("runs/search") / f"{_file_name(study)}.db"
+
+
 def folder_of(storage: object, study: str) -> Path:
     """The folder for what belongs to a search beside its trials: next to a storage's file.
 
@@ -151,14 +188,18 @@ def folder_of(storage: object, study: str) -> Path:
         storage: As for `open_storage`.
         study: The study's name; characters that a folder's name cannot have are percent-encoded.
     """
-    quote = {ord(character): f"%{ord(character):02X}" for character in '/\\:*?"<>|%\0\n'}
-    name = study.translate(quote)
-    if name.strip(".") == "":
-        name = name.replace(".", "%2E")
+    name = _file_name(study)
     if isinstance(storage, str | os.PathLike) and not is_url(storage):
         path = Path(storage)
-        return path.with_name(name if path.stem == study else f"{path.stem}-{name}")
+        return path.with_name(name if path.stem == name else f"{path.stem}-{name}")
     return Path("runs/search") / name
+
+
+def _file_name(study):
+    """A study's name as that of a file: characters that one cannot have are percent-encoded."""
+    quote = {ord(character): f"%{ord(character):02X}" for character in '/\\:*?"<>|%\0\n'}
+    name = study.translate(quote)
+    return name.replace(".", "%2E") if name.strip(".") == "" else name
 
 
 def open_study(

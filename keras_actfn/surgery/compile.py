@@ -12,6 +12,7 @@ from keras import ops
 from .._files import write_json
 from ..layers import SegmentedLinear
 from ..layers.segmented_linear import MOST_SEGMENTS
+from ..models.graph import plain_policy
 from ..theory.segments import Segments, fit_segments
 from .rebuild import rebuild
 from .replace import select
@@ -172,7 +173,7 @@ def compile_activations(
     print(compiled)
     ```
     """
-    arrays = checked(x, batch_size)
+    arrays = checked(x, batch_size, model)
     pairs, functions, kept = sites_with_functions(model, sites, match)
     seen = inputs_of(model, pairs, functions, arrays, batch_size)
     compiled = tuple(
@@ -234,7 +235,7 @@ def sites_with_functions(
 
 def _maker(compiled, layers):
     def make(old, name):
-        policy = getattr(old, "dtype_policy", None)
+        policy = plain_policy(old)
         layer = SegmentedLinear.of(compiled.segments, name=name, dtype=policy)
         layers[compiled.site.path] = layer
         return layer

@@ -149,7 +149,7 @@ def replacement_report(
             "The model is compiled, so that it has a loss to compare. Received: a model that is "
             "not. Call model.compile(loss=…, metrics=…)."
         )
-    arrays = checked(x, batch_size)
+    arrays = checked(x, batch_size, model)
     pairs, functions, kept = sites_with_functions(model, sites, match)
     seen = inputs_of(model, pairs, functions, arrays, batch_size)
     replaced = tuple(

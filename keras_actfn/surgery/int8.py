@@ -117,6 +117,11 @@ def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "lit
     x = np.asarray(x, dtype="float32")[:_SAMPLES]
     if not len(x):
         raise ValueError("x holds at least one sample for the scales. Received: none.")
+    if not np.isfinite(x).all():
+        raise ValueError(
+            "x holds finite numbers, of which the scales are made. Received: NaN or infinity among "
+            "them. Leave these samples out."
+        )
     model = with_dense_segments(compiled)
     model(x[:1])  # Keras exports ONNX only from a model that has been called
     with replacing(path) as temporary:

@@ -141,10 +141,7 @@ def new_layer(spec: Any, old: keras.Operation, name: str) -> keras.layers.Layer:
     """The layer for the place of `old`, with its dtype policy and activity regularizer."""
     if not isinstance(old, keras.layers.Layer):
         return new_activation(spec, name=name, dtype=graph.tensor_policy(old.output))
-    policy = old.dtype_policy
-    if policy.quantization_mode is not None:
-        policy = keras.DTypePolicy(policy.name.partition("_from_")[2])
-    layer = new_activation(spec, name=name, dtype=policy)
+    layer = new_activation(spec, name=name, dtype=graph.plain_policy(old))
     takes_over = activations.splits(old) or not activations.takes_activation(old)
     if takes_over and old.activity_regularizer is not None:
         layer.activity_regularizer = keras.regularizers.get(

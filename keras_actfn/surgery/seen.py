@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from ..layers import LearnableActivation
+from ..models.graph import plain_policy
 from ..models.layer_inputs import LayerInputs
 from .rebuild import rebuild
 
@@ -36,7 +37,7 @@ class Probe(keras.layers.Layer):
         return self._function(x)
 
 
-def checked(x: Any, batch_size: Any) -> Any:
+def checked(x: Any, batch_size: Any, model: keras.Model) -> Any:
     """Inputs of a model as arrays, or the error for what is none."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is a positive integer. Received: {batch_size!r}.")
@@ -46,6 +47,12 @@ def checked(x: Any, batch_size: Any) -> Any:
         raise ValueError(
             "x holds arrays of one number of samples, at least one. Received: "
             f"{sorted(sizes) or 'no array'}."
+        )
+    count, inputs = len(keras.tree.flatten(arrays)), len(getattr(model, "inputs", None) or ())
+    if inputs and count != inputs and not isinstance(x, dict):  # a dict may hold more
+        raise ValueError(
+            f"x holds an array for each of the model's inputs, {inputs}. Received: {count} "
+            f"array{'s' * (count != 1)}. Targets do not belong to x."
         )
     return arrays
 
@@ -102,8 +109,7 @@ def inputs_of(
 
     def maker(path):
         def make(old, name):
-            policy = getattr(old, "dtype_policy", None)
-            probes[path] = Probe(functions[path], name=name, dtype=policy)
+            probes[path] = Probe(functions[path], name=name, dtype=plain_policy(old))
             return probes[path]
 
         return make

@@ -126,6 +126,8 @@ def fit_segments(
     """
     points = Points.of(x, y, weights)
     _check_options(segments, left, right, symmetry, max_error)
+    _check_candidates(candidates)
+    slopes = _slopes_argument(slopes)
     if symmetry is not None:
         points = points.folded(symmetry == "odd")
         segments = (segments + 1) // 2 if symmetry == "odd" else max(1, segments // 2)
@@ -143,7 +145,7 @@ def fit_segments(
         flat_left=left == "flat" and symmetry is None,
         flat_right=right == "flat",
         from_zero=symmetry == "odd",
-        slopes=None if slopes is None else np.unique(np.asarray(slopes, dtype=np.float64)),
+        slopes=slopes,
     )
     solved = _bounded(points, grid, problem, max_error)
     found = _segments_of(*solved)
@@ -168,6 +170,30 @@ def _check_options(segments: Any, left: Any, right: Any, symmetry: Any, max_erro
         raise ValueError(f"symmetry is one of {SYMMETRIES}. Received: {symmetry!r}.")
     if max_error is not None and not max_error > 0:
         raise ValueError(f"max_error is a positive number. Received: {max_error!r}.")
+
+
+def _check_candidates(candidates: Any) -> None:
+    few = isinstance(candidates, int | np.integer) and candidates < 1
+    if isinstance(candidates, bool) or few:
+        raise ValueError(
+            "candidates is a positive integer, or the positions themselves. Received: "
+            f"{candidates!r}."
+        )
+
+
+def _slopes_argument(slopes: Any) -> np.ndarray | None:
+    """Different slopes in rising order."""
+    if slopes is None:
+        return None
+    try:
+        found = np.unique(np.asarray(slopes, dtype=np.float64))
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not found.size or not np.isfinite(found).all():
+        raise ValueError(
+            f"slopes is a list of finite numbers. Received: {slopes!r}. powers_of_two() gives one."
+        )
+    return found
 
 
 def _grid(points: Points, candidates: Any, start: float | None) -> np.ndarray:

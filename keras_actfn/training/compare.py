@@ -13,11 +13,11 @@ An uncompiled model is trained by a recipe (`by_recipe`), a compiled one by `fit
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._drafts import make_folder
 from .._optional import require
 from .._progress import Progress
 from . import fingerprints
@@ -92,8 +92,7 @@ def compare(
             "test=… or validation=…."
         )
     if output is not None:
-        output = Path(output)
-        output.mkdir(parents=True, exist_ok=True)
+        output = make_folder(output)
         if plots:
             require("matplotlib.figure", extra="plot")
     if len(seeds) > 1:

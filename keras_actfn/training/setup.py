@@ -65,7 +65,7 @@ class Setup:
         if batch_size > count:
             raise ValueError(
                 f"A batch has at most the {count} training examples. Received: "
-                f"batch_size={batch_size}."
+                f"batch_size={batch_size}. Choose a smaller one (--batch-size)."
             )
         return cls(
             task.build_model,

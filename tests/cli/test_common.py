@@ -104,6 +104,8 @@ def test_version_and_help_of_the_whole(capsys):
         (["compare", "--data", "digits", "--batch-size", "9999"], 1, "at most the 1442 training"),
         (["compare", "--data", "digits", "--image-size", "8"], 1, "at least 16×16 pixels"),
         (["compare", "--data", "digits", "--activations", "relus"], 1, "Did you mean 'relu'"),
+        (["compare", "--data", ""], 1, "A dataset's name is one of"),
+        (["bench", "run", "--tasks", "digits_mlp", "--rivals", "knr"], 1, "add --leave-one-out"),
     ],
 )
 def test_errors_are_one_line(capsys, tmp_path, monkeypatch, words, status, text):
@@ -113,6 +115,29 @@ def test_errors_are_one_line(capsys, tmp_path, monkeypatch, words, status, text)
     assert out == ""
     assert err.startswith("keras-actfn: ") and err.count("\n") == 1
     assert text in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare --data digits --activations relu",
+        "search --data digits --space unary(x)",
+        "derive correlation",
+        "derive eafo --activation relu",
+        "bench build --task digits_mlp --limit 0",
+        "bench run --bench digits_mlp --embedding pca --trials 1 --budget 9",
+        "compile model.keras --data data.npz",
+        "space show relu(x) --space unary(x)",
+    ],
+)
+def test_an_output_folder_that_is_a_file_is_refused(capsys, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("important")
+    (tmp_path / "model.keras").write_bytes(b"")
+    status, out, err = run(capsys, *words.split(), "--output", "taken/below")
+    assert (status, out) == (1, "")
+    assert "taken is a file. Choose another name." in err.splitlines()[-1]
+    assert (tmp_path / "taken").read_text() == "important"
 
 
 def test_endless_words_are_cut(capsys):

@@ -131,7 +131,9 @@ def test_a_compiled_model_of_the_users_own(folder, capsys):
 
 
 def test_the_default_model_is_for_the_data(folder, capsys):
-    words = ["compare", "--batch-size", "16", "--activations", "relu", "--seeds", "1", "--no-plots"]
+    """Fewer examples than the default batch are one batch."""
+    words = ["compare", "--activations", "relu", "--seeds", "1", "--no-plots"]
+    assert run(capsys, *words, "--data", "arrays.npz")["settings"]["batch_size"] == 40
     assert main([*words, "--data", "arrays.npz"]) == 0
     assert capsys.readouterr().out.startswith("mlp on arrays (arrays.npz): 40 training")
     assert main([*words, "--data", "pictures", "--image-size", "16", "--output", "other"]) == 0

@@ -129,6 +129,9 @@ def test_other_delimiters_and_a_byte_order_mark(tmp_path):
     FRAME.to_csv(tmp_path / "a.csv", index=False, sep=";", encoding="utf-8-sig")
     with pytest.raises(ValueError, match=r"with semicolons in it. .*--delimiter ';'"):
         read_table(tmp_path / "a.csv", "size")
+    for delimiter in ("", ";;"):
+        with pytest.raises(ValueError, match="A delimiter is one character"):
+            read_table(tmp_path / "a.csv", "size", delimiter=delimiter)
     data = read_table(tmp_path / "a.csv", "size", delimiter=";", drop=["sold"])
     assert data.feature_names[0] == "rooms"
 

@@ -247,6 +247,9 @@ def test_functions_of_every_kind():
         (([1, 2], [1, 2]), {}, ValueError, "at least five. Received: 2 and 2"),
         (([1, 2, 3, 4, 5], [1, 2]), {}, ValueError, "equally many numbers"),
         (([1, 2, 3, 4, np.nan], [1, 2, 3, 4, 5]), {}, ValueError, "Samples of a function are"),
+        (([1, 2, 3, 4, 5], [1, 2, 3, 4, 1e300]), {}, ValueError, "finite in float32"),
+        (([1, 2, 3, 4, 5], [1, 2, 3, 4, 5j]), {}, ValueError, "real numbers. .* complex128"),
+        (([1, 2, 3, 4, 5], list("abcde")), {}, ValueError, "real numbers. Received: .* and <U1"),
         (([1] * 6, range(6)), {}, ValueError, "varies over its inputs"),
         (
             (np.linspace(0, 1, 9), np.linspace(0, 1, 9) ** 2),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_actfn import backend
 from keras_actfn.expressions import resolve
 from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.testing import output_and_gradients
@@ -174,3 +175,19 @@ def test_initializer_is_projected():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ConvexHullActivation(**arguments)
+
+
+def test_where_coefficients_are_known_not_to_be_zero():
+    """Never where one is 0 or a transform hides them; on PyTorch's CPU, where it is so."""
+    eager = keras.backend.backend() == "torch"
+    assert backend.known_nonzero(ops.convert_to_tensor([0.5, -1e-30])) is eager
+    assert not backend.known_nonzero(ops.convert_to_tensor([0.5, 0.0]))
+    assert not backend.known_nonzero(ops.convert_to_tensor(-0.0))
+    layer = AffineHullActivation(("relu", "exp"), initializer=[0.75, 0.25])
+    layer.build((2, 3))
+    coefficients = ops.convert_to_tensor(layer.coefficients)
+    x = ops.convert_to_tensor([[-1.0, 2.0, 0.5], [3.0, -0.25, 1.0]])
+    plain = ops.convert_to_numpy(0.75 * ops.relu(x) + 0.25 * ops.exp(x))
+    batches = ops.vectorized_map(lambda row: layer.activate(row, coefficients), x)
+    np.testing.assert_allclose(ops.convert_to_numpy(batches), plain, rtol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), plain, rtol=1e-6)

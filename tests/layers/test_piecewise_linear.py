@@ -153,6 +153,7 @@ def test_constraint_holds_from_the_start():
         ({"initial": "rellu"}, "Did you mean 'relu'"),
         ({"initial": "reciprocal", "knots": 3}, "finite at every knot.*x = 0"),
         ({"initial": [0.0, np.nan], "knots": 2}, "finite at every knot"),
+        ({"initial": [0.0, -1e39], "knots": 2}, "finite at every knot.*-1e.39"),
         ({"initial": [0.0, 1.0]}, "one value per knot, 33 here"),
         ({"extrapolation": "cubic"}, "one of 'linear', 'clamp'"),
         ({"constraint": "blob"}, "name is one of"),

@@ -163,6 +163,7 @@ def test_limits(spec, ends):
     ("spec", "message"),
     [
         ("acon(p1=large)", "ACON starts from a finite p1"),
+        ("acon(p1=1e39)", r"ACON starts from a finite p1, in float32. Received: p1=1e\+39"),
         ("dyt(alpha=1e999)", "DynamicTanh starts from a finite alpha"),
         ("xielu(alpha_p=0)", "alpha_p > 0 and alpha_n > beta"),
         ("xielu(alpha_n=0.4)", "alpha_p > 0 and alpha_n > beta"),

@@ -82,6 +82,20 @@ def test_slopes_far_out():
     np.testing.assert_allclose(to_denominator[3], np.sum(np.sign(x) * -0.3 / 2), atol=1e-5)
 
 
+@pytest.mark.parametrize("initial", ["relu", "tanh", "gelu"])
+def test_the_ends_of_float32(initial):
+    """Far out the quotient is the line x a5 / |b4|, up to the largest number, which is infinity."""
+    layer = Rational(initial=initial)
+    largest = np.finfo("float32").max
+    x = np.array([[1e38, 2e38, 3e38, largest, np.inf]], "float32")
+    layer.build(x.shape)
+    slope = float(layer.numerator[5]) / abs(float(layer.denominator[3]))
+    expected = slope * np.minimum(x, largest).astype("float64")
+    for sign in (1, -1):
+        found = ops.convert_to_numpy(layer(sign * x))
+        np.testing.assert_allclose(found, sign * expected, rtol=1e-5)
+
+
 def test_each_channel_has_its_own():
     layer = Rational((1, 2), initial=([0.0, 1.0], [0.0, 1.0]), axis=-1)
     layer.build((None, 3))
@@ -110,6 +124,7 @@ def test_a_start_that_does_not_fit_warns_once():
         ({"low": 3.0}, "low end is below its high end"),
         ({"high": "far"}, "starts from a finite high"),
         ({"initial": "reciprocal"}, r"finite on its interval \[-3, 3\]. Received .* inf at x = 0"),
+        ({"degrees": (1, 1), "initial": ([0, 1e39], [1])}, "finite coefficients"),
         ({"initial": ([1.0], [2.0])}, "finite coefficients a0 … am and b1 … bn, 6 and 4 here"),
         ({"initial": "rellu"}, "Did you mean 'relu'"),
     ],

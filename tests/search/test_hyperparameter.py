@@ -79,3 +79,38 @@ def test_another_sampler_is_refused(unique):
         search.suggest_activation(study.ask())
     with pytest.raises(ValueError, match="positive"):
         search.ActivationSampler(unique, candidates=0)
+
+
+def test_candidates_that_all_failed_are_tried_again():
+    space = expressions.SearchSpace(["unary(x)"], unary=["relu", "tanh"])
+    sampler = search.ActivationSampler(space, candidates=1, baselines=["relu"])
+    study = optuna.create_study(sampler=sampler)
+
+    def objective(trial):
+        search.suggest_activation(trial)
+        raise optuna.TrialPruned
+
+    study.optimize(objective, n_trials=5)
+    texts = [trial.user_attrs["activation"] for trial in study.trials]
+    assert set(texts[:2]) == set(texts[2:4]) == {"relu(x)", "tanh(x)"}
+
+
+def test_a_trial_without_a_study_is_refused():
+    trial = optuna.trial.FixedTrial({"activation": 1})
+    with pytest.raises(ValueError, match=r"Received: a FixedTrial\. .*best_trial\.user_attrs"):
+        search.suggest_activation(trial)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"space": "three_node"}, "A space is .* Received: 'three_node'. Write expressions"),
+        ({"space": None}, "A space is .* Received: None"),
+        ({"baselines": "relu"}, "a list of functions. Received: 'relu'"),
+        ({"other": "tpe"}, "an Optuna sampler. Received: 'tpe'"),
+        ({"candidates": 0}, "candidates is a positive integer"),
+    ],
+)
+def test_bad_arguments(arguments, message, unique):
+    with pytest.raises(ValueError, match=message):
+        search.ActivationSampler(**{"space": unique, **arguments})

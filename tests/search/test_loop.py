@@ -301,8 +301,35 @@ def test_a_space_without_finite_functions(tmp_path):
 
 def test_nothing_left(tmp_path):
     found = open_search(tmp_path, probes=2)
-    with pytest.raises(ValueError, match=r"All of them are evaluated: \d of 50 .* Probe more"):
+    with pytest.raises(ValueError, match=r"All of them are evaluated: (\d) of 50 .* at most \1 "):
         found.run(50)
+
+
+def test_an_unknown_embedding_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match=r"one of union, outputs, .*Received: 'uniom'"):
+        open_search(tmp_path, embedding="uniom")
+
+
+@pytest.mark.parametrize(
+    ("space", "baselines", "message"),
+    [
+        ("three_node", None, r"A space is .* Received: 'three_node'"),
+        (SPACE, "relu", "a list of functions. Received: 'relu'"),
+    ],
+)
+def test_a_space_and_baselines_that_are_none(space, baselines, message, tmp_path):
+    task = task_of(distance_to_softplus, INPUTS)
+    with pytest.raises(ValueError, match=message):
+        search.ActivationSearch(task, space, baselines=baselines, storage=tmp_path / "a.log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_is_a_file_below_the_folder_of_searches(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = task_of(distance_to_softplus, INPUTS)
+    found = search.ActivationSearch(task, SPACE, study="../../up", from_scratch=True)
+    assert found.storage == Path("runs/search/..%2F..%2Fup.db") and found.storage.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 class Killed(BaseException):

@@ -3,14 +3,17 @@
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import optuna
 import pytest
 
 from keras_actfn.search.storage import (
+    file_of,
     folder_of,
     is_url,
+    on_disk,
     open_storage,
     open_study,
     study_named,
@@ -64,6 +67,8 @@ def test_a_study_of_any_name_has_a_folder_of_its_own(name, tmp_path):
     assert folder.parent == tmp_path
     assert folder_of(tmp_path / "x.db", "other") != folder
     assert folder_of("postgresql://host/a", name).parent.as_posix() == "runs/search"
+    assert file_of(name).parent.as_posix() == "runs/search"
+    assert folder_of(file_of(name), name) == file_of(name).with_suffix("")
 
 
 @pytest.mark.parametrize("name", ["{}/search.db", "{}/search.log", "sqlite:///{}/search.db"])
@@ -107,6 +112,39 @@ def test_a_url_and_a_storage(tmp_path):
 def test_a_file_of_another_kind():
     with pytest.raises(ValueError, match=r"A storage is a file ending in \.db.*Received: 'a\.txt'"):
         open_storage("a.txt")
+
+
+@pytest.mark.parametrize("storage", ["{}", "{}/folder.db", "{}/folder.log"])
+def test_a_folder_is_no_storage(storage, tmp_path):
+    for name in ("folder.db", "folder.log"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=r"A storage is a file.*Received: '/"):
+        open_storage(storage.format(tmp_path))
+
+
+def test_an_empty_name_is_refused():
+    with pytest.raises(ValueError, match=r"A storage is a file .* Received: ''"):
+        open_storage("")
+    with pytest.raises(ValueError, match="A study has a name"):
+        file_of("")
+
+
+def test_a_url_of_no_database_is_refused_without_its_password():
+    with pytest.raises(ValueError, match=r"begins with a database .*Received: http://u:\*+@host"):
+        open_storage("http://u:secret@host/x")
+
+
+def test_the_file_of_a_storage(tmp_path):
+    assert on_disk(f"sqlite:///{tmp_path}/a%20b.db") == tmp_path / "a b.db"
+    assert on_disk("sqlite:///below/a.db") == Path("below/a.db")
+    assert on_disk(tmp_path / "a.log") == tmp_path / "a.log"
+    for other in ("sqlite://", "postgresql://host/a", "a://[", optuna.storages.InMemoryStorage()):
+        assert on_disk(other) is None
+
+
+def test_the_folder_of_an_sqlite_url_is_made(tmp_path):
+    open_storage(f"sqlite:///{tmp_path}/below/a.db")
+    assert (tmp_path / "below" / "a.db").is_file()
 
 
 def test_another_space_is_refused(tmp_path):

@@ -147,6 +147,8 @@ def broken(weight):
         (network, numbers(8, 4), {"batch_size": 0}, "batch_size is a positive"),
         (network, numbers(1, 4), {}, "6 distinct inputs of 'swish' for 16 segments"),
         (network, np.full((8, 4), np.inf, "float32"), {}, "What reaches an activation is finite"),
+        (network, (numbers(8, 4), numbers(8, 4)), {}, "inputs, 1. Received: 2 arrays"),
+        (network, numbers(8, 4), {"slopes": "x"}, "a list of finite numbers. Received: 'x'"),
         (network, numbers(8, 4), {"sites": "none"}, "no activation at 'none'"),
         (
             lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]),
@@ -159,3 +161,15 @@ def broken(weight):
 def test_what_does_not_fit_is_refused(model, x, options, message):
     with pytest.raises(ValueError, match=message):
         compile_activations(model(), x, **options)
+
+
+def test_quantized_layers_stay_and_their_activations_become_segments():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="swish", name="a")])
+    model.add(layers.Dense(2))
+    x = numbers(64, 4)
+    model.quantize("int8")
+    before = outputs(model, x)
+    compiled = compile_activations(model, x, segments=16)
+    assert compiled.model.get_layer("a").quantization_mode == "int8"
+    assert compiled.layers[0].dtype_policy.quantization_mode is None
+    assert np.abs(outputs(compiled.model, x) - before).max() < 0.05 * before.std()

@@ -197,3 +197,10 @@ def test_another_backend_is_named(form, tmp_path, monkeypatch):
     path = tmp_path / {"litert": "model.tflite", "onnx": "model.onnx"}[form]
     with pytest.raises(ValueError, match="KERAS_BACKEND=t"):
         export_int8(one_site(), path, numbers(8, 5), form)
+
+
+def test_scales_are_made_of_finite_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_actfn.surgery.int8.check_format", lambda *arguments: None)
+    with pytest.raises(ValueError, match="x holds finite numbers"):
+        export_int8(one_site(), tmp_path / "m.onnx", np.full((8, 5), np.nan), "onnx")
+    assert not list(tmp_path.iterdir())

@@ -166,6 +166,10 @@ def test_called_like_a_function():
         ({"y": [1.0]}, "one entry for each point"),
         ({"left": "up"}, "left is one of"),
         ({"symmetry": "both"}, "symmetry is one of"),
+        ({"candidates": 0}, "candidates is a positive integer"),
+        ({"candidates": True}, "candidates is a positive integer"),
+        ({"slopes": []}, "slopes is a list of finite numbers"),
+        ({"slopes": [0.0, np.nan]}, "slopes is a list of finite numbers"),
         ({"max_error": 0}, "max_error is a positive"),
     ],
 )

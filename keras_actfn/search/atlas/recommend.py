@@ -3,7 +3,8 @@
 The candidates are the atlas's portfolio and the usual functions. Each gets the Fisher spectrum of
 the untrained model: a function that overflows there, has no finite gradient or an invalid spectrum
 is left out, with the reason, since such functions fail in training. The others come in the order of
-what the atlas expects of them (`expectation`). Spectra do not decide about that order; what an
+what the atlas expects of them (`expectation`); those that one task alone has trained come last, for
+one gain says little about the next. Spectra do not decide about that order; what an
 order by them is worth on tasks that are left out is printed in `benchmarks/recommend.txt`.
 """
 
@@ -174,10 +175,15 @@ def recommend(
             else:
                 left_out[text] = result.reason
             bar.advance()
-    functions.sort(key=lambda each: (-each.gain.mean, len(each.expression)))
+    functions.sort(key=_place)
     return Recommendation(
         tuple(functions), left_out, atlas.tasks, "none" if probe.mode == WITHOUT else probe.mode
     )
+
+
+def _place(each):
+    """What functions are ordered by; those with an interval of their own come first."""
+    return each.gain.tasks < 2, -each.gain.mean, len(each.expression)
 
 
 def _task(task_or_model, data):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...expressions import SearchSpace, parse
+from ..pool import baselines_argument
 from .portfolio import SIZE, greedy
 from .prior import AtlasPrior
 from .table import USUAL, load_atlas, shortest
@@ -44,7 +45,7 @@ class Start:
         Raises:
             ValueError: If no task of the atlas is left.
         """
-        usual = USUAL if baselines is None else tuple(baselines)
+        usual = USUAL if baselines is None else baselines_argument(baselines)
         if from_scratch:
             if leave_out:
                 raise ValueError(

@@ -68,7 +68,8 @@ class ActBench:
 
     def __getattr__(self, name: str) -> Any:
         if name in self.__dict__.get("runs", {}):
-            return _median(self.runs[name])
+            self.__dict__[name] = _median(self.runs[name])  # computed once
+            return self.__dict__[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property

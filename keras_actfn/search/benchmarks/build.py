@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..._drafts import make_folder
 from ..._files import DamagedFile, append_line, read_lines
 from ..._optional import require
 from ..._progress import Progress
@@ -91,8 +92,7 @@ def build_bench(
         The number of trainings in the folder, by task.
     """
     joblib = require("joblib", extra="search")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     names = list(TASKS if tasks is None else tasks)
     workers = workers or os.cpu_count() or 1
     done = {name: read_results(folder, name) for name in names}

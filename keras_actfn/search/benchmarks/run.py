@@ -14,11 +14,11 @@ import functools
 import hashlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..._drafts import make_folder
 from ..._files import DamagedFile, append_line, read_json, read_lines, write_json, write_npz
 from ..._optional import require
 from ..._progress import Progress
@@ -223,10 +223,9 @@ class _Store:
     """Trials as lines of JSON, and embeddings, in a folder for one benchmark and one setting."""
 
     def __init__(self, folder, bench, settings):
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else make_folder(folder)
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._rows = set(range(len(bench)))
         settings = settings | {"bench": bench.name, "fingerprint": _fingerprint(bench)}
         path = self.folder / _SETTINGS

@@ -88,6 +88,17 @@ def test_a_model_and_a_function_of_an_activation(found):
     }
 
 
+def test_what_one_task_alone_has_trained_comes_last():
+    others = set(search.bench_names()) - {"fashion_cnn", "fashion_resnet"}
+    found = search.recommend(Task(build, DATA, validation=0), size=12, leave_out=tuple(others))
+    alone = [each.gain.tasks == 1 for each in found.functions]
+    assert any(alone) and not all(alone) and alone == sorted(alone)
+    assert max(each.gain.mean for each in found.functions) > found.best.gain.mean
+    for part in (True, False):
+        means = [e.gain.mean for e in found.functions if (e.gain.tasks == 1) is part]
+        assert means == sorted(means, reverse=True)
+
+
 def test_what_cannot_be_trained_is_left_out():
     def overflowing(spec):
         """The 200th power of the activation's values, which overflows where these are large."""

@@ -11,6 +11,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from keras_actfn.plotting.bench import accuracies, draw_bench, draw_bench_run
+from keras_actfn.search.benchmarks import packed
 from keras_actfn.search.benchmarks.results import BenchRun, target_of
 from keras_actfn.search.benchmarks.run import run_bench
 from keras_actfn.search.surrogate import REGRESSORS
@@ -301,6 +302,28 @@ def test_command_show_replaces_pictures(app, published, tmp_path, name):
     for _ in range(2):
         assert CliRunner().invoke(app, words).exit_code == 0
         assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_command_show_of_a_task_without_spectra(app):
+    """A network of an equation has no Fisher spectrum: none of its functions has a valid one."""
+    found = json.loads(CliRunner().invoke(app, ["bench", "show", "heat_pinn", "--json"]).stdout)
+    heat = packed.bench("heat_pinn")
+    failed = np.count_nonzero(heat.score <= -0.95 * heat.chance)
+    assert found["with_spectrum"] == found["failed_with_spectrum"] == 0
+    assert found["failed_without"] == failed > 0
+    assert not any(entry["valid_spectrum"] for entry in found["best"])
+    places = np.zeros((heat.valid.sum(), 2))
+    histogram, places, _ = draw_bench(heat, places).axes
+    assert [text.get_text() for text in histogram.get_legend().get_texts()] == [
+        *("finite outputs", "no finite outputs")
+    ]
+    assert places.get_title() == "outputs"
+
+
+def test_command_show_of_a_folder(app, tmp_path):
+    (tmp_path / "a.npz").mkdir()
+    result = CliRunner().invoke(app, ["bench", "show", str(tmp_path / "a.npz")])
+    assert "There is no benchmark file" in str(result.exception)
 
 
 def test_command_show_lists_the_tasks(app):

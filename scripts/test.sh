@@ -23,14 +23,13 @@ export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 # Databases and journals are written through to the disk, thousands of times: in memory nobody
 # waits for it. Tests compile libraries in their folders, and write about 500 MB.
 memory=/dev/shm
+folder=""
 if [ -w "$memory" ] && [ "$(df -Pk "$memory" | awk 'END {print $4}')" -gt 2000000 ] &&
 	! grep -q " $memory [a-z]* [^ ]*noexec" /proc/mounts; then
-	TMPDIR=$(mktemp -d "$memory/tests.XXXXXX")
-	chmod 711 "$TMPDIR" # PostgreSQL runs as another user
-	export TMPDIR
-	trap 'rm -rf "$TMPDIR"' EXIT
+	folder=$(mktemp -d "$memory/tests.XXXXXX")
+	trap 'rm -rf "$folder"' EXIT
 fi
 echo "== tests on $backend"
 # Each worker begins with half of the files, so that tests of one file share what they make, and
 # takes from the other when it has done its own.
-.venv/bin/pytest -n "$workers" --dist worksteal -m "$only" tests
+.venv/bin/pytest -n "$workers" --dist worksteal -m "$only" ${folder:+--basetemp="$folder/tests"} tests

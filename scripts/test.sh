@@ -26,6 +26,7 @@ memory=/dev/shm
 if [ -w "$memory" ] && [ "$(df -Pk "$memory" | awk 'END {print $4}')" -gt 2000000 ] &&
 	! grep -q " $memory [a-z]* [^ ]*noexec" /proc/mounts; then
 	TMPDIR=$(mktemp -d "$memory/tests.XXXXXX")
+	chmod 711 "$TMPDIR" # PostgreSQL runs as another user
 	export TMPDIR
 	trap 'rm -rf "$TMPDIR"' EXIT
 fi

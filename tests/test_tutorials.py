@@ -22,7 +22,7 @@ def test_tutorials_are_numbered_without_gaps():
 def test_tutorial(path, tmp_path, monkeypatch, capsys, tables_as_before):
     """In this process, and with fewer images: these and importing a backend take the time."""
     digits = datasets.digits
-    monkeypatch.setattr(datasets, "digits", lambda: digits().subset(600))
+    monkeypatch.setattr(datasets, "digits", lambda **options: digits(**options).subset(600))
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip(), "a tutorial prints what it found"

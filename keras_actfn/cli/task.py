@@ -136,6 +136,7 @@ def built_in_task(
         **training: Further arguments of `Task`.
     """
     from ..training import Task, recipes
+    from ..training.data import Arrays
     from ..training.setup import BATCH_SIZE
 
     if recipe is not None and dataset.problem == "regression":
@@ -145,6 +146,7 @@ def built_in_task(
         )
     shape = recipes.get(recipe).model_shape(dataset.input_shape) if dataset.has_images else None
     task = Task(model_builder(model, dataset, shape), dataset, recipe=recipe, **training)
-    if task.batch_size is None:
-        task.batch_size = min(BATCH_SIZE, len(task.data.train))
+    train = task.data.train
+    if task.batch_size is None and isinstance(train, Arrays):
+        task.batch_size = min(BATCH_SIZE, len(train))
     return task

@@ -127,7 +127,7 @@ def fit_segments(
     points = Points.of(x, y, weights)
     _check_options(segments, left, right, symmetry, max_error)
     _check_candidates(candidates)
-    slopes = _slopes_argument(slopes)
+    allowed = _slopes_argument(slopes)
     if symmetry is not None:
         points = points.folded(symmetry == "odd")
         segments = (segments + 1) // 2 if symmetry == "odd" else max(1, segments // 2)
@@ -145,7 +145,7 @@ def fit_segments(
         flat_left=left == "flat" and symmetry is None,
         flat_right=right == "flat",
         from_zero=symmetry == "odd",
-        slopes=slopes,
+        slopes=allowed,
     )
     solved = _bounded(points, grid, problem, max_error)
     found = _segments_of(*solved)

@@ -11,6 +11,7 @@ from ..densities import GaussianMixture, as_density
 from .expression import Expression
 from .formula_fit import Curve
 from .resolve import NamedFunction, resolve
+from .tensor_functions import LARGEST
 
 #: Points at which a function is compared, and most samples that b and c are fitted to.
 POINTS = 1000
@@ -31,7 +32,7 @@ def sampled(function: Any, density: Any) -> Curve:
                 "Samples of a function are a pair (x, y) of equally many numbers, at least five. "
                 f"Received: {len(x)} and {len(y)}."
             )
-        largest = np.finfo("float32").max
+        largest = LARGEST["float32"]
         if not ((np.abs(x) <= largest).all() and (np.abs(y) <= largest).all()):
             raise ValueError(
                 "Samples of a function are finite in float32. Received: NaN, infinity or more "

@@ -101,18 +101,21 @@ def interpolation(
 
     Values may be shared or vary along the last axis.
     """
-    fits = (
-        x.is_cuda
-        and type(x) is torch.Tensor
-        and x.dtype in _ELEMENTS
-        and 0 < x.numel() < 1 << 31
-        and values.dtype != torch.float64
-        and (values[0].numel() == 1 or values.shape[1:].numel() == x.shape[-1] == values.shape[-1])
-        and _threads(values) >= _WARP
-    )
-    if not fits or _kernels(x.device.index, x.dtype) is None:
+    usual = x.is_cuda and type(x) is torch.Tensor and 0 < x.numel() < 1 << 31
+    if not usual or not fits(x, values) or _kernels(x.device.index, x.dtype) is None:
         return None
     return Interpolation(low, scale, bounds)
+
+
+def fits(x: torch.Tensor, values: torch.Tensor) -> bool:
+    """Whether the kernels take the types of x and values, and the axes of the values."""
+    along_last = values.shape[1:].numel() == x.shape[-1] == values.shape[-1]
+    return (
+        x.dtype in _ELEMENTS
+        and values.dtype != torch.float64
+        and (values[0].numel() == 1 or along_last)
+        and _threads(values) >= _WARP
+    )
 
 
 def _threads(values):

@@ -76,13 +76,80 @@ class InPlace(NamedTuple):
     #: `on_cuda(x, *parameters)` is None, or has `forward` and `backward` for tensors like these,
     #: which return None if they can't run; `backward` returns the sums as well.
     on_cuda: Callable
+    #: `traced(x, *parameters)` is the function as one operation of a graph that is compiled for a
+    #: CUDA device, or None: the compiler's own gradient adds up the sums atomically.
+    traced: Callable
 
 
 def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, float]) -> InPlace:
     """`piecewise.interpolate` and its gradient."""
-    functions = _interpolate, _interpolate_gradient, _torch_cuda.interpolation
+    functions = _interpolate, _interpolate_gradient, _torch_cuda.interpolation, _traced
     grid: dict[str, Any] = {"low": low, "scale": scale, "bounds": bounds}
     return InPlace(*(functools.partial(function, **grid) for function in functions))
+
+
+def _traced(x, values, *, low, scale, bounds):
+    if not _compiles_for_cuda(x) or not _torch_cuda.fits(x, values):
+        return None
+    return _piecewise(x, values, low, scale, *map(float, bounds))
+
+
+def _compiles_for_cuda(x):
+    """Whether x is of a graph that is compiled for a CUDA device, and not to be exported."""
+    if not x.is_cuda or not torch.compiler.is_dynamo_compiling():
+        return False
+    return hasattr(torch.compiler, "is_exporting") and not torch.compiler.is_exporting()
+
+
+@torch.library.custom_op("keras_actfn::piecewise_linear", mutates_args=())
+def _piecewise(
+    x: torch.Tensor, values: torch.Tensor, low: float, scale: float, first: float, last: float
+) -> torch.Tensor:
+    grid: dict[str, Any] = {"low": low, "scale": scale, "bounds": (first, last)}
+    kernels = _torch_cuda.interpolation(x, values, **grid)
+    output = kernels.forward(x, values) if kernels else None
+    return _interpolate(x, values, **grid) if output is None else output
+
+
+@torch.library.custom_op("keras_actfn::piecewise_linear_backward", mutates_args=())
+def _piecewise_backward(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    values: torch.Tensor,
+    low: float,
+    scale: float,
+    first: float,
+    last: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    grid: dict[str, Any] = {"low": low, "scale": scale, "bounds": (first, last)}
+    kernels = _torch_cuda.interpolation(x, values, **grid)
+    gradients = kernels.backward(gradient, x, values) if kernels else None
+    if gradients is not None:
+        return gradients
+    to_x, *terms, index = _interpolate_gradient(gradient, x, values, **grid)
+    return to_x, knot_sums(terms, index, values.shape).to(values.dtype)
+
+
+@_piecewise.register_fake
+def _like(x, values, *grid):
+    return torch.empty_like(x.contiguous() if values[0].numel() > 1 else x)
+
+
+@_piecewise_backward.register_fake
+def _like_both(gradient, x, values, *grid):
+    return _like(x, values), torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+def _keep(ctx, inputs, output):
+    x, values, *ctx.grid = inputs
+    ctx.save_for_backward(x, values)
+
+
+def _pull_back(ctx, gradient):
+    return *_piecewise_backward(gradient, *ctx.saved_tensors, *ctx.grid), None, None, None, None
+
+
+_piecewise.register_autograd(_pull_back, setup_context=_keep)
 
 
 def in_place_spline(

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from . import _jax_knots
@@ -222,7 +223,13 @@ def tanh(x: jax.Array) -> jax.Array:
 
     JAX adds (1 − t) and (1 − t) t up, each multiplied by what may be 1e10.
     """
-    return jnp.tanh(x)
+    return lax.platform_dependent(x, cuda=_tanh_by_expm1, default=jnp.tanh)
+
+
+def _tanh_by_expm1(x):
+    """Tanh as fast as memory in kernels that read 16 bits, where XLA's takes twice as long."""
+    less = jnp.expm1(-2 * jnp.abs(x))
+    return jnp.copysign(-less / (2 + less), x)
 
 
 @tanh.defjvp

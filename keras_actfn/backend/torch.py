@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ def custom_gradient(
     the compiler fuses and rematerialises by itself.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_forward_mode():
-        return forward(x, *parameters)
+        traced = None
+        if hasattr(in_place, "traced") and not _in_forward_mode():
+            traced = in_place.traced(x, *parameters)
+        return forward(x, *parameters) if traced is None else traced
     return _Recomputing.apply(_Rules(forward, backward, sums, in_place), x, *parameters)
 
 
@@ -204,6 +208,10 @@ class _Recomputing(torch.autograd.Function):
         return _Recomputing.apply(rules, x.flatten(0, 1), *parameters).reshape(x.shape), 0
 
 
+#: `apply` asks for it at each call, and finding it out takes longer than all else that it does.
+_Recomputing.forward.__signature__ = inspect.signature(_Recomputing.forward)
+
+
 def _evaluate(function, run, arrays, parameters, sums=None):
     """`function(*arrays, *parameters)` as a list, slice by slice where that is faster.
 
@@ -216,6 +224,8 @@ def _evaluate(function, run, arrays, parameters, sums=None):
         parameters: Further arguments.
         sums: See `custom_gradient`.
     """
+    # What is compiled for tensors with gradients would be compiled again for those without.
+    arrays, parameters = ([each.detach() for each in some] for some in (arrays, parameters))
     output = torch.empty_like(arrays[-1])
     if not fusion.in_slices(output):
         return _evaluate_whole(function, run, output, arrays, parameters, sums)

@@ -223,13 +223,17 @@ class Expression:
         gradients do not grow on their way back.
 
         Args:
-            x: Float tensor with the batch first.
+            x: Float tensor with the batch first; of 16 bits, it is computed in float32.
         """
+        short = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+        function = functools.partial(_in_single, self) if short else self
         if self.tame:
-            return backend.elementwise(self, x)
+            return backend.elementwise(function, x)
         pull_back = functools.partial(_pull_back, self)
-        in_place = backend.reverse_first(self, pull_back)
-        return backend.custom_gradient(self, pull_back, x, in_place=in_place)
+        if short:
+            pull_back = functools.partial(_pull_back_in_single, self)
+        in_place = backend.reverse_first(function, pull_back)
+        return backend.custom_gradient(function, pull_back, x, in_place=in_place)
 
     def _run(self, x, constant, implementation):
         values: list = []
@@ -244,6 +248,17 @@ class Expression:
 def _pull_back(expression, gradient, x):
     """The gradient to x, given that to the value."""
     return (gradient * expression.slope(x),)
+
+
+def _in_single(expression, x):
+    """The value at x of 16 bits, of which the compiler of a backend makes one loop."""
+    return ops.cast(expression(ops.cast(x, "float32")), x.dtype)
+
+
+def _pull_back_in_single(expression, gradient, x):
+    """The gradient to x of 16 bits, given that to the value."""
+    (to_x,) = _pull_back(expression, ops.cast(gradient, "float32"), ops.cast(x, "float32"))
+    return (ops.cast(to_x, x.dtype),)
 
 
 def _value_and_slope(function, pairs):

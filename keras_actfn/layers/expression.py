@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ..expressions import Expression, resolve
 from ..expressions.expression import require_float
@@ -42,12 +41,8 @@ class ExpressionActivation(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return f(inputs), of the shape and dtype of the inputs."""
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        require_float(dtype, self.expression)
-        if dtype not in ("float16", "bfloat16"):
-            return self.expression.recomputed(inputs)
-        wide = ops.cast(inputs, "float32")
-        return ops.cast(self.expression.recomputed(wide), dtype)
+        require_float(keras.backend.standardize_dtype(inputs.dtype), self.expression)
+        return self.expression.recomputed(inputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `input_shape`."""

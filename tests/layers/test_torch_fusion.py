@@ -15,8 +15,10 @@ if keras.backend.backend() != "torch":
     pytest.skip("only PyTorch compiles inside the layers", allow_module_level=True)
 
 import torch
+from torch._dynamo.backends.common import aot_autograd
 
 from keras_actfn.backend import _torch_fusion as fusion
+from keras_actfn.backend import _torch_knots
 
 pytestmark = pytest.mark.filterwarnings("ignore:(PWL|Spline) starts from")
 
@@ -165,3 +167,42 @@ def test_switched_off(monkeypatch):
     output, *_ = run(keras_actfn.activation("crrelu"), x, torch.ones_like(x))
     assert not fusion._COMPILED
     np.testing.assert_allclose(output, crrelu(x.double().numpy(), 0.01)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["pwl", "pwl(axis=-1)"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_graph_compiled_for_a_gpu_keeps_the_kernels_of_piecewise_functions(
+    spec, dtype, monkeypatch
+):
+    monkeypatch.setattr(
+        _torch_knots, "_compiles_for_cuda", lambda x: torch.compiler.is_dynamo_compiling()
+    )
+    layer = keras_actfn.activation(spec, dtype=keras.DTypePolicy(str(dtype).removeprefix("torch.")))
+    layer.build((None, 6))
+    layer.set_weights([w + np.sin(np.arange(w.size)).reshape(w.shape) for w in layer.get_weights()])
+    (values,) = (variable.value for variable in layer.trainable_variables)
+    rng = np.random.default_rng(0)
+    x, upstream = (torch.tensor(rng.normal(size=(50, 6))).to(dtype) for _ in range(2))
+    x.requires_grad_()
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append({str(node.target) for node in graph.graph.nodes})
+        return graph
+
+    compiled = torch.compile(lambda x: layer(x), backend=aot_autograd(fw_compiler=keep))
+    outputs = compiled(x), layer(x)
+    gradients = (torch.autograd.grad(output, [x, values], upstream) for output in outputs)
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*outputs)
+    forward, backward = graphs
+    assert "keras_actfn.piecewise_linear.default" in forward
+    assert "keras_actfn.piecewise_linear_backward.default" in backward
+
+
+def test_the_operations_of_such_a_graph_are_what_they_say_they_are():
+    x = torch.randn(50, 6, requires_grad=True)
+    for values in (torch.randn(33), torch.randn(33, 6)):
+        arguments = (x, values.requires_grad_(), -3.0, 5.0, 0.0, 32.0)
+        torch.library.opcheck(_torch_knots._piecewise, arguments)

@@ -223,6 +223,11 @@ def tanh(x: jax.Array) -> jax.Array:
 
     JAX adds (1 − t) and (1 − t) t up, each multiplied by what may be 1e10.
     """
+    return _tanh(x)
+
+
+@functools.partial(jax.jit, inline=True)
+def _tanh(x):
     return lax.platform_dependent(x, cuda=_tanh_by_expm1, default=jnp.tanh)
 
 

@@ -20,7 +20,8 @@ MODES = importlib.import_module(f"differentiation.{BACKEND}_modes").MODES
 EAGER_LAYERS = [spec for spec in LAYERS if "axis" not in spec or "clamp" in spec]
 
 #: JAX compiles each operation of an eager derivative by itself, and differentiates by the same
-#: rules as under `jit`, where all modes run. One mode of each kind shows that it works outside.
+#: rules as under `jit`, where all modes run. One mode of each kind shows that it works outside, of
+#: one layer of each kind.
 EAGER_MODES = ("grad", "jvp", "vmap of grad") if BACKEND == "jax" else tuple(MODES)
 
 #: TensorFlow raises for accumulators of accumulators in a graph, whatever the function.
@@ -28,14 +29,29 @@ NOT_IN_GRAPHS = ("accumulator of accumulator",)
 
 #: Where JAX traces and compiles most: of one layer of each kind. Other modes differentiate the
 #: others in the same ways, once and twice.
-LARGE = ("checkpoint", "vjp of grad", "hessian", "jacrev of jacrev", "jacfwd of jacfwd")
+LARGE = ("checkpoint", "linearize", "jacfwd")
+LARGE += ("vjp of grad", "hessian", "jacrev of jacrev", "jacfwd of jacfwd")
 
-#: What TensorFlow compiles for each function.
+#: What TensorFlow compiles for each function: of one layer of each kind.
 SLOW = ("vectorized_map of tape", "jacobian", "hessian", "accumulator of accumulator")
 
+#: What TensorFlow's graphs leave out, but for one layer: what is a graph outside one too, and
+#: what other modes do as well of parameters that all channels share, whose kernels take longest.
+GRAPHS = SLOW[:3]
+SHARED = ("pwl(initial=tanh,low=-3,high=3)", "spline(initial=tanh,low=-3,high=3)")
+REPEATED = ("recompute_grad", "penalty", "accumulator of tape")
 
-@pytest.mark.parametrize("mode", EAGER_MODES)
-@pytest.mark.parametrize("spec", LAYERS if BACKEND == "torch" else EAGER_LAYERS)
+
+def eager_cases():
+    """(specification, mode) of each derivative outside a program."""
+    for spec in LAYERS if BACKEND == "torch" else EAGER_LAYERS:
+        for mode in EAGER_MODES:
+            wanted = BACKEND == "torch" or (BACKEND == "tensorflow" and mode not in SLOW)
+            if wanted or spec in SOME_LAYERS:
+                yield pytest.param(spec, mode, id=f"{spec}-{mode}")
+
+
+@pytest.mark.parametrize(("spec", "mode"), list(eager_cases()))
 def test_derivatives(spec, mode):
     case = Case(spec)
     expected, compute = MODES[mode]
@@ -52,6 +68,8 @@ def test_a_zero_coefficient_takes_its_term_away(mode):
 def test_compiled_derivatives(spec):
     case = Case(spec)
     left_out = (*NOT_IN_GRAPHS, *(() if spec in SOME_LAYERS else LARGE))
+    if BACKEND == "tensorflow" and spec != "crrelu(epsilon=0.3)":
+        left_out += (*GRAPHS, *(REPEATED if spec in SHARED else ()))
     modes = [mode for mode in MODES if mode not in left_out]
 
     def run(sources):

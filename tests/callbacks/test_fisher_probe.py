@@ -90,7 +90,7 @@ def files_of(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("probe_first", [True, False])
+@pytest.mark.parametrize("probe_first", [True, pytest.param(False, marks=pytest.mark.once)])
 def test_a_restored_training_goes_on_and_earlier_files_stay(tmp_path, probe_first):
     x, y = data()
 
@@ -117,6 +117,7 @@ def test_a_restored_training_goes_on_and_earlier_files_stay(tmp_path, probe_firs
     np.testing.assert_allclose(probe.figures("trace")[3], whole.figures("trace")[3], rtol=1e-4)
 
 
+@pytest.mark.once
 def test_initial_epoch_goes_on_with_a_new_optimiser(tmp_path):
     x, y = data()
     model = build()
@@ -132,6 +133,7 @@ def test_initial_epoch_goes_on_with_a_new_optimiser(tmp_path):
     assert {name: found[name] for name in earlier} == earlier
 
 
+@pytest.mark.once
 def test_a_second_fit_goes_on(tmp_path):
     x, y = data()
     model, probe = build(), FisherProbe(x[:8])
@@ -142,6 +144,7 @@ def test_a_second_fit_goes_on(tmp_path):
     assert probe.steps == [0, 3]
 
 
+@pytest.mark.once
 def test_a_new_training_in_a_used_folder_warns(tmp_path):
     x, y = data()
     (tmp_path / "fisher-notes.npz").write_text("not a spectrum")

@@ -39,7 +39,9 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name", ["conv", *(pytest.param(name, marks=pytest.mark.once) for name in ("aff", "pwl"))]
+)
 def test_averages_are_projected(name, tmp_path):
     without = LAYERS[name]()
     model, *_ = trained(without)

@@ -63,13 +63,13 @@ def test_search_and_status(small_model, capsys):
 def test_two_workers_never_take_the_same_function(small_model):
     """One in a process of its own, whose evaluations take longer, and one here."""
     assert main([*WORDS, "--evaluations", "2", "--seeds", "0"]) == 0
-    words = ["search", "worker", "--storage", "search.log", "--evaluations", "10"]
+    words = ["search", "worker", "--storage", "search.log", "--evaluations", "7"]
     words += ["--model", "small_model:build"]
     worker = subprocess.Popen(
         [sys.executable, "-m", "keras_actfn", *words],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "SECONDS_TO_BUILD": "0.5"},
+        env={**os.environ, "SECONDS_TO_BUILD": "0.3"},
     )
     while len(study_in("search.log").trials) < 3:
         assert worker.poll() is None, worker.stderr.read()
@@ -79,7 +79,7 @@ def test_two_workers_never_take_the_same_function(small_model):
     worker.stderr.close()
     trials = finished("search.log")
     functions = [trial.params["candidate"] for trial in trials]
-    assert len(functions) == len(set(functions)) == 10
+    assert len(functions) == len(set(functions)) == 7
     processes = {trial.user_attrs["lease"]["process"] for trial in trials[2:]}
     assert processes == {os.getpid(), worker.pid}
 
@@ -154,7 +154,7 @@ def test_a_storage_names_no_code(small_model, capsys, monkeypatch):
 
 def test_a_request_to_terminate_is_an_interrupt(small_model):
     """Of spectra that were being computed, what is finished is kept."""
-    environment = {**os.environ, "SECONDS_TO_BUILD": "0.2"}
+    environment = {**os.environ, "SECONDS_TO_BUILD": "0.05"}
     process = subprocess.Popen(
         [sys.executable, "-m", "keras_actfn", *WORDS, "--probe", "200"],
         stderr=subprocess.PIPE,

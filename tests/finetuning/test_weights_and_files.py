@@ -85,7 +85,12 @@ def test_the_loss_of_weighted_samples_is_the_sum_of_theirs(name):
         assert found == pytest.approx((WEIGHTS * shares) @ single, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["supervised", "preference", "soft, two heads"])
+#: The others' are as easily all trained by PyTorch, which compiles nothing: what they do with
+#: weights of samples and with files is the same everywhere.
+SOME = TRAININGS if keras.backend.backend() == "torch" else ("hard, one head", "preference")
+
+
+@pytest.mark.parametrize("name", [name for name in SOME if name != "hard, one head"])
 def test_samples_of_no_weight_train_nothing(name):
     training, x, y = TRAININGS[name]()
     before = training.get_weights()
@@ -116,43 +121,50 @@ def test_weights_of_tokens_are_refused(name):
         training.evaluate(x, y, sample_weight=np.ones((8, 6)), batch_size=8, verbose=0)
 
 
-@pytest.mark.parametrize("name", TRAININGS)
-def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(name, tmp_path):
-    options = {"batch_size": 4, "shuffle": False, "verbose": 0}
-    training, x, y = TRAININGS[name]()
-    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
-    training.fit(x, y, epochs=2, callbacks=[checkpoint], **options)
-    loaded = keras.saving.load_model(tmp_path / "1.keras")
+OPTIONS = {"batch_size": 4, "shuffle": False, "verbose": 0, "epochs": 2}
+
+
+@pytest.fixture(scope="module", params=SOME)
+def uninterrupted(request, tmp_path_factory):
+    """A training's name, its weights at the start, itself at its end, its losses and files."""
+    folder = tmp_path_factory.mktemp("files")
+    training, x, y = TRAININGS[request.param]()
+    start = training.get_weights()
+    checkpoint = keras.callbacks.ModelCheckpoint(folder / "{epoch}.keras")
+    losses = training.fit(x, y, callbacks=[checkpoint], **OPTIONS).history["loss"]
+    return request.param, start, training, losses, folder
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(uninterrupted):
+    name, _, training, losses, folder = uninterrupted
+    _, x, y = TRAININGS[name]()
+    loaded = keras.saving.load_model(folder / "1.keras")
     assert type(loaded) is type(training)
     assert len(loaded.trainable_variables) == len(training.trainable_variables)
-    loaded.fit(x, y, initial_epoch=1, epochs=2, **options)
+    found = loaded.fit(x, y, initial_epoch=1, **OPTIONS).history["loss"]
     for a, b in zip(training.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-7)
-    assert loss(loaded, x, y) == pytest.approx(loss(training, x, y), rel=1e-6)
+    assert len(losses) == 2 and found == pytest.approx(losses[1:], rel=1e-6)
 
 
 class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["hard, one head", "preference"])
-def test_a_backup_brings_back_an_interrupted_training(name, tmp_path):
+def test_a_backup_brings_back_an_interrupted_training(uninterrupted, tmp_path):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
                 raise Killed
 
-    options = {"batch_size": 4, "shuffle": False, "verbose": 0, "epochs": 2}
-    whole, x, y = TRAININGS[name]()
-    start = whole.get_weights()
-    whole.fit(x, y, **options)
-    interrupted = TRAININGS[name]()[0]
+    name, start, whole, *_ = uninterrupted
+    interrupted, x, y = TRAININGS[name]()
     interrupted.set_weights(start)
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     with pytest.raises(Killed):
-        interrupted.fit(x, y, callbacks=[backup, Kill()], **options)
+        interrupted.fit(x, y, callbacks=[backup, Kill()], **OPTIONS)
     resumed = TRAININGS[name]()[0]
-    resumed.fit(x, y, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")], **options)
+    resumed.fit(x, y, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")], **OPTIONS)
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-7)
 

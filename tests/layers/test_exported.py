@@ -56,7 +56,7 @@ def both(spec):
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize(("shape", "dtype"), [((16, 4, 4, 6), "float32"), ((9, 5), "bfloat16")])
 def test_a_layer_and_its_gradients(spec, shape, dtype):
-    for layer in both(spec):
+    for layer in both(spec) if dtype == "float32" else [activation(spec)]:
         layer.build((None, *shape[1:]))
         sources = [variable.value for variable in layer.trainable_variables]
 

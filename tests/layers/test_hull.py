@@ -101,8 +101,15 @@ def test_a_zero_coefficient_comes_back_through_its_gradient():
     assert np.isfinite(ops.convert_to_numpy(layer.coefficients)).all()
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("cls", [ConvexHullActivation, AffineHullActivation])
+@pytest.mark.parametrize(
+    ("cls", "policy"),
+    [
+        (ConvexHullActivation, "float32"),
+        (AffineHullActivation, "mixed_bfloat16"),
+        pytest.param(ConvexHullActivation, "mixed_bfloat16", marks=pytest.mark.once),
+        pytest.param(AffineHullActivation, "float32", marks=pytest.mark.once),
+    ],
+)
 def test_coefficients_stay_in_the_hull_while_training(cls, policy):
     class Watch(keras.callbacks.Callback):
         def __init__(self):

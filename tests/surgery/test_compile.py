@@ -163,6 +163,7 @@ def test_what_does_not_fit_is_refused(model, x, options, message):
         compile_activations(model(), x, **options)
 
 
+@pytest.mark.once
 def test_quantized_layers_stay_and_their_activations_become_segments():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="swish", name="a")])
     model.add(layers.Dense(2))

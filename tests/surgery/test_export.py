@@ -8,6 +8,9 @@ from keras import layers, ops
 
 from keras_actfn.surgery import freeze_activations, replace_activations
 
+#: The format of a model whose activations are frozen: not the one that is written last and slowest.
+FROZEN = FORMATS[-2:][0]
+
 
 def numbers(shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
@@ -49,8 +52,8 @@ def replaced():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("form", "prepare"),
-    [*((form, None) for form in FORMATS), (FORMATS[-1], freeze_activations)],
-    ids=[*FORMATS, f"frozen_{FORMATS[-1]}"],
+    [*((form, None) for form in FORMATS), (FROZEN, freeze_activations)],
+    ids=[*FORMATS, f"frozen_{FROZEN}"],
 )
 def test_exported_model_gives_the_same_outputs(form, prepare, tmp_path):
     model = prepare(replaced()) if prepare else replaced()

@@ -57,6 +57,8 @@ def default_device():
 
 
 SHAPES = LARGE if on_accelerator() else SMALL
+#: 16 bits on a CPU have tests of their own.
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")[: None if on_accelerator() else 1]
 
 
 @pytest.fixture(autouse=True)
@@ -121,11 +123,9 @@ def made(spec, shape, policy, device=None):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("spec", LAYERS)
 def test_the_default_device_computes_what_float64_does_on_a_cpu(spec, policy, shape, monkeypatch):
-    if policy != "float32" and not on_accelerator():
-        pytest.skip("16 bits on a CPU have tests of their own")
     rng = np.random.default_rng(0)
     dtype = policy.removeprefix("mixed_")
     rounded = partial(keras.ops.cast, dtype=dtype)

@@ -30,8 +30,6 @@ if [ -w "$memory" ] && [ "$(df -Pk "$memory" | awk 'END {print $4}')" -gt 200000
 	trap 'rm -rf "$folder"' EXIT
 fi
 echo "== tests on $backend"
-# On PyTorch run the tests that start processes and wait for them: one more worker has work then.
-[ "$backend" = torch ] && workers=$((workers + 1))
-# Each worker begins with its share of the files, so that tests of one file share what they make,
-# and takes from the others when it has done its own.
+# Each worker begins with half of the files, so that tests of one file share what they make, and
+# takes from the other when it has done its own.
 .venv/bin/pytest -n "$workers" --dist worksteal -m "$only" ${folder:+--basetemp="$folder/tests"} tests

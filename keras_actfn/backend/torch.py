@@ -37,10 +37,9 @@ def custom_gradient(
     the compiler fuses and rematerialises by itself.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_forward_mode():
-        traced = None
-        if hasattr(in_place, "traced") and not _in_forward_mode():
-            traced = in_place.traced(x, *parameters)
-        return forward(x, *parameters) if traced is None else traced
+        as_one = None if _in_forward_mode() else getattr(in_place, "traced", None)
+        output = as_one(x, *parameters) if as_one else None
+        return forward(x, *parameters) if output is None else output
     return _Recomputing.apply(_Rules(forward, backward, sums, in_place), x, *parameters)
 
 
@@ -209,7 +208,7 @@ class _Recomputing(torch.autograd.Function):
 
 
 #: `apply` asks for it at each call, and finding it out takes longer than all else that it does.
-_Recomputing.forward.__signature__ = inspect.signature(_Recomputing.forward)
+_Recomputing.forward.__dict__["__signature__"] = inspect.signature(_Recomputing.forward)
 
 
 def _evaluate(function, run, arrays, parameters, sums=None):

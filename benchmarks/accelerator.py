@@ -337,8 +337,8 @@ def models_table(names, activations, batch, size, rounds, compiled):
         for spec in (own, *activations):
             build = getattr(applications, name)
             model = build(activation=spec, input_shape=(size, size, 3), classes=10, **options)
-            options_of_compile = {"jit_compile": True} if compiled else {}
-            model.compile("sgd", "sparse_categorical_crossentropy", **options_of_compile)
+            jit = True if compiled else "auto"
+            model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit)
             runs[spec] = lambda model=model: model.train_on_batch(x, y)
         times = medians(runs, rounds)
         for spec, seconds in times.items():

@@ -89,7 +89,9 @@ def in_place_interpolation(*, low: float, scale: float, bounds: tuple[float, flo
 
 
 def _traced(x, values, *, low, scale, bounds):
-    if not _compiles_for_cuda(x) or not _torch_cuda.fits(x, values):
+    # The operation has no rule for transforms of `torch.func` inside the graph.
+    transformed = torch._C._are_functorch_transforms_active()
+    if transformed or not _compiles_for_cuda(x) or not _torch_cuda.fits(x, values):
         return None
     return _piecewise(x, values, low, scale, *map(float, bounds))
 

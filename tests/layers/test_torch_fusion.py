@@ -206,6 +206,19 @@ def test_a_graph_compiled_for_a_gpu_keeps_the_kernels_of_piecewise_functions(
     assert "keras_actfn.piecewise_linear_backward.default" in backward
 
 
+def test_transforms_inside_such_a_graph_differentiate_the_formula(monkeypatch):
+    monkeypatch.setattr(
+        _torch_knots, "_compiles_for_cuda", lambda x: torch.compiler.is_dynamo_compiling()
+    )
+    layer = keras_actfn.activation("pwl")
+    layer.build((None, 6))
+    x = torch.linspace(-4, 4, 30).reshape(5, 6)
+    first = torch.func.grad(lambda x: (layer(x) ** 2).sum())
+    for function in (first, torch.func.grad(lambda x: first(x).sum()), torch.func.vmap(layer)):
+        compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), function(x))
+
+
 def test_the_operations_of_such_a_graph_are_what_they_say_they_are():
     x = torch.randn(50, 6, requires_grad=True)
     for values in (torch.randn(33), torch.randn(33, 6)):

@@ -17,6 +17,7 @@ from keras import ops
 from ..layers import PWL
 from ..layers.knots import pwl_slopes, pwl_values
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
+from ..models.moving_averages import renew_moving_averages
 from ..theory import SmoothedPWL, eafo_step
 
 # Slopes below this share of the steepest count as flat. Where f is flat it has no inverse, and
@@ -37,6 +38,7 @@ class EafoRecord:
         region: The monotone region acted on; `None` when there was none.
         step: Step size s.
         max_step: Largest monotone step.
+        entropy_before: H before the step, in nats, given the region, by a kernel estimate.
         entropy_change: Change of H, in nats, given the region, on held-out samples.
         normalised_change: Change of H − log std on the same samples.
     """
@@ -49,6 +51,7 @@ class EafoRecord:
     region: tuple[float, float] | None = None
     step: float = 0.0
     max_step: float = 0.0
+    entropy_before: float = 0.0
     entropy_change: float = 0.0
     normalised_change: float = 0.0
 
@@ -112,6 +115,9 @@ class EAFO(keras.callbacks.Callback):
         min_share: Least share of the inputs in the monotone region for a step to be tried.
         batch_size: Samples run through the model per step.
         layers: Names of the PWL layers; all when `None`.
+        renew: Batches that the finished network sees to make the moving averages of its
+            BatchNormalization layers again: the last step leaves those of other functions. 0
+            leaves them. Callbacks that put weights back belong before this one.
         seed: Seed of the batches.
 
     Attributes:
@@ -140,6 +146,7 @@ class EAFO(keras.callbacks.Callback):
         min_share: float = 0.2,
         batch_size: int = 128,
         layers: Any = None,
+        renew: int = 40,
         seed: int = 0,
     ):
         super().__init__()
@@ -155,11 +162,13 @@ class EAFO(keras.callbacks.Callback):
             raise ValueError(
                 f"`every` and `patience` must be at least 1. Received: {every!r}, {patience!r}"
             )
+        if renew < 0:
+            raise ValueError(f"`renew` must not be negative. Received: {renew!r}")
         self._batches = Batches(x, None, batch_size, seed)
         self.every, self.step, self.schedule = every, step, schedule
         self.criterion, self.patience, self.monitor = criterion, patience, monitor
         self.samples, self.smooth, self.min_share = samples, smooth, min_share
-        self._names, self._batch_size = layers, batch_size
+        self._names, self._batch_size, self.renew = layers, batch_size, renew
         self.records: list[EafoRecord] = []
         self.layers: list = []
 
@@ -204,6 +213,11 @@ class EAFO(keras.callbacks.Callback):
             changes = [r.entropy_change for r in kept]
             logs[f"{self.labels[i]}_entropy_change"] = float(np.mean(changes)) if kept else 0.0
             logs[f"{self.labels[i]}_eafo_kept"] = len(kept) / len(records)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Make the moving averages of BatchNormalization again, if a step was kept."""
+        if any(record.accepted for record in self.records):
+            renew_moving_averages(self.model, (next(self._batches)[0] for _ in range(self.renew)))
 
     def _watch(self, logs):
         if self.monitor is None or self.monitor not in logs:
@@ -267,6 +281,7 @@ class EAFO(keras.callbacks.Callback):
         new = values + step(knots) - smooth(knots)
         changes = self._changes(knots, values, new, held[inside], extrapolation)
         facts = {"region": region, "step": step.step, "max_step": step.max_step}
+        facts["entropy_before"] = step.entropy_before
         if changes is None:
             return None, {"accepted": False, "reason": "the knots lose monotonicity", **facts}
         entropy, normalised = changes

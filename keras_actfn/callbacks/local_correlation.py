@@ -21,6 +21,7 @@ from keras import ops
 from ..constraints import anchored_unit_norm
 from ..layers import PWL
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
+from ..models.moving_averages import renew_moving_averages
 from ..theory import ClassStatistics
 from ..theory.knot_training import Adam
 from ..theory.sign_patterns import TWO_CLASSES, solve
@@ -100,18 +101,23 @@ class LocalCorrelation(keras.callbacks.Callback):
         classes: K; read off `y` when `None`. Needed for iterables.
         batch_size: Samples per update.
         every: Training batches between updates.
-        learning_rate: Adam's, for the knots (the paper's 1e-2).
+        learning_rate: Adam's, for the knots (the paper's 1e-2); with `solve`, the share of the way
+            to the optimum, in [0, 1].
         momentum: Of the moving averages: the weight of the past at each update. The paper names
             none; 0.9 averages about ten updates.
-        solve: Jump to the exact optimum of the averaged statistics at each update instead of
+        solve: Move towards the exact optimum of the averaged statistics at each update instead of
             taking a gradient step. Mean and standard deviation of each function's output are
-            kept, which L leaves free.
+            kept, which L leaves free. Moves of more than a few hundredths of the way change the
+            functions faster than the other weights can follow.
         projection: `None`; `"anchored_unit_norm"`, the paper's optional one (leftmost knot zero,
             L2 norm one); or `"unit_variance"`, leftmost knot zero and Var f = 1 (Section 2.1).
             Both turn a constant function into zeros.
         layers: Names of the PWL layers to train; all when `None`.
         max_positions: At most this many positions of each sample, chosen at random once,
             enter the statistics.
+        renew: Batches that the finished network sees to make the moving averages of its
+            BatchNormalization layers again: training leaves averages over functions that have
+            moved since. 0 leaves those. Callbacks that put weights back belong before this one.
         seed: Seed of the batches.
 
     Logs, per epoch and layer: `<layer>_correlation`, the mean of L over its functions.
@@ -139,6 +145,7 @@ class LocalCorrelation(keras.callbacks.Callback):
         projection: str | None = None,
         layers: Any = None,
         max_positions: int | None = 1024,
+        renew: int = 40,
         seed: int = 0,
     ):
         super().__init__()
@@ -146,8 +153,15 @@ class LocalCorrelation(keras.callbacks.Callback):
             raise ValueError(f"`projection` must be one of {PROJECTIONS}. Received: {projection!r}")
         if not 0 <= momentum < 1:
             raise ValueError(f"`momentum` must lie in [0, 1). Received: {momentum!r}")
+        if solve and not 0 <= learning_rate <= 1:
+            raise ValueError(
+                "With `solve`, `learning_rate` is the share of the way to the optimum, in [0, 1]. "
+                f"Received: {learning_rate!r}"
+            )
         if every < 1:
             raise ValueError(f"`every` must be at least 1. Received: {every!r}")
+        if renew < 0:
+            raise ValueError(f"`renew` must not be negative. Received: {renew!r}")
         self._batches = Batches(x, y, batch_size, seed)
         if classes is None:
             labels = self._batches.labels
@@ -159,7 +173,7 @@ class LocalCorrelation(keras.callbacks.Callback):
         self.classes = classes
         self.every, self.learning_rate, self.momentum = every, learning_rate, momentum
         self.solve, self.projection = solve, projection
-        self._names, self._max_positions = layers, max_positions
+        self._names, self._max_positions, self.renew = layers, max_positions, renew
         self._steps = 0
         self.layers: list = []
 
@@ -184,6 +198,10 @@ class LocalCorrelation(keras.callbacks.Callback):
         self._steps += 1
         if self._steps % self.every == 0:
             self.update()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Make the moving averages of BatchNormalization again."""
+        renew_moving_averages(self.model, (next(self._batches)[0] for _ in range(self.renew)))
 
     def update(self) -> None:
         """Read one batch, update the averages, move the knots."""
@@ -219,7 +237,8 @@ class LocalCorrelation(keras.callbacks.Callback):
         layer = self.layers[index]
         old = self._values(layer)
         if self.solve:
-            new = np.stack([_solved(statistics.unit(u), y) for u, y in enumerate(old)])
+            share = self.learning_rate
+            new = np.stack([_towards(statistics.unit(u), y, share) for u, y in enumerate(old)])
         else:
             if self._optimizers[index] is None:
                 self._optimizers[index] = Adam(old.shape, self.learning_rate)
@@ -250,12 +269,19 @@ class LocalCorrelation(keras.callbacks.Callback):
                     logs[f"{name}_correlation"] = float(values.mean())
 
 
-def _solved(statistics: ClassStatistics, y: np.ndarray) -> np.ndarray:
-    """The exact optimum with the mean and variance of the present function."""
+def _towards(statistics: ClassStatistics, y: np.ndarray, share: float) -> np.ndarray:
+    """Part of the way to the exact optimum, with the mean and variance of the present function."""
     try:
         best = solve(statistics).values
     except ValueError:
         return y  # No function of this unit's inputs correlates with any class yet.
     mean = statistics.priors @ statistics.means
-    deviation = np.sqrt(max(float(statistics.variance(y)), 0.0)) or 1.0
-    return deviation * (best - mean @ best) + mean @ y
+    deviation = _deviation(statistics, y) or 1.0
+    best = deviation / _deviation(statistics, best) * (best - mean @ best) + mean @ y
+    moved = y + share * (best - y)
+    spread = _deviation(statistics, moved)
+    return moved if spread == 0 else deviation / spread * (moved - mean @ moved) + mean @ y
+
+
+def _deviation(statistics: ClassStatistics, values: np.ndarray) -> float:
+    return float(np.sqrt(max(float(statistics.variance(values)), 0.0)))

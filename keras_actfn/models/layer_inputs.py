@@ -99,6 +99,13 @@ def take_positions(x: Any, limit: int | None) -> Any:
     return ops.take(x, np.sort(chosen), axis=1)
 
 
+def training_option(model: keras.Model, training: bool) -> dict[str, bool]:
+    """The argument `training` for a call of the model; none if its `call` does not take it."""
+    parameters = inspect.signature(model.call).parameters.values()
+    takes_it = any(p.name == "training" or p.kind == p.VAR_KEYWORD for p in parameters)
+    return {"training": training} if takes_it else {}
+
+
 class LayerInputs:
     """A compiled function from a batch to a reduction of the inputs of some layers.
 
@@ -121,9 +128,7 @@ class LayerInputs:
         training: bool = True,
     ):
         self.model = model
-        parameters = inspect.signature(model.call).parameters.values()
-        takes_training = any(p.name == "training" or p.kind == p.VAR_KEYWORD for p in parameters)
-        options = {"training": training} if takes_training else {}
+        options = training_option(model, training)
 
         def run(trainable, non_trainable, x, *extra):
             with _recorded(layers) as records:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import stats
 
 from keras_actfn.callbacks import EAFO
 from keras_actfn.callbacks.eafo import steepest_region
@@ -70,6 +71,10 @@ def test_the_recorded_change_is_the_change_on_the_layers_inputs(stepped):
     change = np.mean(np.log(slopes[1][segment] / slopes[0][segment]))
     assert record.entropy_change == pytest.approx(change, abs=0.02)
     assert history["first_entropy_change"][0] == pytest.approx(record.entropy_change)
+    # H(f(X)) = H(X) + E log f′, where ReLU's slope is averaged over a window of one segment.
+    slope = np.minimum(inside / (knots[1] - knots[0]) + 0.5, 1)
+    entropy = stats.differential_entropy(inside) + np.mean(np.log(slope))
+    assert record.entropy_before == pytest.approx(entropy, abs=0.02)
     # Nothing happens where ReLU is flat, and the function stays monotone.
     np.testing.assert_allclose(after[knots <= 0], 0, atol=1e-6)
     assert (slopes[1][8:] > 0).all()

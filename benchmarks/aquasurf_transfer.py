@@ -19,6 +19,8 @@ and started again.
 Needs: pip install "keras-actfn[cli,expressions]".
 """
 
+import functools
+
 import numpy as np
 import paper_runs
 
@@ -68,11 +70,14 @@ def rule(args):
 
 def train_missing(args):
     """Train every run of the plan that is not in the file."""
-    trainer = Trainer(paper_runs.task_of(args, MODEL, RECIPE, BATCH_SIZE, HELD_OUT))
+
+    @functools.cache
+    def trainer():
+        return Trainer(paper_runs.task_of(args, MODEL, RECIPE, BATCH_SIZE, HELD_OUT))
 
     def train(run):
         _, seed, activation = run
-        result = trainer.train_once(activation, seed, validate_every_epoch=False)
+        result = trainer().train_once(activation, seed, validate_every_epoch=False)
         return {
             "test_accuracy": result.test["accuracy"],
             "validation_accuracy": result.validation["accuracy"],

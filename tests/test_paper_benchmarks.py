@@ -196,3 +196,37 @@ def test_the_table_of_local_training(benchmarks):
     expected = f"-9.00 [{-9 - half:+.2f}, {-9 + half:+.2f}]"
     assert text.count(expected) == 2 and "Missing: 6 of 10 runs" in text
     assert "| 2     |    0.5000 |  0.5000 |          0.5000 |       0.50 |" in text
+
+
+def test_functions_found_on_small_tasks_are_trained_in_a_larger_one(
+    benchmarks, tmp_path, monkeypatch, capsys
+):
+    import aquasurf_transfer
+
+    from keras_actfn import search
+
+    # The best of a task: the mean over its seeds, by hand.
+    bench = search.bench("digits_mlp")
+    best, scores, relu = aquasurf_transfer.found(bench)
+    means = {
+        name: sum(map(float, row)) / 3
+        for name, row in zip(bench.functions, bench.seed_scores(), strict=True)
+        if all(map(math.isfinite, row))
+    }
+    assert best == max(means, key=means.get)
+    assert sum(scores) / 3 == pytest.approx(means[best])
+    of_relu = means[bench.functions[bench.index("relu(x)")]]
+    assert sum(relu) / 3 == pytest.approx(of_relu)
+    data = small_images(16)
+    monkeypatch.setattr(aquasurf_transfer.paper_runs.datasets, "load", lambda name, path: data)
+    monkeypatch.setattr(aquasurf_transfer, "HELD_OUT", 16)
+    monkeypatch.setattr(aquasurf_transfer, "BATCH_SIZE", 64)
+    words = ["--longest", "1", "--seeds", "0", "--activations", "relu(x)", best]
+    words += ["--results", str(tmp_path / "results.jsonl")]
+    aquasurf_transfer.main(words)
+    assert "Missing" not in capsys.readouterr().out
+    monkeypatch.setattr(aquasurf_transfer, "Trainer", None)  # a training would fail
+    aquasurf_transfer.main(words)
+    row = next(line for line in capsys.readouterr().out.splitlines() if f"| {best}" in line)
+    gain = means[best] - of_relu
+    assert "digits_mlp (crossentropy)" in row and f" {gain:+.3f} [" in row

@@ -140,7 +140,13 @@ def test_the_loss_reaches_no_knot_and_still_trains_the_backbone():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, pytest.param({"solve": True, "learning_rate": 1.0, "projection": "unit_variance"}, marks=pytest.mark.once)],
+    [
+        {},
+        pytest.param(
+            {"solve": True, "learning_rate": 1.0, "projection": "unit_variance"},
+            marks=pytest.mark.once,
+        ),
+    ],
 )
 def test_training_lowers_the_objective_beside_a_stateful_optimizer(options):
     x, y = make_data()

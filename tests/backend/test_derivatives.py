@@ -36,9 +36,10 @@ LARGE += ("vjp of grad", "hessian", "jacrev of jacrev", "jacfwd of jacfwd")
 SLOW = ("vectorized_map of tape", "jacobian", "hessian", "accumulator of accumulator")
 
 #: What TensorFlow's graphs leave out, but for one layer: what is a graph outside one too, and
-#: what other modes do as well of parameters that all channels share, whose kernels take longest.
+#: what other modes do as well of parameters that all channels share, and of splines, whose kernels
+#: take longest.
 GRAPHS = SLOW[:3]
-SHARED = ("pwl(initial=tanh,low=-3,high=3)", "spline(initial=tanh,low=-3,high=3)")
+LONGEST = ("pwl(initial=tanh,low=-3,high=3)", *(s for s in SOME_LAYERS if s.startswith("spline")))
 REPEATED = ("recompute_grad", "penalty", "accumulator of tape")
 
 
@@ -69,7 +70,7 @@ def test_compiled_derivatives(spec):
     case = Case(spec)
     left_out = (*NOT_IN_GRAPHS, *(() if spec in SOME_LAYERS else LARGE))
     if BACKEND == "tensorflow" and spec != "crrelu(epsilon=0.3)":
-        left_out += (*GRAPHS, *(REPEATED if spec in SHARED else ()))
+        left_out += (*GRAPHS, *(REPEATED if spec in LONGEST else ()))
     modes = [mode for mode in MODES if mode not in left_out]
 
     def run(sources):

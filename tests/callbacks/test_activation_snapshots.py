@@ -195,7 +195,8 @@ def whole(tmp_path_factory):
     return start, Snapshots.load(callback.path)
 
 
-@pytest.mark.parametrize("order", [pytest.param(1, marks=pytest.mark.once), -1])
+@pytest.mark.once
+@pytest.mark.parametrize("order", [1, -1])
 def test_an_interrupted_training_goes_on_in_its_file(order, whole, tmp_path):
     """In either order of the callbacks: `BackupAndRestore` sets the epoch when training begins."""
     x, y = make_data()

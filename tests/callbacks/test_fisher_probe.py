@@ -90,7 +90,8 @@ def files_of(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("probe_first", [True, pytest.param(False, marks=pytest.mark.once)])
+@pytest.mark.once
+@pytest.mark.parametrize("probe_first", [True, False])
 def test_a_restored_training_goes_on_and_earlier_files_stay(tmp_path, probe_first):
     x, y = data()
 

@@ -68,6 +68,7 @@ class Watch(keras.callbacks.Callback):
         self.seen.append(violation(self.layer))
 
 
+@pytest.mark.once
 def test_averages_that_are_swapped_in_are_projected():
     layer = LAYERS["conv"]()
     watch = Watch(layer)

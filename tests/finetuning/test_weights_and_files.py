@@ -63,6 +63,11 @@ TRAININGS = {
 }
 
 
+#: The others' are as easily all trained by PyTorch, which compiles nothing: what they do with
+#: weights of samples and with files is the same everywhere.
+SOME = tuple(TRAININGS) if keras.backend.backend() == "torch" else ("hard, one head", "preference")
+
+
 def rows(data, index):
     return None if data is None else keras.tree.map_structure(lambda a: a[index], data)
 
@@ -71,7 +76,7 @@ def loss(training, x, y, **options):
     return training.evaluate(x, y, batch_size=8, verbose=0, return_dict=True, **options)["loss"]
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", SOME)
 def test_the_loss_of_weighted_samples_is_the_sum_of_theirs(name):
     training, x, y = TRAININGS[name]()
     single = np.array([loss(training, rows(x, [i]), rows(y, [i])) for i in range(8)])
@@ -83,11 +88,6 @@ def test_the_loss_of_weighted_samples_is_the_sum_of_theirs(name):
     for weights in (WEIGHTS, WEIGHTS[:, None]):
         found = loss(training, x, y, sample_weight=weights)
         assert found == pytest.approx((WEIGHTS * shares) @ single, rel=1e-4)
-
-
-#: The others' are as easily all trained by PyTorch, which compiles nothing: what they do with
-#: weights of samples and with files is the same everywhere.
-SOME = TRAININGS if keras.backend.backend() == "torch" else ("hard, one head", "preference")
 
 
 @pytest.mark.parametrize("name", [name for name in SOME if name != "hard, one head"])
@@ -151,6 +151,11 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.parametrize(
+    "uninterrupted",
+    [SOME[0], *(pytest.param(name, marks=pytest.mark.once) for name in SOME[1:])],
+    indirect=True,
+)
 def test_a_backup_brings_back_an_interrupted_training(uninterrupted, tmp_path):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -169,6 +174,7 @@ def test_a_backup_brings_back_an_interrupted_training(uninterrupted, tmp_path):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.once
 def test_averaged_weights_are_swapped_for_evaluation_only():
     training, x, y = TRAININGS["preference"]()
     training.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))

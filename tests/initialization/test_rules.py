@@ -21,12 +21,20 @@ LAYERS = {
 NONE = {"Layer", "InputLayer", "StringLookup", "IntegerLookup", "TextVectorization"}
 
 
+def adds_weights(code):
+    """Whether a function, or one inside it, calls what adds weights to a layer."""
+    inside = [constant for constant in code.co_consts if inspect.iscode(constant)]
+    own = {"add_weight", "_add_existing_weight"} & set(code.co_names)
+    return bool(own) or any(map(adds_weights, inside))
+
+
 def keeps_weights(kind):
-    """Whether the source of a layer's class creates weights or holds what does."""
+    """Whether the methods of a layer's class create weights, or it holds what does."""
     own = kind.__mro__[: kind.__mro__.index(keras.layers.Layer)]
     holds = keras.layers.Wrapper, keras.layers.RNN, keras.layers.StackedRNNCells
     holds += (keras.layers.Bidirectional,)
-    return issubclass(kind, holds) or any("add_weight(" in inspect.getsource(c) for c in own)
+    methods = [inspect.unwrap(f) for c in own for f in vars(c).values() if inspect.isfunction(f)]
+    return issubclass(kind, holds) or any(adds_weights(f.__code__) for f in methods)
 
 
 def classes(table):

@@ -19,7 +19,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 #: A search of seconds in place of the page's own.
 TINY = {
     "--model kerasnet --data fashion_mnist": "--model mlp --data arrays.npz --batch-size 16",
-    "--evaluations 64": "--evaluations 5 --space 'unary(x)' --probe 3 --embedding pca --seeds 0",
+    "--evaluations 64": "--evaluations 5 --space 'unary(x)' --probe 3 --embedding pca --seeds 0"
+    " --from-scratch",
 }
 
 

@@ -27,6 +27,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 WORDS = ["search", "--model", "small_model:build", "--data", "digits", "--image-size", "8"]
 WORDS += ["--space", "max(unary(x),unary(x))", "--probe", "12", "--embedding", "pca"]
 WORDS += ["--subset", "100", "--validation", "100", "--batch-size", "20", "--seeds", "0"]
+WORDS += ["--from-scratch"]
 
 
 def program(name):

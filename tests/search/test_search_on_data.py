@@ -37,7 +37,15 @@ def test_training_on_data(tmp_path):
     # Three classes at this distance: a linear rule finds nine of ten.
     assert found.best.value > 0.6
     assert found.about["validation_examples"] == 60
+
+
+@pytest.mark.once
+def test_a_verdict_on_data(tmp_path):
+    task = task_on_points(epochs=4)
+    found = search.ActivationSearch(task, SPACE, storage=tmp_path / "search.db", **OPTIONS)
+    found.run(3)
     verdict = found.confirm(candidates=1, looks=(2,))
+    rows = found.table()
     others = [row.expression for row in rows if not row.baseline]
     assert verdict.function == others[0] and verdict.usual in ("relu(x)", "tanh(x)")
     assert verdict.screening.seeds[0] == 1  # the search's own was 0
@@ -129,6 +137,7 @@ def two_of_each(spec):
     return model
 
 
+@pytest.mark.once
 def test_a_model_without_a_spectrum_is_searched_by_outputs(tmp_path):
     task = Task(two_of_each, lambda: Pairs(0), lambda: Pairs(1), metric="p_auc")
     with pytest.warns(UserWarning, match="has no Fisher spectrum: .* outputs alone") as said:

@@ -65,12 +65,17 @@ def curves(result, index=0):
 # The others of 160 pixels differ from aquasurf_160 in rates, and AutoInit is in aquasurf_cifar;
 # AlexNet's is tested on images larger than the model's.
 LEFT_OUT = {"aquasurf_160_resnet50", "aquasurf_160_coatnet", "hull_alexnet"}
-# It differs from aquasurf_cifar in how far images are shifted.
-SHIFTED = pytest.param("aquasurf_cifar_resnet", marks=pytest.mark.once)
+# They differ from aquasurf_cifar in how far images are shifted, and in rates.
+SIMILAR = {"aquasurf_cifar_resnet", "correlation", "crrelu_vision"}
 
 
 @pytest.mark.parametrize(
-    "recipe", [SHIFTED, *(name for name in RECIPES if name not in {*LEFT_OUT, *SHIFTED.values})]
+    "recipe",
+    [
+        pytest.param(name, marks=[pytest.mark.once] if name in SIMILAR else [])
+        for name in RECIPES
+        if name not in LEFT_OUT
+    ],
 )
 def test_equal_activations_give_equal_runs(data, recipe):
     # The simplex of one base function is a point: conv(relu) is ReLU with a weight of its own.

@@ -1,6 +1,7 @@
 """Where a search starts: what comes first, what is usual, and what is expected of the rest."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,7 +60,10 @@ class Start:
                 "A search begins from one task of the atlas or more. Received: leave_out with all "
                 "of them. Leave fewer out, or search with from_scratch=True (--from-scratch)."
             )
-        portfolio = greedy(atlas, SIZE, allowed=[_made_of(text, space) for text in atlas.functions])
+        names = {name for slot in space.operators.values() for name in slot}
+        names |= {node.head for schema in space.schemas for node in schema.subexpressions()}
+        allowed = [any(used <= names for used in _operators(text)) for text in atlas.functions]
+        portfolio = greedy(atlas, SIZE, allowed=allowed)
         first = portfolio if baselines is None else [*usual, *portfolio]
         return cls(tuple(dict.fromkeys(first)), usual, AtlasPrior(atlas))
 
@@ -85,11 +89,10 @@ class Start:
         }
 
 
-def _made_of(text, space):
-    """Whether a function, in its long or its short text, has operators of a space only."""
-    names = {name for slot in space.operators.values() for name in slot}
-    names |= {node.head for schema in space.schemas for node in schema.subexpressions()}
-    return any(
-        {node.head for node in parse(each).subexpressions() if node.arguments} <= names
-        for each in (text, shortest(text))
-    )
+@functools.lru_cache(maxsize=1 << 13)
+def _operators(text: str) -> list[set[str | float]]:
+    """The operators of a function, in its long and in its short text."""
+    return [
+        {node.head for node in parse(each).subexpressions() if node.arguments}
+        for each in {text, shortest(text)}
+    ]

@@ -158,6 +158,7 @@ def normalised(scores: np.ndarray, usual: Sequence[int], task: str = "") -> np.n
     return np.where(np.isnan(scores), np.nan, np.maximum(gains, FLOOR))
 
 
+@functools.lru_cache(maxsize=1 << 13)  # each start of a search asks for all of the atlas
 def shortest(text: str) -> str:
     """The shortest text of a function: `simplify`'s, where that is shorter."""
     return min(text, str(simplify(parse(text))), key=len)

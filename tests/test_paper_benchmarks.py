@@ -175,12 +175,12 @@ def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):
 
 
 def test_the_table_of_local_training(benchmarks):
-    import correlation_local
+    import correlation_networks
 
     knots = np.linspace(-3, 3, 33)
-    assert correlation_local.even_share(knots**2) == pytest.approx(1)
-    assert correlation_local.even_share(3 - np.tanh(knots)) == pytest.approx(0, abs=1e-12)
-    assert correlation_local.even_share(knots**2 + knots) == pytest.approx(
+    assert correlation_networks.even_share(knots**2) == pytest.approx(1)
+    assert correlation_networks.even_share(3 - np.tanh(knots)) == pytest.approx(0, abs=1e-12)
+    assert correlation_networks.even_share(knots**2 + knots) == pytest.approx(
         np.var(knots[5:28] ** 2) / np.var(knots[5:28] ** 2 + knots[5:28])
     )
     records = {}
@@ -191,11 +191,15 @@ def test_the_table_of_local_training(benchmarks):
             for name in ("objectives", "optima", "permuted_optima", "even"):
                 record[name] = [0.25, 0.5]
             records["resnet", seed, variant] = record
-    text = correlation_local.table(records, [0, 1])
+    for seed in (0, 1):  # functions that are a Swish to the last digit
+        records["resnet", seed, "local"]["values"] = [(knots / (1 + np.exp(-2.5 * knots))).tolist()]
+    words = ["--models", "resnet", "--seeds", "0", "1"]
+    text = correlation_networks.table(correlation_networks.arguments(words), records)
     half = 12.7062047 * math.sqrt(0.0002) / math.sqrt(2) * 100
     expected = f"-9.00 [{-9 - half:+.2f}, {-9 + half:+.2f}]"
-    assert text.count(expected) == 2 and "Missing: 6 of 10 runs" in text
+    assert text.count(expected) == 2 and "Missing: 4 of 8 runs" in text
     assert "| 2     |    0.5000 |  0.5000 |          0.5000 |       0.50 |" in text
+    assert "| 2.50, 2.50 | 1.000, 1.000 | swish, swish |" in text
 
 
 def test_functions_found_on_small_tasks_are_trained_in_a_larger_one(

@@ -106,7 +106,11 @@ def train(model, epochs):
     model.fit(X, Y, batch_size=4, epochs=epochs, shuffle=False, verbose=0)
 
 
-@pytest.mark.parametrize("groups", SAVED)
+#: What "three" has too.
+PARTS = [pytest.param(name, marks=pytest.mark.once) for name in ("adam twice", "biases")]
+
+
+@pytest.mark.parametrize("groups", ["adam and sgd", "three", "accumulation", *PARTS])
 def test_training_goes_on_from_a_file_as_if_never_saved(groups, tmp_path):
     model = nested()
     model.compile(SAVED[groups](model), "mse")

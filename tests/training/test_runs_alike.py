@@ -74,8 +74,15 @@ def same(one, other):
         np.testing.assert_array_equal(values, other.arrays[name])
 
 
-@pytest.mark.parametrize("spec", BUILDS)
-@pytest.mark.parametrize("compiled", [True, False])
+#: Each kind of start and of model on every backend, all pairs on one.
+PAIRS = [
+    pytest.param(compiled, spec, marks=() if compiled == (spec in OWN) else pytest.mark.once)
+    for compiled in (True, False)
+    for spec in BUILDS
+]
+
+
+@pytest.mark.parametrize(("compiled", "spec"), PAIRS)
 def test_a_run_after_others_is_the_run_of_a_new_trainer(compiled, spec):
     used, build = trainer(compiled)
     runs = [used.train_once(spec, seed) for seed in (0, 0, 1, 2, 3)]

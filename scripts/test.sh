@@ -29,11 +29,6 @@ if [ -w "$memory" ] && [ "$(df -Pk "$memory" | awk 'END {print $4}')" -gt 200000
 	folder=$(mktemp -d "$memory/tests.XXXXXX")
 	trap 'rm -rf "$folder"' EXIT
 fi
-# Programs that JAX has compiled once are read from there.
-if [ -n "$folder" ]; then
-	export JAX_COMPILATION_CACHE_DIR="$folder/jax"
-	export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
-fi
 echo "== tests on $backend"
 # Each worker begins with half of the files, so that tests of one file share what they make, and
 # takes from the other when it has done its own.

@@ -23,7 +23,6 @@ Needs: pip install "keras-actfn[cli,expressions]".
 import numpy as np
 import paper_runs
 
-from keras_actfn._files import write_file
 from keras_actfn.expressions import DISCOVERED
 from keras_actfn.training.results import in_columns
 from keras_actfn.training.trainer import Trainer
@@ -99,13 +98,7 @@ def train_missing(args):
             trainers[model] = Trainer(
                 paper_runs.task_of(args, model, RECIPES[model], BATCH_SIZE, HELD_OUT)
             )
-        result = trainers[model].train_once(activation, seed, validate_every_epoch=False)
-        return {
-            "test_accuracy": result.test["accuracy"],
-            "validation_accuracy": result.validation["accuracy"],
-            "diverged": result.diverged,
-            "seconds": round(result.seconds, 1),
-        }
+        return paper_runs.measured(trainers[model], activation, seed)
 
     paper_runs.train_missing(args.results, rule(args), plan(args), train)
 
@@ -143,12 +136,7 @@ def table(args, records):
 def main(given=None):
     """Train what is missing and print the table."""
     args = arguments(given)
-    if not args.table:
-        train_missing(args)
-    text = table(args, paper_runs.finished(args.results, rule(args)))
-    print(text)
-    if args.output:
-        write_file(args.output, text)
+    paper_runs.run(args, rule, train_missing, table)
 
 
 if __name__ == "__main__":

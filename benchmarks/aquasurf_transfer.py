@@ -25,7 +25,6 @@ import numpy as np
 import paper_runs
 
 from keras_actfn import search
-from keras_actfn._files import write_file
 from keras_actfn.training import paired_difference
 from keras_actfn.training.results import in_columns
 from keras_actfn.training.trainer import Trainer
@@ -77,13 +76,7 @@ def train_missing(args):
 
     def train(run):
         _, seed, activation = run
-        result = trainer().train_once(activation, seed, validate_every_epoch=False)
-        return {
-            "test_accuracy": result.test["accuracy"],
-            "validation_accuracy": result.validation["accuracy"],
-            "diverged": result.diverged,
-            "seconds": round(result.seconds, 1),
-        }
+        return paper_runs.measured(trainer(), activation, seed)
 
     paper_runs.train_missing(args.results, rule(args), plan(args), train)
 
@@ -135,12 +128,7 @@ def main(given=None):
     names = (BASE, *functions())
     parser = paper_runs.parser(__doc__, __file__, ("fashion_mnist",), (MODEL,), names, EPOCHS)
     args = parser.parse_args(given)
-    if not args.table:
-        train_missing(args)
-    text = table(args, paper_runs.finished(args.results, rule(args)))
-    print(text)
-    if args.output:
-        write_file(args.output, text)
+    paper_runs.run(args, rule, train_missing, table)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ layer. What trains the knots:
     backprop              the loss, as all other weights
     local                 the correlation objective of each layer's inputs (Section 3.2), by Adam
                           at 1e-2 every second step
-    local, solve          the same objective; every second step the knots are its optimum
+    local, solve          the same objective; every second step the knots go a hundredth of the
+                          way to its optimum
+    local, jump           the same, all of the way
     local, rate 1e-3      as `local`, ten times slower
     local, unit variance  as `local`, with f held at unit variance
 
@@ -40,13 +42,11 @@ import paper_runs
 from keras import layers
 
 from keras_actfn import datasets
-from keras_actfn._files import write_file
 from keras_actfn.callbacks import LocalCorrelation
 from keras_actfn.layers import PWL
 from keras_actfn.models.moving_averages import renew_moving_averages
 from keras_actfn.theory import compare_shapes
 from keras_actfn.theory.sign_patterns import solve
-from keras_actfn.training import paired_difference
 from keras_actfn.training.results import in_columns
 
 BASE, BATCH_SIZE = "relu", 128
@@ -56,6 +56,7 @@ VARIANTS = {
     "backprop": None,
     "local": {},
     "local, solve": {"solve": True},
+    "local, jump": {"solve": True, "learning_rate": 1.0},
     "local, rate 1e-3": {"learning_rate": 1e-3},
     "local, unit variance": {"projection": "unit_variance"},
 }
@@ -198,18 +199,11 @@ def accuracies(args, records):
             cells.append(f"{np.mean(values):.2f}" if values else "missing")
         for name in ("test_accuracy", "refreshed_accuracy"):
             pairs = [(run[name], base[seed][name]) for seed, run in runs.items() if seed in base]
-            cells.append("—" if variant == BASE or not pairs else interval(pairs))
+            cells.append("—" if variant == BASE or not pairs else paper_runs.interval(pairs))
         body.append(cells)
     headings = ["knots", "seeds", "train (%)", "test (%)", "refreshed (%)"]
     headings += ["test − relu (points, 95 % interval)", "refreshed − relu"]
     return in_columns(headings, body)
-
-
-def interval(pairs):
-    """The mean paired difference in points, with its interval from two pairs on."""
-    mean, low, high = paired_difference(*zip(*pairs, strict=True))
-    ends = "" if low is None else f" [{100 * low:+.2f}, {100 * high:+.2f}]"
-    return f"{100 * mean:+.2f}{ends}"
 
 
 def of_relu(runs):
@@ -270,12 +264,7 @@ def table(args, records):
 def main(given=None):
     """Train what is missing and print the tables."""
     args = arguments(given)
-    if not args.table:
-        train_missing(args)
-    text = table(args, paper_runs.finished(args.results, rule(args)))
-    print(text)
-    if args.output:
-        write_file(args.output, text)
+    paper_runs.run(args, rule, train_missing, table)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from keras_actfn import datasets
 from keras_actfn._files import write_file
 from keras_actfn.callbacks import EAFO
 from keras_actfn.layers import CRReLU
+from keras_actfn.models.layer_inputs import find_layers
 from keras_actfn.training.results import in_columns
 
 MODEL, BASE = "ViT", "pwl"
@@ -67,8 +68,8 @@ def train(run):
     accuracy = model.evaluate(data.x_test, data.y_test, batch_size=500, verbose=0)[1]
     measured = {"test_accuracy": float(accuracy), "seconds": seconds}
     if variant == "crrelu":
-        layers = [layer for layer in model._flatten_layers() if isinstance(layer, CRReLU)]
-        measured["epsilon"] = [float(keras.ops.mean(layer.epsilon)) for layer in layers]
+        found = find_layers(model, CRReLU)
+        measured["epsilon"] = [float(keras.ops.mean(layer.epsilon)) for layer in found]
     if steps:
         measured["layers"] = steps.labels
         measured["steps"] = [

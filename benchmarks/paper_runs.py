@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_actfn import applications, datasets
-from keras_actfn._files import append_line, read_lines
+from keras_actfn._files import append_line, read_lines, write_file
 from keras_actfn.training import Task, paired_difference
 
 
@@ -57,6 +57,17 @@ def train_missing(path, rule, plan, train):
             f"{100 * measured['test_accuracy']:.2f} %, {measured['seconds']:.0f} s",
             flush=True,
         )
+
+
+def measured(trainer, activation, seed):
+    """What one training of a `Trainer` measured, its validation data looked at once."""
+    result = trainer.train_once(activation, seed, validate_every_epoch=False)
+    return {
+        "test_accuracy": result.test["accuracy"],
+        "validation_accuracy": result.validation["accuracy"],
+        "diverged": result.diverged,
+        "seconds": round(result.seconds, 1),
+    }
 
 
 def task_of(args, model, recipe, batch_size, validation):
@@ -109,11 +120,16 @@ def row(records, seeds, activation, base):
     ]
     difference = "—"
     if pairs and activation != base:
-        mean, low, high = paired_difference(*zip(*pairs, strict=True))
-        interval = "" if low is None else f" [{100 * low:+.2f}, {100 * high:+.2f}]"
         fewer = "" if len(pairs) == len(runs) else f" ({len(pairs)} seeds)"
-        difference = f"{100 * mean:+.2f}{interval}{fewer}"
+        difference = f"{interval(pairs)}{fewer}"
     return [activation, str(len(runs)), accuracy, difference]
+
+
+def interval(pairs):
+    """The mean paired difference in points, with its interval from two pairs on."""
+    mean, low, high = paired_difference(*zip(*pairs, strict=True))
+    ends = "" if low is None else f" [{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"{100 * mean:+.2f}{ends}"
 
 
 def missing(plan, records):
@@ -126,3 +142,13 @@ def missing(plan, records):
         names = [run[2] for run in absent if run[:2] == (model, seed)]
         lines.append(f"{model}, seed {seed}: {', '.join(names)}")
     return "\n".join(lines)
+
+
+def run(args, rule, train_missing, table):
+    """Train what is missing unless only the table is asked for, and print the table."""
+    if not args.table:
+        train_missing(args)
+    text = table(args, finished(args.results, rule(args)))
+    print(text)
+    if args.output:
+        write_file(args.output, text)

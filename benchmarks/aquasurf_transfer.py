@@ -10,7 +10,7 @@ are in it, eight of them above ReLU. Here the functions come from the eight task
 the one with the best mean score on that task's validation data, among functions that were trained
 there with three seeds. The larger task is LeNet-5 (431,080 parameters) on all of Fashion-MNIST:
 Adam at 1e-3, 8 epochs of batches of 128, 5,000 training images held out. The test images are used
-once, at the end. Three of the eight small tasks have a tenth or less of the same images.
+once, at the end. Three of the eight small tasks train on 5,000 or fewer of the same images.
 
 The runs of a seed share weights and the order of images, so differences to ReLU are paired by
 seed. Each finished run is at once a line of `--results`; the command can be stopped at any time

@@ -15,7 +15,10 @@ paper's column is Table 1's: medians of three runs on CIFAR-100.
 The runs of a seed share weights, the order of images and augmentation, so differences to ReLU
 are paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
 at any time and started again, and the first seed comes first. A run of 50 epochs takes hours on
-two cores: this is for a machine with a GPU. No results are committed yet.
+two cores: this is for a machine with a GPU. The committed table has three epochs of All-CNN-C
+(`--models AllCNNC --longest 3`) with five of the functions, in bfloat16 (`--dtype mixed_bfloat16`)
+on TensorFlow: a core with AMX computes a step of it in a sixth of float32's time. docs/papers.md
+has the whole command.
 
 Needs: pip install "keras-actfn[cli,expressions]".
 """
@@ -84,6 +87,7 @@ def rule(args):
         "longest": args.longest,
         "held_out": HELD_OUT,
         "subset": args.subset,
+        "dtype": args.dtype,
     }
 
 
@@ -108,11 +112,11 @@ def table(args, records):
     backends = sorted({record["backend"] for record in records.values()})
     parts = [
         f"AQuaSurF, Tables 1 and 3, {args.data}: {args.longest} epochs of batches of "
-        f"{BATCH_SIZE}, {args.subset or 'all'} training images but {HELD_OUT:,}\nheld out. Mean ± "
-        "sample standard deviation over seeds; differences are paired by seed, with 95 % "
-        "Student-t\nintervals (none for one seed). A run that diverged counts with an accuracy of "
-        "0. The paper's numbers are medians of\nthree runs on CIFAR-100. Backend: "
-        f"{', '.join(backends) or 'none'}."
+        f"{BATCH_SIZE} (the paper: {EPOCHS}),\n{args.subset or 'all'} training images but "
+        f"{HELD_OUT:,} held out, {args.dtype}. Mean ± sample standard deviation over seeds; "
+        "differences\nare paired by seed, with 95 % Student-t intervals (none for one seed). A run "
+        "that diverged counts with an\naccuracy of 0. The paper's numbers are medians of three "
+        f"runs on CIFAR-100. Backend: {', '.join(backends) or 'none'}."
     ]
     headings = [*paper_runs.HEADINGS, "diverged", "paper, CIFAR-100 (%)"]
     for model in args.models:

@@ -64,6 +64,7 @@ def rule(args):
         "longest": args.longest,
         "held_out": HELD_OUT,
         "subset": args.subset,
+        "dtype": args.dtype,
     }
 
 

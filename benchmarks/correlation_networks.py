@@ -89,6 +89,7 @@ def rule(args):
         "images": args.subset,
         "epochs": args.longest,
         "batch_size": BATCH_SIZE,
+        "dtype": args.dtype,
     }
 
 

@@ -33,7 +33,6 @@ import numpy as np
 import paper_runs
 from paper_checkpoint import Checkpoint
 
-from keras_actfn._files import write_file
 from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.models import graph
 from keras_actfn.models.seeds import batch_order, seeds_drawn_from
@@ -105,6 +104,7 @@ def rule(args):
         "longest": args.longest,
         "patience": PATIENCE,
         "subset": args.subset,
+        "dtype": args.dtype,
     }
 
 
@@ -304,13 +304,7 @@ def draw(args, records):
 def main(given=None):
     """Train what is missing, print the table and draw the picture."""
     args = arguments(given)
-    if not args.table:
-        train_missing(args)
-    records = paper_runs.finished(args.results, rule(args))
-    text = table(args, records)
-    print(text)
-    if args.output:
-        write_file(args.output, text)
+    records = paper_runs.run(args, rule, train_missing, table)
     if args.plot:
         save_figure(draw(args, records), args.plot)
 

@@ -29,6 +29,8 @@ def parser(description, file, data, models, activations, longest):
     found.add_argument("--table", action="store_true", help="train nothing")
     found.add_argument("--output", type=Path, help="file for the table")
     found.add_argument("--subset", type=int, help="training images, for a trial")
+    policies = ("float32", "mixed_bfloat16")
+    found.add_argument("--dtype", default=policies[0], choices=policies, help="Keras's policy")
     found.add_argument("--longest", type=int, default=longest, help="epochs, for a trial")
     return found
 
@@ -81,9 +83,18 @@ def task_of(args, model, recipe, batch_size, validation):
         validation: How many training images, or which share of them, are held out.
     """
     data = datasets.load(args.data, args.data_path)
-    build, shape = getattr(applications, model), data.x_train.shape[1:]
+    builder, shape = getattr(applications, model), data.x_train.shape[1:]
+
+    def build(activation):
+        if args.dtype == "float32":
+            return builder(activation, input_shape=shape, classes=data.classes)
+        # The softmax is float32's, as Keras's guide to mixed precision has it.
+        logits = builder(activation, shape, data.classes, classifier_activation=None)
+        head = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
+        return keras.Model(logits.input, head(logits.output))
+
     return Task(
-        lambda activation: build(activation, input_shape=shape, classes=data.classes),
+        build,
         data,
         validation=validation,
         epochs=args.longest,
@@ -145,10 +156,17 @@ def missing(plan, records):
 
 
 def run(args, rule, train_missing, table):
-    """Train what is missing unless only the table is asked for, and print the table."""
+    """Train what is missing unless only the table is asked for, and print the table.
+
+    Returns:
+        The records that the table is of.
+    """
+    keras.config.set_dtype_policy(args.dtype)
     if not args.table:
         train_missing(args)
-    text = table(args, finished(args.results, rule(args)))
+    records = finished(args.results, rule(args))
+    text = table(args, records)
     print(text)
     if args.output:
         write_file(args.output, text)
+    return records

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -156,6 +157,29 @@ def test_found_functions_are_trained_by_the_recipe_and_kept(
     monkeypatch.setattr(aquasurf_paper, "Trainer", None)  # a training would fail
     aquasurf_paper.main(words)
     assert "| x_erfc_elu |     1 |" in capsys.readouterr().out
+
+
+def test_in_mixed_precision_the_softmax_alone_is_of_float32(benchmarks, monkeypatch):
+    import aquasurf_paper
+
+    data = small_images(9)
+    monkeypatch.setattr(aquasurf_paper.paper_runs.datasets, "load", lambda name, path: data)
+    args = aquasurf_paper.arguments(["--dtype", "mixed_bfloat16"])
+    task = aquasurf_paper.paper_runs.task_of(args, "AllCNNC", "aquasurf_cifar", 64, 16)
+    keras.config.set_dtype_policy(args.dtype)
+    try:
+        model = task.build_model("x_erfc_elu")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x = np.asarray(data.x_test)
+    logits = keras.Model(model.input, model.layers[-2].output)(x)
+    assert keras.backend.standardize_dtype(logits.dtype) == "bfloat16"
+    logits = np.float64(keras.ops.convert_to_numpy(keras.ops.cast(logits, "float32")))
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    expected = exponentials / exponentials.sum(1, keepdims=True)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(x)), expected, rtol=1e-5)
+    other = aquasurf_paper.rule(aquasurf_paper.arguments([]))
+    assert aquasurf_paper.rule(args) == {**other, "dtype": "mixed_bfloat16"}
 
 
 def test_columns_of_aquasurf_are_those_of_the_network(benchmarks):

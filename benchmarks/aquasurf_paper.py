@@ -12,8 +12,8 @@ the recipes `aquasurf_cifar` (All-CNN-C) and `aquasurf_cifar_resnet` (ResNet-56)
 batches of 128, 5,000 training images held out. The test images are used once, at the end. The
 paper's column is Table 1's: medians of three runs on CIFAR-100.
 
-The runs of a seed share weights, the order of images and augmentation, so differences to ReLU
-are paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
+The runs of a seed share weights, the order of images and augmentation, so differences are
+paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
 at any time and started again, and the first seed comes first. A run of 50 epochs takes hours on
 two cores: this is for a machine with a GPU. The committed table has three epochs of All-CNN-C
 (`--models AllCNNC --longest 3`) with five of the functions, in bfloat16 (`--dtype mixed_bfloat16`)
@@ -32,7 +32,8 @@ from keras_actfn.training.trainer import Trainer
 
 BATCH_SIZE, EPOCHS, HELD_OUT = 128, 50, 5_000
 RECIPES = {"AllCNNC": "aquasurf_cifar", "ResNet56V2": "aquasurf_cifar_resnet"}
-BASE = "relu(x)"
+#: What the others are compared with.
+BASES = ("relu(x)", "swish(x)")
 #: Table 1, CIFAR-100: All-CNN-C and ResNet-56, per cent. Found functions: see `paper`.
 BASELINES = {
     "relu(x)": (68.97, 73.48),
@@ -118,7 +119,9 @@ def table(args, records):
         "that diverged counts with an\naccuracy of 0. The paper's numbers are medians of three "
         f"runs on CIFAR-100. Backend: {', '.join(backends) or 'none'}."
     ]
-    headings = [*paper_runs.HEADINGS, "diverged", "paper, CIFAR-100 (%)"]
+    *first, difference = paper_runs.HEADINGS
+    differences = [difference.replace("relu", base) for base in BASES]
+    headings = [*first, *differences, "diverged", "paper, CIFAR-100 (%)"]
     for model in args.models:
         mine = paper_runs.of_model(records, model)
         body = []
@@ -127,7 +130,8 @@ def table(args, records):
             theirs = paper(model, activation)
             body.append(
                 [
-                    *paper_runs.row(mine, args.seeds, activation, BASE),
+                    *paper_runs.row(mine, args.seeds, activation, BASES[0]),
+                    paper_runs.row(mine, args.seeds, activation, BASES[1])[-1],
                     str(np.sum(diverged, dtype=int)),
                     "—" if theirs is None else f"{theirs:.2f}",
                 ]

@@ -94,6 +94,12 @@ def test_imports_flow_one_way():
     assert not wrong, "\n".join(wrong)
 
 
+def test_one_module_knows_keras_from_inside():
+    """What Keras does not export changes with its version, and is looked for in one place."""
+    inside = [path for path in modules() if "keras.src" in path.read_text("utf-8")]
+    assert [path.relative_to(ROOT).as_posix() for path in inside] == ["models/_keras.py"]
+
+
 def statements(body):
     """The statements that run when a module is imported."""
     for node in body:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.backend import get_keras_mask
 
 from ._keras import Functional
 
@@ -46,11 +45,6 @@ def nodes(container: keras.Model) -> list:
 def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
     """The operation that gives a symbolic tensor."""
     return tensor._keras_history.operation
-
-
-def mask_of(tensor: Any) -> Any:
-    """The mask that a layer has given to its output; None where there is none."""
-    return get_keras_mask(tensor)
 
 
 def calls_of(operation: keras.Operation) -> list:

@@ -27,7 +27,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..models import graph
+from ..models.objective import mask_of
 from .differentiate import output_and_gradients
 
 #: Around zero, at and beyond typical ends, and far out.
@@ -180,7 +180,7 @@ def check_masking(factory: Callable[[], Any]) -> None:
     layer = factory()
     outputs = layer(keras.layers.Masking()(inputs))
     assert layer.supports_masking, "supports_masking is not set"
-    assert graph.mask_of(outputs) is not None, "the mask was lost"
+    assert mask_of(outputs) is not None, "the mask was lost"
 
 
 #: Every check of an activation layer by its name.

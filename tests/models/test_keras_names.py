@@ -75,9 +75,9 @@ def test_the_operation_and_the_calls_behind_a_tensor():
 
 def test_masks_reach_the_tensor():
     x = ops.convert_to_tensor(np.array([[[1.0], [0.0]]], "float32"))
-    mask = graph.mask_of(layers.Masking()(x))
+    mask = _keras.mask_of(layers.Masking()(x))
     np.testing.assert_array_equal(ops.convert_to_numpy(mask), [[True, False]])
-    assert graph.mask_of(x) is None
+    assert _keras.mask_of(x) is None
 
 
 def test_a_graph_runs_again_on_new_tensors():

@@ -110,14 +110,13 @@ def train_missing(args):
 
 def table(args, records):
     """The rows of one model beside the paper's, for each model, and what is missing."""
-    backends = sorted({record["backend"] for record in records.values()})
     parts = [
         f"AQuaSurF, Tables 1 and 3, {args.data}: {args.longest} epochs of batches of "
         f"{BATCH_SIZE} (the paper: {EPOCHS}),\n{args.subset or 'all'} training images but "
-        f"{HELD_OUT:,} held out, {args.dtype}. Mean ± sample standard deviation over seeds; "
+        f"{HELD_OUT:,} held out. Mean ± sample standard deviation over seeds; "
         "differences\nare paired by seed, with 95 % Student-t intervals (none for one seed). A run "
         "that diverged counts with an\naccuracy of 0. The paper's numbers are medians of three "
-        f"runs on CIFAR-100. Backend: {', '.join(backends) or 'none'}."
+        f"runs on CIFAR-100. {paper_runs.computed_in(records)}"
     ]
     *first, difference = paper_runs.HEADINGS
     differences = [difference.replace("relu", base) for base in BASES]

@@ -94,14 +94,13 @@ def gain(bench):
 def table(args, records):
     """Each function's accuracy in the larger task, and its gain in the task it comes from."""
     tasks = functions()
-    backends = sorted({record["backend"] for record in records.values()})
     head = (
         f"Functions found on the atlas's tasks, in LeNet-5 on {args.data}: recipe {RECIPE}, "
         f"{args.longest} epochs of batches of {BATCH_SIZE},\n{args.subset or 'all'} training "
         f"images but {HELD_OUT:,} held out. Mean ± sample standard deviation over seeds; "
         "differences are\npaired by seed, with 95 % Student-t intervals. A run that diverged "
-        "counts with an accuracy of 0.\nBackend: "
-        f"{', '.join(backends) or 'none'}. The last columns: the task where the function is the "
+        "counts with an accuracy of 0.\n"
+        f"{paper_runs.computed_in(records)} The last columns: the task where the function is the "
         "best of all by validation data, and its gain\nover ReLU there, in units of that task's "
         "metric (more is better). It was chosen by these very scores, so the\ngain is too large."
     )

@@ -241,12 +241,11 @@ def shapes(runs):
 
 def table(args, records):
     """All tables of the runs there are, and what is missing."""
-    backends = sorted({record["backend"] for record in records.values()})
     parts = [
         f"Training knots inside networks: Fashion-MNIST, {args.subset:,} training images, "
         f"{args.longest} epochs of batches of {BATCH_SIZE}; test on 2,000 images;\n'refreshed': "
         "with new averages of BatchNormalization. Differences are paired by seed, with 95 % "
-        f"Student-t intervals.\nBackend: {', '.join(backends) or 'none'}."
+        f"Student-t intervals.\n{paper_runs.computed_in(records)}"
     ]
     for model in args.models:
         mine = paper_runs.of_model(records, model)

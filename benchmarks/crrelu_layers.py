@@ -122,12 +122,11 @@ def entropies(records, seeds):
 
 def table(records, seeds):
     """All tables, and what is missing."""
-    backends = sorted({record["backend"] for record in records.values()})
     head = (
         f"A ViT of width 48 and depth 4 on Fashion-MNIST, {RULE['images']:,} training images, "
         f"{RULE['epochs']} epochs of batches of\n{RULE['batch_size']}; 10,000 test images. Mean ± "
         "sample standard deviation over seeds; differences are paired by seed, with\n95 % "
-        f"Student-t intervals. Backend: {', '.join(backends) or 'none'}."
+        f"Student-t intervals. {paper_runs.computed_in(records)}"
     )
     parts = [head, accuracies(records, seeds)]
     parts += ["ε of CRReLU at the end; 0.01 at the start", epsilons(records, seeds)]

@@ -207,7 +207,6 @@ def table(args, records):
 
 def describe(args, records):
     """What was run, in words."""
-    backends = sorted({record["backend"] for record in records.values()})
     part = "all" if args.subset is None else f"{args.subset}"
     return (
         f"Manessi and Rozza, Table II, {args.data}: recipe hull, batches of {BATCH_SIZE}, {part} "
@@ -215,7 +214,7 @@ def describe(args, records):
         f"has not risen for {PATIENCE} epochs, after {args.longest} at most; the best epoch's\n"
         "weights are tested. Mean ± sample standard deviation over seeds; differences are paired "
         "by seed, with 95 % Student-t\nintervals (none for one seed). The paper's numbers are of "
-        f"one run each. Backend: {', '.join(backends) or 'none'}."
+        f"one run each. {paper_runs.computed_in(records)}"
     )
 
 

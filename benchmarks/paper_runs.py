@@ -104,6 +104,12 @@ def task_of(args, model, recipe, batch_size, validation):
     )
 
 
+def computed_in(records):
+    """The backends of the records and the precision of their layers, as a sentence."""
+    found = {f"{r['backend']}, {r.get('dtype', 'float32')}" for r in records.values()}
+    return f"Backend: {' and '.join(sorted(found)) or 'none'}."
+
+
 def of_model(records, model):
     """The records of one model, by (seed, activation)."""
     return {key[1:]: record for key, record in records.items() if key[0] == model}

@@ -17,8 +17,8 @@ paired by seed. Each finished run is at once a line of `--results`; the command 
 at any time and started again, and the first seed comes first. A run of 50 epochs takes hours on
 two cores: this is for a machine with a GPU. The committed table has three epochs of All-CNN-C
 (`--models AllCNNC --longest 3`) with five of the functions, in bfloat16 (`--dtype mixed_bfloat16`)
-on TensorFlow: a core with AMX computes a step of it in a quarter of float32's time. docs/papers.md
-has the whole command.
+on TensorFlow. On a core with AMX that is less than half of float32's time (`seconds` of ReLU's
+first seed, which ran in both). docs/papers.md has the whole command.
 
 Needs: pip install "keras-actfn[cli,expressions]".
 """

@@ -40,7 +40,7 @@ def measure(model, x, y):
     found = [layer for layer in model.layers if isinstance(layer, PWL)]
     reader = keras.Model(model.inputs, [layer.input for layer in found])
     result = []
-    for inputs in reader.predict(x, batch_size=500, verbose=0):
+    for inputs in keras.tree.flatten(reader.predict(x, batch_size=500, verbose=0)):
         by_class = [inputs[y == label].astype("float64") for label in np.unique(y)]
         pooled = [normality(part.ravel()) for part in by_class]
         channels = [

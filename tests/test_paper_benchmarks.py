@@ -258,3 +258,65 @@ def test_functions_found_on_small_tasks_are_trained_in_a_larger_one(
     row = next(line for line in capsys.readouterr().out.splitlines() if f"| {best}" in line)
     gain = means[best] - of_relu
     assert "digits_mlp (crossentropy)" in row and f" {gain:+.3f} [" in row
+
+
+def test_what_the_maps_of_functions_are_measured_by(benchmarks):
+    import aquasurf_figures as figures
+    from scipy import stats
+
+    from keras_actfn.search import ActBench
+
+    rng = np.random.default_rng(0)
+    places = rng.uniform(size=(400, 2))
+    smooth = places @ [1.0, 2.0]
+    assert figures.foretold(places, np.exp(9 * smooth)) > 0.97  # by rank: no scale matters
+    assert abs(figures.foretold(places, rng.permutation(smooth))) < 0.2
+    assert figures.failure_foretold(places, smooth < 1) > 0.95
+    assert abs(figures.failure_foretold(places, rng.permutation(smooth < 1)) - 0.5) < 0.1
+
+    names = ("tanh(x)", "negative(tanh(x))", "relu(x)", "square(x)", "negative(relu(x))")
+    first, second = (
+        ActBench(
+            name,
+            names[:count],
+            ((),) * count,
+            {"validation_accuracy": np.array(scores)[:, None]},
+            np.zeros((count, 0), "float32"),
+            chance=0.1,
+        )
+        for name, count, scores in (
+            ("first", 5, [0.5, 0.6, 0.1, 0.4, 0.9]),
+            ("second", 4, [0.7, 0.2, 0.8, 0.3]),
+        )
+    )
+    assert figures.negatives(first, np.arange(5)).tolist() == [[0, 1], [2, 4]]
+    assert figures.shared(first, second).tolist() == [[0.5, 0.7], [0.6, 0.2], [0.4, 0.3]]
+    text = figures.across_tasks([first, second])
+    assert f"| {stats.spearmanr([5, 6, 4], [7, 2, 3]).statistic:+.2f} (3) |" in text
+    places = {
+        (kind, seed): np.arange(5.0)[:, None] for kind in figures.FEATURES for seed in range(3)
+    }
+    # Nothing is nearer to tanh than its negative, two of three others to ReLU.
+    cell = f"{100 * np.median([0, 2 / 3]):.1f} ± 0.0"
+    assert figures.of_opposite_sign(first, places).count(cell) == 3
+
+
+def test_how_normal_the_inputs_of_a_class_are(benchmarks):
+    import correlation_inputs
+    from keras import layers
+
+    from keras_actfn.layers import PWL
+
+    # Channels that are normal, uniform and exponential, of two classes with other means.
+    laws = np.random.default_rng(0)
+    draws = [laws.normal(size=20_000), laws.uniform(size=20_000), laws.exponential(size=20_000)]
+    x, y = np.stack(draws, axis=-1), np.arange(20_000) % 2
+    x[y == 1] += [1, -2, 3]
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.Dense(2)(PWL()(inputs)))
+    (row,) = correlation_inputs.measure(model, x.astype("float32"), y)
+    # Distances of the laws in closed form: 0, 0.057 at ±0.85, and Φ(−1) at the exponential's end.
+    assert row[3] == pytest.approx((0 + 0.057 + 0.1587) / 3, abs=0.01)
+    assert row[4] == pytest.approx(2 / 3, abs=0.05)  # skewness 0, 0 and 2
+    assert row[5] == pytest.approx((0 - 1.2 + 6) / 3, abs=0.4)
+    assert correlation_inputs.normality(np.ones(5)) is None

@@ -70,6 +70,7 @@ PAPER = {
 }
 #: What is trained first, so that a table of these is complete early.
 FIRST = ("relu", "tanh", "conv(identity,relu)", "aff(tanh,relu)", "aff(identity,relu,tanh)")
+X = np.linspace(-4, 4, 401)  # where learned functions are drawn
 FUNCTIONS = {"identity": lambda x: x, "relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}
 
 
@@ -193,14 +194,21 @@ def table(args, records):
         parts.append(f"{model}\n\n{in_columns(headings, body)}")
     for model in args.models:
         body = [
-            [activation, str(layer), str(len(learned)), *map(_three_digits, means)]
+            [
+                *(activation, str(layer + 1), str(len(learned)), *map(_three_digits, means)),
+                f"{max(map(fall, curves(activation, learned[:, layer]))):.3f}",
+            ]
             for activation in args.activations
             if len(learned := learned_by(args, records, model, activation))
-            for layer, means in enumerate(_by_function(activation, learned), start=1)
+            for layer, means in enumerate(_by_function(activation, learned))
         ]
         if body:
-            columns = in_columns(["activation", "layer", "seeds", *FUNCTIONS], body)
-            parts.append(f"{model}: learned coefficients, means over seeds\n\n{columns}")
+            columns = in_columns(["activation", "layer", "seeds", *FUNCTIONS, "falls by"], body)
+            parts.append(
+                f"{model}: learned coefficients, means over seeds; 'falls by': how far a function "
+                "goes down from left to right on [-4, 4],\nthe largest of the seeds; 0 for one "
+                f"that is monotone\n\n{columns}"
+            )
     absent = paper_runs.missing(plan(args), records)
     return "\n\n".join([*parts, absent] if absent else parts) + "\n"
 
@@ -247,6 +255,16 @@ def functions_of(activation):
     return activation.partition("(")[2].rstrip(")").split(",")
 
 
+def curves(activation, learned):
+    """The learned functions at `X`, (seeds, positions), of one layer's coefficients."""
+    return learned @ np.array([FUNCTIONS[name](X) for name in functions_of(activation)])
+
+
+def fall(values):
+    """How far a curve goes down from left to right: the largest f(a) − f(b) with a < b."""
+    return float((np.maximum.accumulate(values) - values).max())
+
+
 def _by_function(activation, learned):
     """For each layer the mean coefficient of every function, None for one that is not there."""
     for means in learned.mean(axis=0):
@@ -266,7 +284,6 @@ def draw(args, records):
     """
     from matplotlib.figure import Figure
 
-    x = np.linspace(-4, 4, 201)
     shown = [
         (model, activation, learned)
         for model in args.models
@@ -283,12 +300,12 @@ def draw(args, records):
             "color": f"C{sets.index(activation.partition('(')[2])}",
             "linestyle": "-" if activation.startswith("aff") else "--",
         }
-        basis = np.array([FUNCTIONS[name](x) for name in functions_of(activation)])
         for layer in range(learned.shape[1]):
             axes = panels[models.index(model)][layer]
-            for one in learned[:, layer]:
-                axes.plot(x, one @ basis, linewidth=0.5, alpha=0.4, **line)
-            axes.plot(x, learned[:, layer].mean(axis=0) @ basis, label=activation, **line)
+            found = curves(activation, learned[:, layer])
+            for one in found:
+                axes.plot(X, one, linewidth=0.5, alpha=0.4, **line)
+            axes.plot(X, found.mean(axis=0), label=activation, **line)
             axes.set_title(f"{model}, layer {layer + 1}")
     labels = {}
     for axes in panels.flat:

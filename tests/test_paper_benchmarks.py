@@ -127,6 +127,10 @@ def test_the_table_pairs_by_seed_and_names_what_is_missing(paper, tmp_path, caps
     spread = f"{92.75:.2f} ± {math.sqrt(0.125):.2f}"
     interval = f"+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]"
     assert cells == [HULL, "2", spread, interval, "7, 7", "93.02", "+1.96"]
+    # 1.5 tanh(x) − 0.5 relu(x) rises until tanh² = 2/3 and falls from there on.
+    top = math.sqrt(2 / 3)
+    falls = 1.5 * top - 0.5 * math.atanh(top) - (1.5 * math.tanh(4) - 2)
+    assert f"|        — | -0.500 | 1.500 | {falls:>8.3f} |" in text
 
     paper.main([*words, "--seeds", "0", "1", "2"])
     text = capsys.readouterr().out

@@ -28,13 +28,14 @@ from keras_actfn._files import write_file
 from keras_actfn.expressions import parse
 from keras_actfn.plotting import save_figure
 from keras_actfn.search.embedding import embed, prepare_outputs
+from keras_actfn.training import paired_difference
 from keras_actfn.training.results import in_columns
 
 FEATURES = ("spectra", "outputs", "union")
 SEEDS = (0, 1, 2)
 NEIGHBORS = 3  # the paper's KNR, weighted by distance
 FEWEST = 10  # functions of a kind that a number needs
-#: Figure 3: the corners of its square of interpolated functions.
+#: Figure 3: the known functions between which others are made up.
 CORNERS = ("relu(x)", "swish(x)", "tanh(x)", "elu(x)")
 STEPS = 5
 
@@ -46,9 +47,8 @@ def rows_of(bench):
 
 def learns(bench):
     """Which functions were trained and end above chance."""
-    chance = -np.inf if bench.chance is None else bench.chance
-    floor = chance if bench.mode == "max" else -chance
-    return np.isfinite(bench.score) & (bench.score > floor)
+    known = np.isfinite(bench.score)
+    return known & (bench.score > bench._floor(bench.score[known]))
 
 
 def shared(first, second):
@@ -63,7 +63,7 @@ def shared(first, second):
 def across_tasks(benches):
     """Figure 2: the order of one task's functions in another, and where its best ones stand."""
     names = [bench.name for bench in benches]
-    order, best, found = [], [], {}
+    order, best, found, medians = [], [], {}, []
     for first in benches:
         cells, places = [first.name], [first.name]
         for second in benches:
@@ -77,7 +77,8 @@ def across_tasks(benches):
             cells.append(f"{rank.statistic:+.2f} ({len(scores)})")
             top = np.argsort(-scores[:, 0])[:10]
             below = stats.rankdata(scores[:, 1])[top] / len(scores)
-            places.append(f"{100 * np.median(below):.0f}")
+            medians.append(np.median(below))
+            places.append(f"{100 * medians[-1]:.0f}")
         order.append(cells)
         best.append(places)
     clear = [rank.statistic for rank in found.values() if rank.pvalue < 0.05 / len(found)]
@@ -89,7 +90,8 @@ def across_tasks(benches):
         f"applied; of these {sum(value > 0 for value in clear)} are positive.\n\n"
         "Figure 2. The ten best functions of the row's task: the per cent of functions that their "
         "median is not below in the\ncolumn's task; 50 by chance.\n\n"
-        f"{in_columns(['', *names], best)}"
+        f"{in_columns(['', *names], best)}\n\n"
+        f"Above the middle in {sum(value > 0.5 for value in medians)} of {len(medians)}."
     )
 
 
@@ -145,7 +147,9 @@ def neighbourhoods(benches, found):
         "functions of the map foretell (the paper's\nKNR, ten folds). Mean ± sample standard "
         f"deviation over {len(SEEDS)} layouts by UMAP.\n\n"
         f"{in_columns(['task', 'functions', *FEATURES], scores)}\n\n"
-        f"Differences, means over {len(benches)} tasks with 95 % Student-t intervals:\n"
+        f"Means over {len(benches)} tasks: "
+        f"{', '.join(f'{kind} {np.mean(paired[kind]):.2f}' for kind in FEATURES)}; "
+        "differences with 95 % Student-t intervals:\n"
         f"{'; '.join(lines)}.\n\n"
         "Figure 4. Area under the ROC curve of failures foretold by the same neighbours, where "
         f"at least {FEWEST} functions fail.\n\n"
@@ -155,9 +159,8 @@ def neighbourhoods(benches, found):
 
 def difference(first, second):
     """The mean of paired differences with its 95 % interval, as text."""
-    values = np.subtract(first, second)
-    low, high = stats.ttest_1samp(values, 0).confidence_interval()
-    return f"{values.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+    mean, low, high = paired_difference(first, second)
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def negatives(bench, rows):

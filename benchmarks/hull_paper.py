@@ -18,7 +18,9 @@ The runs of a seed share weights, the order of images and augmentation, so diffe
 are paired by seed. Each finished run is at once a line of `--results`; the command can be stopped
 at any time and started again, and goes on after the last epoch kept in `--checkpoints`, at most a
 quarter of a minute behind. The five functions of `FIRST` come first, seed by seed. One core is best
-used by TensorFlow.
+used by TensorFlow. On an accelerator JAX runs an epoch as one compiled loop; the model is small,
+and one card trains several runs at once, in processes with `--seeds`, `--activations` and a file
+of `--results` of their own.
 
 Needs: pip install "keras-actfn[cli]".
 """
@@ -209,11 +211,12 @@ def coefficients_of(model):
 
 def table(args, records):
     """The rows of one model beside the paper's, for each model, and what is missing."""
-    parts = [describe(args, records)]
+    parts = [describe(args)]
     headings = [*paper_runs.HEADINGS, "epoch tested", "paper (%)", "paper's difference"]
     for model in args.models:
         body = [row(args, records, model, activation) for activation in args.activations]
-        parts.append(f"{model}\n\n{in_columns(headings, body)}")
+        computed = paper_runs.computed_in(paper_runs.of_model(records, model))
+        parts.append(f"{model}. {computed}\n\n{in_columns(headings, body)}")
     for model in args.models:
         body = [
             [
@@ -235,7 +238,7 @@ def table(args, records):
     return "\n\n".join([*parts, absent] if absent else parts) + "\n"
 
 
-def describe(args, records):
+def describe(args):
     """What was run, in words."""
     part = "all" if args.subset is None else f"{args.subset}"
     return (
@@ -244,7 +247,7 @@ def describe(args, records):
         f"has not risen for {PATIENCE} epochs, after {args.longest} at most; the best epoch's\n"
         "weights are tested. Mean ± sample standard deviation over seeds; differences are paired "
         "by seed, with 95 % Student-t\nintervals (none for one seed). The paper's numbers are of "
-        f"one run each. {paper_runs.computed_in(records)}"
+        "one run each."
     )
 
 

@@ -45,10 +45,12 @@ def finished(path, rule):
 
 
 def train_missing(path, rule, plan, train):
-    """Train every run of the plan that is not in the file; `train(run)` gives what it measured."""
-    done = finished(path, rule)
+    """Train every run of the plan that is not in the file; `train(run)` gives what it measured.
+
+    Another process may meanwhile train other runs of the plan.
+    """
     for run in plan:
-        if run in done:
+        if run in finished(path, rule):
             continue
         model, seed, activation = run
         measured = {"backend": keras.backend.backend(), **train(run)}

@@ -37,6 +37,7 @@ def paper(benchmarks, monkeypatch):
 
     data = small_images(16)
     monkeypatch.setattr(hull_paper.paper_runs.datasets, "load", lambda name, path: data)
+    monkeypatch.setattr(hull_paper, "BETWEEN_SAVES", 0)
     return hull_paper
 
 

@@ -16,6 +16,7 @@ search that was killed goes on where it was, and several processes can work on o
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -265,7 +266,8 @@ class ActivationSearch(Findings):
 
         Spectra that were asked for and are not there yet are computed first. Evaluations of other
         processes on the same study count. Interrupted or killed, a later call goes on; a function
-        whose evaluation was cut off is evaluated again.
+        whose evaluation was cut off is evaluated again. Once every function with a valid spectrum is
+        evaluated the search ends, with a warning if it was asked for more.
 
         Args:
             evaluations: Number of evaluations that the study has in the end, baselines included;
@@ -279,7 +281,7 @@ class ActivationSearch(Findings):
             `best`.
 
         Raises:
-            ValueError: If there is nothing to evaluate, or neither limit is given.
+            ValueError: If no function has a valid spectrum, or neither limit is given.
         """
         check_limits(evaluations, minutes)
         start, limit = time.monotonic(), math.inf if minutes is None else 60 * minutes
@@ -301,9 +303,14 @@ class ActivationSearch(Findings):
                     continue
                 self.candidates.join_moves(start + limit)
                 if not self.chooser.left(self.study):
-                    if evaluations is None and finished:
-                        break
-                    raise ValueError(self._nothing_left(finished, evaluations))
+                    if self._in_use() > finished:
+                        time.sleep(0.5)  # what others find may bring functions around it
+                        continue
+                    if not finished:
+                        raise ValueError(self._nothing_left(finished, evaluations))
+                    if evaluations is not None:
+                        warnings.warn(self._nothing_left(finished, evaluations), stacklevel=2)
+                    break
                 evaluate_next(self.study, self.pool, self.objective, evaluations)
         return self.best
 
@@ -320,5 +327,5 @@ class ActivationSearch(Findings):
             f"A search evaluates functions with a valid spectrum. All of them are evaluated: "
             f"{finished} of {evaluations} evaluations, {counts['probed']} functions probed, "
             f"{counts['valid']} valid. Probe more with probe(n) (--probe), search a larger space "
-            f"(--space), or ask for at most {finished} evaluations."
+            f"(--space), or ask for fewer evaluations."
         )

@@ -299,10 +299,13 @@ def test_a_space_without_finite_functions(tmp_path):
         found.run(9)
 
 
-def test_nothing_left(tmp_path):
+def test_a_search_of_all_functions_there_are_ends_with_the_best(tmp_path):
     found = open_search(tmp_path, probes=2)
-    with pytest.raises(ValueError, match=r"All of them are evaluated: (\d) of 50 .* at most \1 "):
-        found.run(50)
+    with pytest.warns(UserWarning, match=r"All of them are evaluated: (\d+) of 50 .* fewer eval"):
+        best = found.run(50)
+    values = [row.value for row in found.table()]
+    assert len(values) == found.store.counts()["valid"] < 50
+    assert best == found.best and best.value == max(values)
 
 
 def test_an_unknown_embedding_is_refused_before_anything_is_trained(tmp_path):

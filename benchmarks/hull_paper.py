@@ -334,6 +334,7 @@ def draw(args, records):
             axes.set_title(f"{model}, layer {layer + 1}")
     labels = {}
     for axes in panels.flat:
+        axes.set_visible(axes.has_data())
         axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
         labels |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))

@@ -266,8 +266,8 @@ class ActivationSearch(Findings):
 
         Spectra that were asked for and are not there yet are computed first. Evaluations of other
         processes on the same study count. Interrupted or killed, a later call goes on; a function
-        whose evaluation was cut off is evaluated again. Once every function with a valid spectrum is
-        evaluated the search ends, with a warning if it was asked for more.
+        whose evaluation was cut off is evaluated again. Once every function with a valid spectrum
+        is evaluated the search ends, with a warning if it was asked for more.
 
         Args:
             evaluations: Number of evaluations that the study has in the end, baselines included;

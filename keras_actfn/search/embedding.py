@@ -311,7 +311,9 @@ def spectrum_graph(cdfs: np.ndarray, seed: int) -> "scipy.sparse.spmatrix":
         search = neighbors.NearestNeighbors(
             n_neighbors=SPECTRUM_NEIGHBORS, metric="manhattan", algorithm="brute"
         ).fit(cdfs)
-        indices = search.kneighbors(cdfs, return_distance=False)
+        # Many spectra are equal, and which are found would depend on the number of threads.
+        with require("threadpoolctl", extra="search").threadpool_limits(1):
+            indices = search.kneighbors(cdfs, return_distance=False)
     else:
         pynndescent = require("pynndescent", extra="search")
         # More neighbours than needed: the first few are right more often.

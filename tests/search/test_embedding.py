@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reference.act_bench import synthetic_bench
 from scipy.spatial.distance import cdist, pdist
+from threadpoolctl import threadpool_limits
 
 from keras_actfn.search.embedding import (
     EMBEDDINGS,
@@ -104,6 +105,16 @@ def test_small_pools(method, count, bench):
 def test_equal_candidates(method):
     places = embed(np.ones((10, 5)), np.ones((10, 4)), method=method)
     np.testing.assert_allclose(places, np.broadcast_to(places[0], (10, 2)), atol=1e-9)
+
+
+def test_equal_spectra_have_the_same_neighbors_whatever_the_number_of_threads():
+    rng = np.random.default_rng(0)
+    cdfs = np.sort(rng.random((40, 30)), axis=1).astype("float32")[rng.integers(0, 40, 300)]
+    graphs = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            graphs.append(spectrum_graph(cdfs, 0).toarray())
+    np.testing.assert_array_equal(*graphs)
 
 
 def test_huge_outputs_are_finite_places():

@@ -39,6 +39,7 @@ from keras_actfn.layers import AffineHullActivation, ConvexHullActivation
 from keras_actfn.models import graph
 from keras_actfn.models.seeds import batch_order, seeds_drawn_from
 from keras_actfn.plotting import save_figure
+from keras_actfn.training.batches import EpochBatches, OrderedBatches, given_to_fit
 from keras_actfn.training.by_recipe import ByRecipe
 from keras_actfn.training.monitor import RunMonitor
 from keras_actfn.training.network import Reference
@@ -184,11 +185,9 @@ def epochs_of(network, setup):
             return lambda _, order: bool(np.isfinite(loop.train(order.reshape(steps))).all())
 
     def fit(epoch, order):
-        monitor = RunMonitor()
+        monitor, batches = RunMonitor(), OrderedBatches(x, y, order, setup.batch_size)
         model.fit(
-            x[order],
-            y[order],
-            batch_size=setup.batch_size,
+            given_to_fit(EpochBatches(lambda _: batches, setup.steps_per_epoch)),
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,

@@ -39,6 +39,29 @@ class EpochBatches(keras.utils.PyDataset):
         return self._batches[index]
 
 
+def given_to_fit(batches: keras.utils.PyDataset) -> Any:
+    """Batches of one shape as `fit` takes them without a wait after each epoch.
+
+    TensorFlow tunes how fast it reads batches, and the end of an epoch waits until its tuner
+    wakes up the next time: up to as long as the epoch took. It is given a pipeline without one.
+
+    Args:
+        batches: Batches (inputs, targets) of arrays.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in batches[0])
+    dataset = tf.data.Dataset.from_generator(
+        lambda: (batches[index] for index in range(len(batches))), output_signature=signature
+    )
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return counted.prefetch(2).with_options(options)
+
+
 class OrderedBatches:
     """Batches of arrays in an order.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..initialization.autoinit import autoinit
 from ..models.seeds import batch_order, masks_drawn_from, seeds_drawn_from, set_state, state_of
-from .batches import AugmentedBatches, EpochBatches, OrderedBatches
+from .batches import AugmentedBatches, EpochBatches, OrderedBatches, given_to_fit
 from .classifier import check_classifier
 from .monitor import RunMonitor
 from .network import Network, Reference, Routine, Starts, Training
@@ -139,7 +139,7 @@ class RecipeNetwork(Network):
             validated = {"validation_data": (x, y), "validation_batch_size": size}
         with seeds_drawn_from(seed), threads_for(self.trained, setup.batch_size):
             self.trained.fit(
-                epochs,
+                given_to_fit(epochs),
                 epochs=setup.epochs,
                 shuffle=False,
                 verbose=0,

@@ -8,7 +8,7 @@ import pytest
 
 from keras_actfn import activation
 from keras_actfn.training import Task
-from keras_actfn.training.batches import EpochBatches
+from keras_actfn.training.batches import EpochBatches, OrderedBatches, given_to_fit
 from keras_actfn.training.run_callbacks import sees_steps
 from keras_actfn.training.trainer import Trainer
 
@@ -149,3 +149,19 @@ def test_batches_are_those_of_the_epoch_that_was_begun():
     batches.begin(1)
     batches.begin(1)
     assert batches[0] == (1, 0) and made == [0, 1]
+
+
+def test_fit_is_given_the_batches_of_the_epoch_that_was_begun():
+    orders = [np.arange(40), np.arange(40)[::-1]]
+    batches = EpochBatches(lambda epoch: OrderedBatches(X, Y, orders[epoch], 8), 5)
+    given = given_to_fit(batches)
+    assert len(given) == 5
+    tensorflow = keras.backend.backend() == "tensorflow"
+    for epoch, order in enumerate(orders):
+        batches.begin(epoch)
+        read = list(given) if tensorflow else [given[index] for index in range(5)]
+        x, y = (np.concatenate([np.asarray(batch[part]) for batch in read]) for part in (0, 1))
+        np.testing.assert_array_equal(x, X[order])
+        np.testing.assert_array_equal(y, Y[order])
+    if tensorflow:
+        assert given.options().autotune.enabled is False

@@ -6,8 +6,8 @@ r"""AQuaSurF's Figures 2, 3 and 4 on the atlas: what the pictures are said to sh
 The paper trained 2,913 functions on three image tasks and describes scatter plots and maps of
 them in words. The atlas has eight tasks with 200 to 2,412 functions each; see the text that the
 command prints for what is measured. `--maps` draws the paper's Figure 4 for the three tasks on
-Fashion-MNIST, `--pairs` its Figure 2. From run to run UMAP's layouts differ a little, and the
-differences of means in the third digit.
+Fashion-MNIST, `--pairs` its Figure 2. With another number of threads UMAP's layouts differ
+a little, and the differences of means in the third digit.
 
 Needs: pip install "keras-actfn[search,plot]".
 """

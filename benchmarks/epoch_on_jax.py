@@ -18,7 +18,7 @@ class EpochLoop:
     """Trains a compiled classifier of one input an epoch at a time, as `fit` does.
 
     Args:
-        model: Compiled for labels as integers; without regularisation by its optimizer only.
+        model: Compiled; its loss is the cross-entropy of integer labels and what layers add.
         x, y: The training images and labels; they stay on the device.
     """
 

@@ -15,7 +15,8 @@ Here it departs from the paper in three points:
   decide where it lies.
 
 Accuracies do not enter, so an embedding lasts until features of new candidates arrive.
-The same seed gives the same coordinates on one machine, not across machines.
+The same seed gives the same coordinates on one machine with one number of threads: sums are
+rounded in another order elsewhere, and a layout can enlarge that.
 """
 
 import os

@@ -296,5 +296,13 @@ def pointwise(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Te
 
 
 def compiled(function: Callable) -> Callable:
-    """`function` of tensors without gradients, compiled on its first call for each shape."""
-    return tf.function(function, autograph=False)
+    """`function` of tensors without gradients, compiled on its first call for each shape.
+
+    Traced under a tape, so that activations become XLA kernels as in training; see `elementwise`.
+    """
+
+    def traced(*arguments):
+        with tf.GradientTape(watch_accessed_variables=False):
+            return function(*arguments)
+
+    return tf.function(traced, autograph=False)

@@ -91,8 +91,8 @@ class LocalCorrelation(keras.callbacks.Callback):
     the model on batches of its own, because callbacks see no data, statelessly and as in
     training (batch statistics of BatchNormalization, dropout); see
     `keras_actfn.models.layer_inputs`. An update costs one forward pass over `batch_size`
-    samples, about a third of a training step of that size, plus arithmetic on
-    classes × knots numbers per function: `every=4` brings it below a tenth.
+    samples, the sums of its statistics, and arithmetic on classes × knots numbers per function;
+    `every` makes updates rarer.
 
     Args:
         x: Inputs for the statistics, usually the training data: arrays, or an iterable of

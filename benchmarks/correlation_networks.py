@@ -245,11 +245,11 @@ def table(args, records):
         f"Training knots inside networks: Fashion-MNIST, {args.subset:,} training images, "
         f"{args.longest} epochs of batches of {BATCH_SIZE}; test on 2,000 images;\n'refreshed': "
         "with new averages of BatchNormalization. Differences are paired by seed, with 95 % "
-        f"Student-t intervals.\n{paper_runs.computed_in(records)}"
+        "Student-t intervals."
     ]
     for model in args.models:
         mine = paper_runs.of_model(records, model)
-        parts += [model, accuracies(args, mine)]
+        parts += [f"{model}. {paper_runs.computed_in(mine)}", accuracies(args, mine)]
         for variant in args.activations:
             runs = [mine[seed, variant] for seed in args.seeds if (seed, variant) in mine]
             if runs and variant == BASE:

@@ -231,6 +231,51 @@ def test_the_table_of_local_training(benchmarks):
     assert "| 2.50, 2.50 | 1.000, 1.000 | swish, swish |" in text
 
 
+def test_a_small_vit_with_the_functions_of_crrelu(benchmarks, tmp_path, monkeypatch, capsys):
+    import crrelu_paper
+
+    data = small_images(14)
+    monkeypatch.setattr(crrelu_paper.datasets, "load", lambda name, path: data)
+    words = ["--longest", "2", "--subset", "80", "--activations", "prelu", "crrelu"]
+    words += ["--seeds", "0", "--results", str(tmp_path / "results.jsonl")]
+    crrelu_paper.main(words)
+    assert "Missing" not in capsys.readouterr().out
+    found = finished(crrelu_paper, words)
+    epsilon = np.array(found[crrelu_paper.MODEL, 0, "crrelu"]["epsilon"])
+    assert epsilon.shape == (4,)
+    assert (epsilon != 0.01).all() and np.abs(epsilon - 0.01).max() < 0.01
+    monkeypatch.setattr(crrelu_paper, "build", None)  # a training would fail
+    crrelu_paper.main(words)
+
+
+def test_the_table_of_crrelu(benchmarks):
+    import crrelu_paper
+
+    steps = [[1, 2, True, "", -1.0, -0.25, -0.125], [1, 2, True, "", -2.0, -0.75, -0.375]]
+    records = {}
+    for seed, (gelu, pwl, stepped) in enumerate([(0.8, 0.82, 0.83), (0.81, 0.82, 0.85)]):
+        tested = {"gelu": gelu, "pwl": pwl, "crrelu": gelu + 0.01, "pwl, eafo": stepped}
+        for activation, accuracy in tested.items():
+            record = {"backend": "jax", "test_accuracy": accuracy}
+            record |= {
+                "epsilon": [0.25, -0.5],
+                "steps": [steps[seed], [1, 1, False, "no", 0, 0, 0]],
+            }
+            records[crrelu_paper.MODEL, seed, activation] = record
+    words = ["--seeds", "0", "1", "--activations", *tested]
+    text = crrelu_paper.table(crrelu_paper.arguments(words), records)
+    # The differences are 2 and 1 points; Student's t with one degree of freedom is 12.706.
+    half = 12.7062047 * math.sqrt(0.5) / math.sqrt(2)
+    row = next(line for line in text.splitlines() if line.startswith("| pwl  "))
+    assert f"+1.50 [{1.5 - half:+.2f}, {1.5 + half:+.2f}]" in row
+    assert "pwl, eafo − pwl: +2.00 [" in text and "Missing" not in text
+    row = next(line for line in text.splitlines() if line.startswith("| crrelu"))
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["80.2", "+9.6"]
+    assert "| 2     | -0.5000 | -0.5000 |" in text
+    assert "| 1     |     1 | 0 of 2 |" in text
+    assert "| 2     |     1 | 2 of 2 |   -1.500 |  -2.000 |      -0.500 |         -0.250 |" in text
+
+
 def test_functions_found_on_small_tasks_are_trained_in_a_larger_one(
     benchmarks, tmp_path, monkeypatch, capsys
 ):

@@ -84,13 +84,7 @@ def plan(args):
 
 def rule(args):
     """What decides a run's result besides model, activation and seed, but for the machine."""
-    return {
-        "data": args.data,
-        "images": args.subset,
-        "epochs": args.longest,
-        "batch_size": BATCH_SIZE,
-        "dtype": args.dtype,
-    }
+    return paper_runs.rule(args, BATCH_SIZE)
 
 
 def build(model, activation):

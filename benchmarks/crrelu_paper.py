@@ -35,7 +35,6 @@ from keras_actfn import datasets
 from keras_actfn.callbacks import EAFO
 from keras_actfn.layers import CRReLU
 from keras_actfn.models.layer_inputs import find_layers
-from keras_actfn.training import Recipe
 from keras_actfn.training.results import in_columns
 
 MODEL, BASE, STEPPED = "ViT", "gelu", "pwl, eafo"
@@ -75,29 +74,18 @@ def plan(args):
 
 def rule(args):
     """What decides a run's result besides activation and seed, but for the machine."""
-    return {
-        "data": args.data,
-        "images": args.subset,
-        "epochs": args.longest,
-        "batch_size": BATCH_SIZE,
-        "peak": PEAK,
-        "dtype": args.dtype,
-    }
+    return {**paper_runs.rule(args, BATCH_SIZE), "peak": PEAK}
 
 
-def paper_recipe(steps, peak):
-    """The recipe above for so many steps in all."""
-
-    def optimizer():
-        warm = max(1, steps // 5)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            peak / 250, steps - warm, alpha=1 / 25, warmup_target=peak, warmup_steps=warm
-        )
-        made = keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0)
-        made.exclude_from_weight_decay(var_names=UNDECAYED)
-        return made
-
-    return Recipe("crrelu_vision", optimizer, source="Sun et al., Table 5, in proportion")
+def optimizer_for(steps):
+    """The optimizer of the recipe above for so many steps in all."""
+    warm = max(1, steps // 5)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        PEAK / 250, steps - warm, alpha=1 / 25, warmup_target=PEAK, warmup_steps=warm
+    )
+    made = keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0)
+    made.exclude_from_weight_decay(var_names=UNDECAYED)
+    return made
 
 
 def build(activation, shape, classes):
@@ -131,7 +119,7 @@ def train_missing(args):
         _, seed, activation = run
         keras.utils.set_random_seed(seed)
         model = build(activation, x.shape[1:], data.classes)
-        optimizer = paper_recipe(args.longest * -(-len(x) // BATCH_SIZE), PEAK).optimizer()
+        optimizer = optimizer_for(args.longest * -(-len(x) // BATCH_SIZE))
         model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
         eafo = EAFO(x, seed=seed) if activation == STEPPED else None
         started = time.perf_counter()
@@ -216,13 +204,8 @@ def table(args, records):
         for name in ("crrelu", STEPPED)
     }
     if runs[STEPPED]:
-        pairs = [
-            (run["test_accuracy"], mine[seed, "pwl"]["test_accuracy"])
-            for seed, run in runs[STEPPED].items()
-            if (seed, "pwl") in mine
-        ]
-        if pairs:
-            parts.append(f"{STEPPED} − pwl: {paper_runs.interval(pairs)} points")
+        difference = paper_runs.row(mine, args.seeds, STEPPED, "pwl")[-1]
+        parts.append(f"{STEPPED} − pwl: {difference} points")
     if runs["crrelu"]:
         parts += ["ε of CRReLU at the end; 0.01 at the start", epsilons(runs["crrelu"])]
     if runs[STEPPED]:

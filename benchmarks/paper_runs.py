@@ -35,6 +35,17 @@ def parser(description, file, data, models, activations, longest):
     return found
 
 
+def rule(args, batch_size):
+    """The rule of trainings with a fixed number of epochs."""
+    return {
+        "data": args.data,
+        "images": args.subset,
+        "epochs": args.longest,
+        "batch_size": batch_size,
+        "dtype": args.dtype,
+    }
+
+
 def finished(path, rule):
     """The records of a file that follow the rule, by (model, seed, activation)."""
     return {

@@ -150,7 +150,8 @@ def row(records, seeds, activation, base):
     ]
     difference = "—"
     if pairs and activation != base:
-        fewer = "" if len(pairs) == len(runs) else f" ({len(pairs)} seeds)"
+        count = f"{len(pairs)} seed{'s' if len(pairs) > 1 else ''}"
+        fewer = "" if len(pairs) == len(runs) else f" ({count})"
         difference = f"{interval(pairs)}{fewer}"
     return [activation, str(len(runs)), accuracy, difference]
 

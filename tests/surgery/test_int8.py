@@ -88,11 +88,18 @@ def test_the_c_table_compiles_and_agrees_with_the_layer(tmp_path):
     assert loaded.zero() == inputs.zero_point
 
 
-def test_sites_of_one_name_in_c_are_refused(tmp_path):
-    sites = one_site().sites * 2
-    with pytest.raises(ValueError, match="name of its own in C"):
-        write_c(tmp_path / "tables.h", sites)
+@pytest.mark.parametrize("second", ["my-act", "My_Act"])
+def test_sites_of_one_name_in_c_are_refused(second, tmp_path):
+    """Names of tables, or of macros, which are in capital letters."""
+    names = ("my_act", second)
+    given = [keras_actfn.activation("swish", name=name) for name in names]
+    compiled = compile_activations(keras.Sequential([keras.Input((5,)), *given]), numbers(50, 5), 4)
+    message = f"name of its own in C.*'my_act', '{second}', whose macros begin with MY_ACT"
+    with pytest.raises(ValueError, match=message):
+        write_c(tmp_path / "tables.h", compiled.sites)
     assert not list(tmp_path.iterdir())
+    for site in compiled.sites:  # each in a file of its own
+        write_c(tmp_path / "tables.h", [site])
 
 
 def test_dense_segments_are_equal_on_the_range():

@@ -1,8 +1,10 @@
 """One grammar from a specification to a fresh activation layer."""
 
 import ast
+import copy
 import inspect
 import re
+import sys
 from typing import Any
 
 import keras
@@ -118,9 +120,9 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
 
     Args:
         spec: A text of the table; an `Expression` or a `NearestFormula`; a function of one
-            tensor; a Layer class; a Layer instance, which is copied by its configuration (its
-            name and weights are not); or a factory, a callable without arguments that returns a
-            Layer.
+            tensor; a PyTorch module, which is copied with its weights; a Layer class; a Layer
+            instance, which is copied by its configuration (its name and weights are not); or a
+            factory, a callable without arguments that returns a Layer.
         name: Name of the layer; chosen by Keras if None.
         dtype: The layer's dtype or dtype policy; the global one if None. Not with a factory.
 
@@ -130,7 +132,8 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     Raises:
         SpecError: If a text is unknown or malformed, or a word that means two functions
             (`"hard_sigmoid"`, `"leakyrelu"`); a `ValueError` that shows the place.
-        ValueError: If a layer does not accept the arguments, or a factory gives no Layer.
+        ValueError: If a layer does not accept the arguments or can't be copied, or a factory
+            gives no Layer.
         TypeError: If `spec` is none of the above.
 
     Example:
@@ -147,10 +150,9 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     if isinstance(spec, expressions.Expression):
         return ExpressionActivation(spec, **options)
     if isinstance(spec, keras.layers.Layer):
-        config = {**spec.get_config(), **options}
-        if name is None:
-            config.pop("name", None)
-        return type(spec).from_config(config)
+        from .surgery.copying import copy_operation  # which imports this module
+
+        return copy_operation(spec, {}, **{"name": None, **options})[0]
     if inspect.isclass(spec) and issubclass(spec, keras.layers.Layer):
         return spec(**options)
     if callable(spec):
@@ -173,29 +175,44 @@ def names() -> list[str]:
 
 
 def _from_callable(function, options):
-    if not _takes_no_arguments(function):
+    if _is_torch_module(function):
+        return keras.layers.Activation(copy.deepcopy(function), **options)
+    layer = _from_factory(function)
+    if layer is None:
         return keras.layers.Activation(function, **options)
+    if "name" in options:
+        layer.name = options["name"]
+    return layer
+
+
+def _is_torch_module(value):
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _from_factory(function):
+    """What a factory returns; None for a function of a tensor."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # built-in functions have no signature
+        return None
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if any(p.default is p.empty and p.kind not in variable for p in parameters):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        # A decorator hides the arguments: only a call tells.
+        try:
+            layer = function()
+        except Exception:  # of any kind: a function of a tensor has been called without one
+            return None
+        return layer if isinstance(layer, keras.layers.Layer) else None
     layer = function()
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             "A factory, a callable without arguments, returns a new Keras layer. "
             f"{function!r} returned {layer!r}."
         )
-    if "name" in options:
-        layer.name = options["name"]
     return layer
-
-
-def _takes_no_arguments(function):
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # built-in functions have no signature
-        return False
-    return not any(
-        parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        for parameter in parameters
-    )
 
 
 def _from_text(spec, options):

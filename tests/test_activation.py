@@ -68,6 +68,51 @@ def test_an_instance_is_copied():
     assert (copy.knots, copy.compute_dtype) == (5, "bfloat16")
 
 
+def hidden_arguments(function):
+    """A decorator that does not say which arguments the function takes."""
+
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
+
+
+def relu(x):
+    """Called like Keras's, and another function."""
+    return x - 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (hidden_arguments(keras.ops.square), X**2),
+        (hidden_arguments(lambda: layers.PWL(initial="abs")), np.abs(X)),
+        (keras.layers.Activation(lambda x: 2 * x), 2 * X),
+        (keras.layers.Activation(relu), X - 3),
+        (keras.layers.Lambda(lambda x, by: by * x, arguments={"by": 3.0}, name="own"), 3 * X),
+    ],
+)
+def test_functions_in_memory(spec, expected):
+    """They need no name that leads back to them, and no signature."""
+    np.testing.assert_allclose(values(activation(spec)), expected, atol=1e-6)
+    assert activation(spec).name != "own" and activation(spec, name="mine").name == "mine"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="modules are PyTorch's")
+def test_modules_of_torch_are_copied():
+    import torch
+
+    for module in (torch.nn.PReLU(), torch.jit.script(torch.nn.PReLU())):
+        made = [activation(module), activation(keras.layers.TorchModuleWrapper(module))]
+        if not isinstance(module, torch.jit.ScriptModule):
+            made.append(activation(made[0]))
+        with torch.no_grad():
+            module.weight.fill_(3.0)
+        for layer in made:
+            np.testing.assert_allclose(values(layer), np.where(X < 0, 0.25 * X, X))
+            assert len(layer.trainable_variables) == 1
+
+
 @pytest.mark.parametrize(
     ("spec", "position", "message"),
     [

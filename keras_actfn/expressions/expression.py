@@ -21,6 +21,7 @@ MAX_DEPTH = 64
 MAX_LENGTH = 100_000
 
 
+@keras.saving.register_keras_serializable(package="keras_actfn")
 class Expression:
     """A formula in one variable x, made by `parse`.
 
@@ -113,6 +114,15 @@ class Expression:
 
     def __reduce__(self) -> tuple:
         return _parse_again, (self._text,)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the text, by which Keras saves a layer that applies the expression."""
+        return {"expression": self._text}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Expression":
+        """Return the expression of a configuration."""
+        return _parse_again(config["expression"])
 
     def subexpressions(self) -> Iterator["Expression"]:
         """Iterate over the distinct sub-expressions, arguments before what uses them."""

@@ -17,6 +17,7 @@ from .parse import parse
 from .registry import find_operator, operators
 
 
+@keras.saving.register_keras_serializable(package="keras_actfn")
 class NamedFunction:
     """An elementwise function that is no expression: a Keras activation or the user's own.
 
@@ -39,6 +40,19 @@ class NamedFunction:
             x = x.astype("float64")
         with on_host():  # the function may be one of NumPy's
             return ops.convert_to_numpy(self.function(ops.convert_to_tensor(x))).astype(x.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name, by which Keras saves a layer that applies the function.
+
+        Raises:
+            ValueError: If the function was not registered with Keras.
+        """
+        return {"name": serialize(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Expression | NamedFunction":
+        """Return what the name of a configuration stands for."""
+        return resolve(config["name"])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NamedFunction) and self.function == other.function

@@ -6,6 +6,7 @@ in memory, the copy gets the same functions and the copies of the same layers.
 """
 
 import contextlib
+import copy
 import functools
 import inspect
 import types
@@ -16,7 +17,7 @@ from typing import Any
 import keras
 
 from .._keras_activations import keras_activation
-from ..expressions import Expression
+from ..expressions import Expression, NamedFunction
 from ..models import _keras, graph
 
 
@@ -27,8 +28,8 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes:
         old: The layer or operation.
         known: Copies of layers by the `id` of the old ones. Where `old` holds one of those,
             its copy holds the copy.
-        **changes: Arguments of the constructor that are others in the copy; None leaves
-            them out.
+        **changes: Arguments of the constructor that are others in the copy; None as a `name` or
+            `activity_regularizer` leaves it out.
 
     Returns:
         The new operation, and a dictionary from the `id` of each layer that `old` holds to
@@ -47,20 +48,20 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes:
             raise ValueError(f"its configuration does not keep {', '.join(lost)}.")
     except Exception as error:
         raise ValueError(
-            f"The model is copied layer by layer through get_config and from_config, and "
+            f"Layers are copied one by one through get_config and from_config, and "
             f"'{old.name}' of class {type(old).__name__} does not allow it: {error} "
             "Define get_config in that class."
         ) from error
-    new.name = old.name
+    if "name" not in changes:
+        new.name = old.name
     return new, made
 
 
 def _copy(old, known, changes):
-    if type(old) is keras.layers.Lambda:
-        new = keras.layers.Lambda(
-            **_keras.lambda_arguments(old), name=old.name, dtype=old.dtype_policy
-        )
-        return new, {}
+    arguments = _arguments_in_memory(old)
+    if arguments is not None:
+        common = {"name": old.name, "trainable": old.trainable, "dtype": old.dtype_policy}
+        return type(old)(**{**arguments, **common, **changes}), {}
     held = graph.nested(old)[1:] if isinstance(old, keras.layers.Layer) else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*includes a `lambda`")
@@ -73,13 +74,16 @@ def _copy(old, known, changes):
             if not type(part).__module__.startswith("keras."):
                 configs[id(part)]["registered_name"] = _key(custom, type(part))
     made = {id(part): known[id(part)] for part in held if id(part) in known}
+    for part in held:
+        if id(part) not in made and _arguments_in_memory(part) is not None:
+            made[id(part)] = copy_operation(part, known)[0]
     for owner in (old, *held):
         values = config if owner is old else configs.get(id(owner), {}).get("config")
         if isinstance(values, dict):
             _hand_over(owner, values, configs, custom, made)
     config.update(changes)
     for name, value in changes.items():
-        if name == "activity_regularizer" and value is None:
+        if name in ("activity_regularizer", "name") and value is None:
             del config[name]
     with keras.saving.custom_object_scope(custom), _keras.deserializing(made) as objects:
         new = type(old).from_config(config)
@@ -89,6 +93,15 @@ def _copy(old, known, changes):
         present = {id(part) for part in graph.nested(new)}
         made = {number: part for number, part in made.items() if id(part) in present}
     return new, made
+
+
+def _arguments_in_memory(layer):
+    """The own arguments of a layer whose configuration Keras reads from files that are trusted."""
+    if type(layer) is keras.layers.Lambda:
+        return _keras.lambda_arguments(layer)
+    if type(layer) is keras.layers.TorchModuleWrapper:
+        return {"module": copy.deepcopy(layer.module), "output_shape": layer.output_shape}
+    return None
 
 
 def _lost(old, new, changes):
@@ -163,6 +176,8 @@ def _is_own_function(value):
     """Whether a value is a function that a configuration may not lead back to."""
     if isinstance(value, (type, types.MethodType, keras.layers.Layer, Expression)):
         return False
+    if isinstance(value, NamedFunction):
+        return True
     plain = isinstance(value, (types.FunctionType, types.BuiltinFunctionType, functools.partial))
     if not plain and (not callable(value) or hasattr(value, "get_config")):
         return False

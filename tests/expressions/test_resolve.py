@@ -184,3 +184,25 @@ def test_functions_of_numpy_are_read_on_the_host_whatever_the_device():
     with keras.device("meta"):  # like a GPU: no array can be made of its tensors
         found = resolve(np.cos)(np.linspace(-1, 1, 5))
     np.testing.assert_allclose(found, np.cos(np.linspace(-1, 1, 5)), rtol=1e-15)
+
+
+@pytest.mark.parametrize("spec", ["x*sigmoid(x)", "silu", "test_resolve>doubled"])
+@pytest.mark.parametrize("place", [keras.layers.Dense, keras.layers.Activation])
+def test_a_model_that_applies_a_function_is_saved(spec, place, tmp_path):
+    function = resolve(spec)
+    layer = place(function) if place is keras.layers.Activation else place(3, activation=function)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].activation == function
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    kernel = ops.convert_to_numpy(layer.kernel) if layer.weights else np.eye(3)
+    h = x @ kernel
+    expected = 2 * h if spec == "test_resolve>doubled" else h / (1 + np.exp(-h))
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(x)), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_function_without_a_name_is_not_saved():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, resolve(lambda x: 2 * x))])
+    with pytest.raises(ValueError, match=r"cannot be saved.*Register it"):
+        model.get_config()

@@ -120,6 +120,44 @@ def test_a_layer_that_is_not_chosen_keeps_its_functions(index):
     assert not {id(v) for v in model.weights} & {id(v) for v in new.weights}
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="modules are PyTorch's")
+@pytest.mark.parametrize("place", ["fused", "activation", "layer", "shared", "wrapped"])
+def test_modules_of_torch_are_copied(place):
+    import torch
+
+    wrapper = keras.layers.TorchModuleWrapper(torch.nn.Linear(4, 4))
+    before = {
+        "fused": lambda: [layers.Dense(4, activation=torch.nn.PReLU())],
+        "activation": lambda: [layers.Activation(torch.nn.PReLU())],
+        "layer": lambda: [layers.TorchModuleWrapper(torch.nn.BatchNorm1d(4))],
+        "shared": lambda: [Gated(ops.tanh, wrapper), wrapper],
+        "wrapped": lambda: [
+            layers.Reshape((2, 2)),
+            layers.TimeDistributed(layers.TorchModuleWrapper(torch.nn.Linear(2, 2))),
+            layers.Flatten(),
+        ],
+    }[place]()
+    chosen = layers.Dense(4, activation="relu", name="chosen")
+    model = keras.Sequential([keras.Input((4,)), *before, chosen])
+    x = numbers(6, 4)
+    expected = out(model, x)
+    new = replace_activations(model, "relu", sites="chosen")
+    assert not {id(v) for v in model.variables} & {id(v) for v in new.variables}
+    for variable in model.variables:
+        variable.assign(ops.zeros(variable.shape))
+    assert len(new.variables) == len(model.variables) > 2
+    np.testing.assert_allclose(out(new, x), expected, rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="modules are PyTorch's")
+def test_a_module_of_torch_is_put_at_every_site():
+    import torch
+
+    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(4, "relu") for _ in range(2))])
+    new = replace_activations(model, torch.nn.PReLU(), sites=lambda site: True)
+    assert len(new.trainable_variables) == 4 + 2  # each with a slope of its own
+
+
 def test_an_argument_that_is_lost_is_refused_by_name():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, Turns(FACTOR, name="turns")(ops.relu(inputs)))

@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -43,6 +43,7 @@ __all__ = [
     "replace_held",
     "reported_metrics",
     "serializing",
+    "stored_by",
     "takes_the_arguments_of",
     "to_snake_case",
 ]
@@ -178,8 +179,8 @@ def own_attributes(model: keras.Model, fresh: keras.Model) -> dict[str, object]:
         fresh: A model of the same class that only Keras's constructor has seen.
     """
     own = own_classes(model)
-    stored = _stored(own)
-    by_keras = _stored([kind for kind in type(model).__mro__ if kind not in own])
+    stored = stored_by(own)
+    by_keras = stored_by([kind for kind in type(model).__mro__ if kind not in own])
     by_keras |= _SET_FROM_OUTSIDE | set(held_attributes(fresh))
     return {
         name: value
@@ -292,9 +293,9 @@ def mask_of(tensor: object) -> object:
     return get_keras_mask(tensor)
 
 
-def _stored(classes):
+def stored_by(classes: Iterable[type]) -> set[str]:
     """Names of attributes that methods of some classes set."""
-    names = set()
+    names: set[str] = set()
     for kind in classes:
         for value in vars(kind).values():
             parts = (value.fget, value.fset) if isinstance(value, property) else (value,)

@@ -169,7 +169,9 @@ def _codes(code):
 
 def _changed_names(code):
     """Names whose entries code changes: by `name.append(…)`, or on the line of a `name[…] = …`."""
-    found, line, loaded = set(), set(), None
+    found: set[str | None] = set()
+    line: set[str | None] = set()
+    loaded = None
     for each in dis.get_instructions(code):
         if each.starts_line is not None:
             line = set()

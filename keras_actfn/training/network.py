@@ -127,7 +127,7 @@ class Reference:
     def __init__(self, routine: Routine):
         self._routine = routine
         self._starts: dict[int, tuple[list, tuple]] = {}
-        self._weights: dict[int, weakref.ref] = {}
+        self._weights: Any = weakref.WeakValueDictionary()  # by identity
 
     def build(self, activation: Any) -> tuple[keras.Model, keras.Model]:
         """A new model as the routine builds it, with weights of its own.
@@ -137,14 +137,13 @@ class Reference:
         """
         built = self._routine.build(activation)
         for weight in built[1].trainable_weights:
-            known = self._weights.get(id(weight))
-            if known is not None and known() is weight:
+            if id(weight) in self._weights:  # and so the very object
                 raise ValueError(
                     "build_model makes a new model with new layers at each call, so that every run "
                     f"starts from its seed. Received: a model with the weight '{weight.path}' of "
                     "another one. Make or load the layer inside build_model, or freeze it."
                 )
-            self._weights[id(weight)] = weakref.ref(weight)
+            self._weights[id(weight)] = weight
         return built
 
     def start(self, seed: int) -> tuple[list, tuple]:

@@ -63,6 +63,11 @@ def test_layers_held_by_a_layer():
     assert names[0] == "outer" and {"inner", "act", "each", "dense"} < set(names)
     assert len(set(names)) == len(names)
     assert len(graph.seed_generators(layers.Dropout(0.5))) == 1
+    dense = layers.Dense(3, activation=layers.PReLU())
+    dense(np.zeros((1, 2), "float32"))
+    dense.kernel.trainable = False
+    assert [variable.name for variable in graph.own_variables(dense)] == ["kernel", "bias"]
+    assert len(dense.variables) == 3
 
 
 @pytest.mark.once

@@ -118,6 +118,72 @@ def test_trainable_flags():
     assert len(new.trainable_variables) == expected
 
 
+def test_trainable_flags_of_variables_where_the_activation_is_split_off():
+    model = small()
+    model.get_layer("dense").kernel.trainable = False
+    dense = replace_activations(model, "gelu").get_layer("dense")
+    assert not dense.kernel.trainable and dense.bias.trainable
+
+
+def adapted(quantized=False):
+    """Every layer that Keras has adapters for, alone and in a block, the adapters not at zero."""
+    ids = keras.Input((6,), dtype="int32")
+    table = layers.Embedding(20, 8, name="table")
+    attention = layers.MultiHeadAttention(2, 4, name="attention")
+    einsum = layers.EinsumDense("abc,cd->abd", (None, 8), activation="relu", name="einsum")
+    dense = layers.Dense(5, activation="relu", name="dense")
+    conv = layers.Conv1D(4, 2, activation="relu", name="conv")
+    x = table(ids)
+    model = keras.Model(ids, conv(dense(einsum(x if quantized else attention(x, x)))))
+    layers_ = [table, einsum, dense, *([] if quantized else [conv, attention.query_dense])]
+    for layer in layers_[:2]:
+        layer.enable_lora(2, lora_alpha=7)
+    if quantized:
+        for layer in layers_:
+            layer.quantize("int8")
+    for layer in layers_[2:]:
+        layer.enable_lora(3)
+    for variable in model.variables:
+        if "lora" in variable.name:
+            variable.assign(numbers(variable.shape, len(variable.shape)))
+    return model
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_low_rank_adapters_are_copied(quantized):
+    model = adapted(quantized)
+    new = replace_activations(model, "relu")
+    assert len(new.variables) == len(model.variables)
+    compared = 0
+    for name in ("table", "attention", "einsum", "dense", "conv"):
+        if quantized and name == "attention":
+            continue
+        old, now = model.get_layer(name), new.get_layer(name)
+        assert getattr(now, "lora_alpha", None) == getattr(old, "lora_alpha", None)
+        by_name = {variable.path.split(name, 1)[1]: variable for variable in now.variables}
+        for variable in old.variables:
+            copy = by_name[variable.path.split(name, 1)[1]]
+            assert copy.trainable == variable.trainable and copy.dtype == variable.dtype
+            np.testing.assert_array_equal(*arrays([variable, copy]))
+            compared += "lora" in variable.name and bool(np.any(arrays([copy])[0]))
+    assert compared == (6 if quantized else 10)
+    x = np.random.default_rng(0).integers(0, 20, (3, 6))
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(m(x)) for m in (model, new)))
+
+
+def test_adapters_learn_in_the_copy():
+    model = small()
+    model.get_layer("dense").enable_lora(2)
+    model.compile("sgd", "mse")
+    new = replace_activations(model, "gelu")
+    dense = new.get_layer("dense")
+    before = arrays([dense.lora_kernel_b, dense._kernel])
+    new.fit(numbers((8, 4)), numbers((8, 2)), verbose=0)
+    after = arrays([dense.lora_kernel_b, dense._kernel])
+    assert np.any(before[0] != after[0])  # its gradient is lora_kernel_a's, which is not zero
+    np.testing.assert_array_equal(before[1], after[1])
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64", "bfloat16"])
 def test_dtype_policies(policy):
     inputs = keras.Input((4,))

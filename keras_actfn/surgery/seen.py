@@ -149,6 +149,12 @@ def _check_inputs(path, inputs):
 
 
 def evaluate(function: Callable, points: np.ndarray) -> np.ndarray:
-    """A function of tensors on a row of points, float64."""
-    values = function(ops.convert_to_tensor(points[None], "float32"))
+    """A function of tensors on a row of points, float64; a layer's policy rounds nothing."""
+    dtype = "float32"
+    if isinstance(function, keras.layers.Layer):
+        if not function.built:
+            function.build(points[None].shape)
+        dtype = "float64" if function.variable_dtype == "float64" else dtype
+        function = function.call  # a layer itself casts what it is given
+    values = function(ops.convert_to_tensor(points[None], dtype))
     return ops.convert_to_numpy(values)[0].astype(np.float64)

@@ -155,6 +155,31 @@ def test_a_layer_given_as_activation_is_compiled_as_what_it_is(activation, funct
     np.testing.assert_allclose(site.values, expected(site.middles), atol=2e-6)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        (
+            lambda policy: keras_actfn.layers.CRReLU(0.3, dtype=policy),
+            lambda x: np.maximum(x, 0) + 0.3 * x * np.exp(-x * x / 2),
+        ),
+        (lambda policy: layers.LeakyReLU(0.1, dtype=policy), lambda x: slopes(x, 0.1)),
+        (lambda policy: keras_actfn.activation("swish(x)", dtype=policy), swish),
+    ],
+)
+def test_functions_are_computed_in_float32_under_every_policy(activation, function, fused, policy):
+    layer = activation(policy)
+    first = (
+        [layers.Dense(16, activation=layer, dtype=policy)]
+        if fused
+        else [layers.Dense(16, dtype=policy), layer]
+    )
+    model = keras.Sequential([keras.Input((4,)), *first, layers.Dense(2, dtype=policy)])
+    site = compile_activations(model, numbers(200, 4), segments=32).sites[0]
+    np.testing.assert_allclose(site.values, function(site.middles), atol=1e-6)
+
+
 def test_a_bare_maximum_is_compiled():
     inputs = keras.Input((4,))
     hidden = layers.Dense(16, name="a")(inputs)

@@ -45,8 +45,10 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()
+    variables = builder.variables()
+    builder.attributes.copy_exclusions(variables)
     if compile and model.compiled:
-        copy_compilation(model, new, builder.output_names(model))
+        copy_compilation(model, new, builder.output_names(model), variables)
     return new
 
 
@@ -72,6 +74,7 @@ class _Builder:
             for part in graph.nested(leaf)[1:]
         }
         self._left_out: tuple[set, set] = set(), set()
+        self.attributes = Attributes(self._copies, self._tensors, self._operation)
         self._keep_all = any(_keras.decides_training(container) for container, _ in containers)
 
     def container(self, old):
@@ -85,9 +88,8 @@ class _Builder:
 
     def finish(self):
         """Give containers of a class of the user's the attributes of the old ones."""
-        attributes = Attributes(self._copies, self._tensors, self._operation)
         for old, new in self._kept:
-            attributes.copy(old, new)
+            self.attributes.copy(old, new)
         self._left_out = self._exchanged()
 
     def copy_state(self):
@@ -135,6 +137,10 @@ class _Builder:
                         "from_config does not. Let it hold the other layer as an attribute, or "
                         "describe that layer in its get_config."
                     )
+
+    def variables(self):
+        """Pairs of the variables of all layers that are copied."""
+        return [pair for old, new in self._leaves() for pair in self._variables(old, new)]
 
     def output_names(self, old):
         """New name of each output of a model whose name is another one now."""
@@ -269,13 +275,13 @@ class _Builder:
             return self._copy(old)
         make = self._exchange[id(old)]
         if not activations.takes_activation(old):
-            return self._remember(old, make(old, old.name))
+            return self._remember(old, _regularized(make(old, old.name), old))
         name = self._names.get(id(old), f"{old.name}_activation")
         if activations.splits(old) and id(old) not in self._held:
-            self._followers[id(old)] = make(old, name)
+            self._followers[id(old)] = _regularized(make(old, name), old)
             return self._copy(old, activation="linear", activity_regularizer=None)
-        given = self._given[id(old)] = make(old, name)
-        given.activity_regularizer = None  # the layer itself keeps it
+        # The layer itself keeps its own activity regularizer.
+        given = self._given[id(old)] = _regularized(make(old, name), old.activation)
         new = self._copy(old, activation=given)
         if new.activation is not given:
             raise ValueError(
@@ -309,6 +315,26 @@ class _Builder:
 
 def _ids(layer):
     return {id(part) for part in graph.nested(layer)} if isinstance(layer, keras.Layer) else set()
+
+
+def _regularized(new, old):
+    """The layer in the place of an activation, with the activity regularizer that was there."""
+    while True:
+        found = getattr(old, "activity_regularizer", None)
+        old = getattr(old, "activation", None)
+        if found is not None:
+            break
+        if not isinstance(old, keras.layers.Layer):
+            return new
+    if getattr(old, "activity_regularizer", None) is not None:
+        raise ValueError(
+            "One activity regularizer goes with an activation. Received: "
+            f"{found!r} of a layer and {old.activity_regularizer!r} of the activation that it "
+            "holds. Set one of them that is the sum of both."
+        )
+    plain = not isinstance(found, keras.regularizers.Regularizer)
+    new.activity_regularizer = found if plain else type(found).from_config(found.get_config())
+    return new
 
 
 def _refuse_to_be_saved(model):

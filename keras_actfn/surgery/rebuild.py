@@ -57,12 +57,12 @@ class _Builder:
 
     def __init__(self, exchange, containers):
         self._exchange = exchange
-        self._copies = {}  # id of an old operation: its copy, or the layer in its place
+        self._copies: dict[int, Any] = {}  # id of an old operation: what is in its place
         self._followers = {}  # id of an old layer with a fused activation: the layer behind it
         self._given = {}  # id of an old layer: the layer that its copy has as its activation
         self._names = {}  # id of an old operation: name of the layer that follows it
         self._olds = []  # every old operation, kept alive so that ids stay its own
-        self._tensors = {}  # id of an old symbolic tensor: the new one in its place
+        self._tensors: dict[int, Any] = {}  # id of an old symbolic tensor: the new one in its place
         self._kept = []  # pairs of old and new containers whose class is the user's
         operations = [o for container, _ in containers for o in graph.operations(container)]
         self._in_graph = {id(operation) for operation in operations}

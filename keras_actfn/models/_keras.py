@@ -27,6 +27,7 @@ from keras.src.utils.naming import to_snake_case
 __all__ = [
     "Functional",
     "build_late",
+    "copy_exclusions",
     "compile_arguments",
     "decides_training",
     "default_seeds_from",
@@ -224,6 +225,31 @@ def build_late(model: keras.Model) -> None:
 def compile_arguments(model: keras.Model) -> dict[str, object]:
     """The arguments that a model was compiled with, as they were given."""
     return dict(model._compile_config.config)
+
+
+def copy_exclusions(
+    old: keras.optimizers.Optimizer, new: keras.optimizers.Optimizer, variables: Iterable[tuple]
+) -> None:
+    """Exclude from a new optimizer's weight decay what an old one excludes from its own.
+
+    `get_config` leaves it out.
+
+    Args:
+        old: The old optimizer.
+        new: A new one of the same configuration, not built.
+        variables: Pairs of a variable of the old one and that of the new one in its place.
+    """
+    variables = list(variables)
+    inner = getattr(old, "inner_optimizer", None)
+    if inner is not None:
+        copy_exclusions(inner, new.inner_optimizer, variables)
+    keys = getattr(old, "_exclude_from_weight_decay", None) or ()
+    pattern = getattr(old, "_exclude_from_weight_decay_pattern", None)
+    if keys or pattern is not None:
+        new.exclude_from_weight_decay(
+            [other for one, other in variables if old._var_key(one) in keys],
+            None if pattern is None else [pattern.pattern],
+        )
 
 
 def loss_arguments(loss: keras.losses.Loss) -> dict[str, object]:

@@ -52,9 +52,15 @@ def find_layers(model: keras.Model, kind: type = LearnableActivation, layers: An
 
 
 def label_names(layers: Any) -> list[str]:
-    """Layer names, numbered where two layers share one."""
+    """A label for each layer, no two alike: its name, numbered where two layers share one."""
     names = [layer.name for layer in layers]
-    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    labels: list[str] = []
+    for i, name in enumerate(names):
+        label = name
+        while label in labels or (names.count(name) > 1 and label in names):
+            label = f"{label}_{i}"
+        labels.append(label)
+    return labels
 
 
 @contextlib.contextmanager

@@ -20,11 +20,15 @@ from keras import ops
 from .._files import replacing
 from .._names import unknown_name
 from .._optional import require
+from ..models import graph
 from .compile import Compiled
 from .rebuild import rebuild
 
 #: The formats and the Keras backends that write them.
 FORMATS = {"litert": ("tensorflow",), "onnx": ("tensorflow", "torch")}
+
+#: What a layer may compute in: neither format's runtime computes everything in other types.
+_DTYPES = {"litert": ("float32",), "onnx": ("float32", "float16")}
 
 #: Representative samples that the converters look at.
 _SAMPLES = 256
@@ -44,6 +48,7 @@ class DenseSegments(keras.layers.Layer):
         super().__init__(**kwargs)
         self.positions = [float(p) for p in positions]
         self.values = [float(v) for v in values]
+        self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         """The formula of the module."""
@@ -54,7 +59,7 @@ class DenseSegments(keras.layers.Layer):
         weights = ops.convert_to_tensor((rises / 6)[:, None], inputs.dtype)
         hidden = ops.relu6(ops.matmul(ops.reshape(inputs, (-1, 1)), kernel) + bias)
         outputs = ops.matmul(hidden, weights) + ops.convert_to_tensor(values[:1], inputs.dtype)
-        return ops.reshape(outputs, (-1, *inputs.shape[1:]))
+        return ops.reshape(outputs, (-1, *ops.shape(inputs)[1:]))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -74,16 +79,23 @@ def with_dense_segments(compiled: Compiled) -> keras.Model:
         compiled: What `compile_activations` returned.
     """
 
-    def maker(site):
+    def maker(layer, site):
         def make(old, name):
-            positions = np.array([site.low, *old.breakpoints, site.high])
-            values = old.evaluate(positions)
-            return DenseSegments(positions, values, name=name, dtype=old.dtype_policy)
+            positions = np.array([site.low, *layer.breakpoints, site.high])
+            values = layer.evaluate(positions)
+            return DenseSegments(positions, values, name=name, dtype=layer.dtype_policy)
 
         return make
 
     pairs = zip(compiled.layers, compiled.sites, strict=True)
-    return rebuild(compiled.model, {id(layer): maker(site.segments) for layer, site in pairs})
+    makers = {id(layer): maker(layer, site.segments) for layer, site in pairs}
+    exchange = {}
+    for container, _ in graph.containers(compiled.model):
+        for operation in graph.operations(container):
+            for layer in (operation, getattr(operation, "activation", None)):
+                if id(layer) in makers:
+                    exchange[id(operation)] = makers[id(layer)]
+    return rebuild(compiled.model, exchange)
 
 
 def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "litert") -> None:
@@ -91,7 +103,8 @@ def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "lit
 
     The scales are chosen by the format's own converter (post-training quantization) from the
     first 256 samples of `x`. Inputs and outputs of a LiteRT file are 8-bit too, those of an ONNX
-    file are float32.
+    file are of the model's types. Integer inputs, such as the ids of words, keep their type in
+    both. Where sizes of the model's inputs are variable, the file has those of `x`.
 
     Args:
         compiled: What `compile_activations` returned, for a model with one input and one output.
@@ -101,7 +114,10 @@ def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "lit
             PyTorch). A `.keras` file of any backend can be loaded there.
 
     Raises:
-        ValueError: If the format, the ending, the backend or the model does not fit.
+        ValueError: If the format, the ending or the backend does not fit; or the model: it has
+            several inputs or outputs, or computes in other types than float32 (for ONNX also
+            float16), or its Embedding takes floats for ids, which LiteRT would round to 8 bits.
+            Nothing is written then.
         ImportError: If a library of the format is missing.
 
     Example:
@@ -114,7 +130,7 @@ def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "lit
     """
     path = Path(path)
     check_format(compiled.model, path, format)
-    x = np.asarray(x, dtype="float32")[:_SAMPLES]
+    x = np.asarray(x)[:_SAMPLES]
     if not len(x):
         raise ValueError("x holds at least one sample for the scales. Received: none.")
     if not np.isfinite(x).all():
@@ -122,6 +138,7 @@ def export_int8(compiled: Compiled, path: str | Path, x: Any, format: str = "lit
             "x holds finite numbers, of which the scales are made. Received: NaN or infinity among "
             "them. Leave these samples out."
         )
+    x = x.astype(compiled.model.inputs[0].dtype)
     model = with_dense_segments(compiled)
     model(x[:1])  # Keras exports ONNX only from a model that has been called
     with replacing(path) as temporary:
@@ -147,16 +164,50 @@ def check_format(model: keras.Model, path: Path, format: str) -> None:
             "8-bit files are written of models with one input and one output. Received: "
             f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
         )
+    for layer in graph.nested(model):
+        dtype = layer.compute_dtype
+        if keras.backend.is_float_dtype(dtype) and dtype not in _DTYPES[format]:
+            raise ValueError(
+                f"8-bit {format} files are written of models that compute in "
+                f"{' or '.join(_DTYPES[format])}. Received: '{layer.name}', which computes in "
+                f"{dtype}. Build the model with the dtype policy 'float32' and give it the weights "
+                "of this one: new.set_weights(model.get_weights())."
+            )
+    if format == "litert":
+        _check_ids(model)
+
+
+def _check_ids(model):
+    """Refuse floats as ids, of which an 8-bit input knows 256."""
+    for container, _ in graph.containers(model):
+        for node in graph.nodes(container):
+            if not isinstance(node.operation, keras.layers.Embedding):
+                continue
+            given = node.input_tensors[0]
+            is_input = isinstance(graph.operation_of(given), keras.layers.InputLayer)
+            if is_input and keras.backend.is_float_dtype(given.dtype):
+                raise ValueError(
+                    "A LiteRT file holds float inputs in 8 bits, and ids as integers. Received: "
+                    f"{given.dtype} inputs for the Embedding '{node.operation.name}'. Build the "
+                    "model with keras.Input(shape, dtype='int32') and give it the weights of this "
+                    "one: new.set_weights(model.get_weights())."
+                )
+
+
+def _signature(model, x, batch):
+    """The input of a file: the model's, with the sizes of the samples where it fixes none."""
+    sizes = model.inputs[0].shape[1:]
+    sizes = x.shape[1:] if None in sizes else sizes
+    return [keras.InputSpec(shape=(batch, *sizes), dtype=x.dtype.name)]
 
 
 def _write_litert(model, path, x):
     import tensorflow as tf
 
-    signature = [keras.InputSpec(shape=(1, *model.inputs[0].shape[1:]), dtype="float32")]
     model.export(
         path,
         format="litert",
-        input_signature=signature,
+        input_signature=_signature(model, x, 1),
         verbose=False,
         optimizations=[tf.lite.Optimize.DEFAULT],
         representative_dataset=lambda: ([sample[None]] for sample in x),
@@ -179,7 +230,8 @@ def _write_onnx(model, path, x):
     onnx = require("onnx", extra="export")
     with tempfile.TemporaryDirectory() as folder:
         exported, whole = Path(folder) / "exported.onnx", Path(folder) / "float.onnx"
-        model.export(exported, format="onnx", verbose=False)
+        signature = _signature(model, x, None)
+        model.export(exported, format="onnx", input_signature=signature, verbose=False)
         # Products and sums become one operation, whose result is rounded once.
         shapes = require("onnxruntime.quantization.shape_inference", extra="export")
         shapes.quant_pre_process(exported, whole, skip_symbolic_shape=True)

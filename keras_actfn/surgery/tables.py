@@ -85,15 +85,20 @@ def write_c(path: str | Path, sites: Sequence[CompiledSite]) -> None:
         sites: The sites of a `Compiled`.
 
     Raises:
-        ValueError: If two sites would have one name in C.
+        ValueError: If two sites would have one name in C, or macros of one name: these are in
+            capital letters. Nothing is written then.
     """
     names = [c_name(site.site.path) for site in sites]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise ValueError(
-            f"Every site has a name of its own in C. Received: two sites called {double[0]}. "
-            "Rename a layer, or write the sites into two files."
-        )
+    paths: dict[str, list[str]] = {}
+    for name, site in zip(names, sites, strict=True):
+        paths.setdefault(name.upper(), []).append(site.site.path)
+    for macro, double in paths.items():
+        if len(double) > 1:
+            raise ValueError(
+                "Every site has a name of its own in C, capital and small letters being alike. "
+                f"Received: the sites {', '.join(map(repr, double))}, whose macros begin with "
+                f"{macro}. Rename a layer, or write the sites into two files."
+            )
     guard = f"{c_name(Path(path).name).upper()}_INCLUDED"
     parts = [
         "/* Activations as tables of 8-bit outputs, made by keras_actfn. An input q gives",

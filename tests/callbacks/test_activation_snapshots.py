@@ -10,7 +10,7 @@ from keras import ops
 from scipy import stats
 
 from keras_actfn._files import read_npz, write_npz
-from keras_actfn.callbacks import ActivationSnapshots, Snapshots
+from keras_actfn.callbacks import EAFO, ActivationSnapshots, LocalCorrelation, Snapshots
 from keras_actfn.callbacks.activation_snapshots import curve_image
 from keras_actfn.layers import PWL, ConvexHullActivation
 from keras_actfn.theory.gaussianity import gaussianity
@@ -80,6 +80,30 @@ def test_histograms_are_those_of_the_inputs_by_class(recorded):
     assert len(data.plot("gaussianity").axes) == len(data.plot().axes) == 2
     with pytest.raises(ValueError, match="one of evolution, gaussianity"):
         data.plot("curves")
+
+
+def test_every_layer_has_a_label_of_its_own(tmp_path):
+    """Also where the number for a name that occurs twice makes it a third layer's name."""
+    x, y = make_data()
+    kinds = ("relu", "abs", "identity")
+    first, second, third = (
+        PWL(knots=5, initial=initial, name=name)
+        for initial, name in zip(kinds, ("pwl", "pwl", "pwl_1"), strict=True)
+    )
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), first], name="inner")
+    rest = [keras.layers.Dense(4), second, keras.layers.Dense(4), third, keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((4,)), inner, *rest])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    snapshots = ActivationSnapshots(tmp_path / "run.npz", x, y, points=9)
+    further = [EAFO(x, batch_size=40, samples=40), LocalCorrelation(x, y, batch_size=40)]
+    history = model.fit(x, y, verbose=0, callbacks=[snapshots, *further]).history
+    data = Snapshots.load(tmp_path / "run.npz")
+    assert data.layers == ["pwl_0", "pwl_1_1", "pwl_1"] and list(data.histograms) == data.layers
+    for label, initial in zip(data.layers, kinds, strict=True):
+        expected = PWL(knots=5, initial=initial).evaluate(data.x)
+        np.testing.assert_allclose(data.curves[label][0, :, 0], expected, atol=1e-6)
+    for end in ("entropy_change", "correlation"):
+        assert {f"{label}_{end}" for label in data.layers} <= set(history)
 
 
 @pytest.mark.once

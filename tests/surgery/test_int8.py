@@ -9,6 +9,7 @@ import pytest
 from keras import layers, ops
 
 import keras_actfn
+from keras_actfn.layers import SegmentedLinear
 from keras_actfn.surgery import (
     Quantization,
     compile_activations,
@@ -18,9 +19,10 @@ from keras_actfn.surgery import (
     with_dense_segments,
     write_c,
 )
-from keras_actfn.surgery.int8 import FORMATS
+from keras_actfn.surgery.int8 import FORMATS, DenseSegments
 
 BACKEND = keras.backend.backend()
+NAMES = {"litert": "model.tflite", "onnx": "model.onnx"}
 STEPS = np.arange(-128, 128)
 
 
@@ -88,11 +90,18 @@ def test_the_c_table_compiles_and_agrees_with_the_layer(tmp_path):
     assert loaded.zero() == inputs.zero_point
 
 
-def test_sites_of_one_name_in_c_are_refused(tmp_path):
-    sites = one_site().sites * 2
-    with pytest.raises(ValueError, match="name of its own in C"):
-        write_c(tmp_path / "tables.h", sites)
+@pytest.mark.parametrize("second", ["my-act", "My_Act"])
+def test_sites_of_one_name_in_c_are_refused(second, tmp_path):
+    """Names of tables, or of macros, which are in capital letters."""
+    names = ("my_act", second)
+    given = [keras_actfn.activation("swish", name=name) for name in names]
+    compiled = compile_activations(keras.Sequential([keras.Input((5,)), *given]), numbers(50, 5), 4)
+    message = f"name of its own in C.*'my_act', '{second}', whose macros begin with MY_ACT"
+    with pytest.raises(ValueError, match=message):
+        write_c(tmp_path / "tables.h", compiled.sites)
     assert not list(tmp_path.iterdir())
+    for site in compiled.sites:  # each in a file of its own
+        write_c(tmp_path / "tables.h", [site])
 
 
 def test_dense_segments_are_equal_on_the_range():
@@ -100,6 +109,40 @@ def test_dense_segments_are_equal_on_the_range():
     dense = with_dense_segments(compiled)
     x = np.linspace(-4, 6, 500, dtype="float32").reshape(-1, 5)
     values = [ops.convert_to_numpy(m(x)) for m in (dense, compiled.model)]
+    np.testing.assert_allclose(*values, atol=2e-5)
+
+
+@keras.saving.register_keras_serializable("int8_tests")
+class Block(layers.Layer):
+    """Applies its activation in the middle."""
+
+    def __init__(self, units, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.activation = units, keras.activations.get(activation)
+        self.dense = layers.Dense(units)
+
+    def call(self, x):
+        return self.dense(self.activation(x))
+
+    def get_config(self):
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "units": self.units, "activation": activation}
+
+
+@pytest.mark.filterwarnings("error:.*does not support masking")
+def test_dense_segments_in_a_block_under_a_mask():
+    ids = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(9, 4, mask_zero=True)(ids)
+    x = layers.Dense(4, activation="swish", name="fused")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(ids, layers.Dense(2)(Block(4, "gelu", name="block")(x)))
+    data = np.random.default_rng(0).integers(0, 9, (64, 6))
+    data[:, 4:] = 0
+    compiled = compile_activations(model, data, segments=8)
+    dense = with_dense_segments(compiled)
+    assert isinstance(dense.get_layer("block").activation, DenseSegments)
+    assert not any(isinstance(layer, SegmentedLinear) for layer in dense._flatten_layers())
+    values = [ops.convert_to_numpy(m(data)) for m in (dense, compiled.model)]
     np.testing.assert_allclose(*values, atol=2e-5)
 
 
@@ -117,11 +160,13 @@ def run_litert(path, x):
     interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()
     (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    assert given["dtype"] == made["dtype"] == np.int8
+    held = x.dtype if x.dtype.kind in "iu" else np.int8
+    assert given["dtype"] == held and made["dtype"] == np.int8
     inputs, outputs = (Quantization(*d["quantization"]) for d in (given, made))
     rows = []
     for row in x:
-        interpreter.set_tensor(given["index"], inputs.quantize(row[None]))
+        row = row[None] if held == x.dtype else inputs.quantize(row[None])
+        interpreter.set_tensor(given["index"], row)
         interpreter.invoke()
         rows.append(outputs.dequantize(interpreter.get_tensor(made["index"])[0]))
     return np.array(rows), inputs, outputs
@@ -155,22 +200,49 @@ def test_onnx_agrees_with_the_emulation(tmp_path):
     assert np.abs(found - emulated).max() <= 2.01 * outputs.scale
 
 
+WRITTEN = [form for form, backends in FORMATS.items() if BACKEND in backends]
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("form", [f for f, backends in FORMATS.items() if BACKEND in backends])
-def test_a_whole_network_in_8_bits(form, tmp_path):
+@pytest.mark.parametrize("form", WRITTEN)
+def test_ids_are_no_8_bit_numbers(form, tmp_path):
+    def text_model(dtype):
+        ids = keras.Input((6,), dtype=dtype)
+        x = layers.Embedding(1000, 4, embeddings_initializer="random_normal", name="words")(ids)
+        x = layers.GlobalAveragePooling1D()(layers.Dense(8, activation="swish")(50 * x))
+        return keras.Model(ids, layers.Dense(2)(x))
+
+    x = np.random.default_rng(0).integers(0, 1000, (200, 6)).astype("int32")
+    model, path = text_model("int32"), tmp_path / NAMES[form]
+    export_int8(compile_activations(model, x, segments=8), path, x, form)
+    found = run_litert(path, x)[0] if form == "litert" else run_onnx(path, x)
+    exact = ops.convert_to_numpy(model(x, training=False))
+    assert np.sqrt(((found - exact) ** 2).mean()) < 0.05 * exact.std()
+    if form == "litert":
+        compiled = compile_activations(text_model("float32"), x, segments=8)
+        path.unlink()
+        with pytest.raises(ValueError, match=r"ids as integers.*float32 inputs.*'words'"):
+            export_int8(compiled, path, x, form)
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", WRITTEN)
+@pytest.mark.parametrize("size", [8, None])
+def test_a_whole_network_in_8_bits(size, form, tmp_path):
     model = keras.Sequential(
         [
-            keras.Input((8, 8, 2)),
+            keras.Input((size, size, 2)),
             layers.Conv2D(4, 3, activation="swish"),
             keras_actfn.activation("aff(identity,relu,tanh)"),
-            layers.Flatten(),
+            layers.Flatten() if size else layers.GlobalMaxPooling2D(),
             layers.Dense(16, activation="gelu"),
             layers.Dense(3),
         ]
     )
     x = numbers(200, 8, 8, 2)
     compiled = compile_activations(model, x, segments=8)
-    path = tmp_path / {"litert": "model.tflite", "onnx": "model.onnx"}[form]
+    path = tmp_path / NAMES[form]
     export_int8(compiled, path, x, form)
     found = run_litert(path, x)[0] if form == "litert" else run_onnx(path, x)
     exact = ops.convert_to_numpy(model(x, training=False))
@@ -191,10 +263,28 @@ def test_what_does_not_fit_is_refused(name, form, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", WRITTEN)
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_models_that_compute_in_16_bits(dtype, form, tmp_path):
+    half = layers.Dense(8, activation="swish", dtype=dtype, name="half")
+    model = keras.Sequential([keras.Input((5,)), half, layers.Dense(3, dtype="float32")])
+    compiled = compile_activations(model, numbers(100, 5), segments=8)
+    path, x = tmp_path / NAMES[form], numbers(100, 5)
+    if (form, dtype) == ("onnx", "mixed_float16"):
+        export_int8(compiled, path, x, form)
+        exact = ops.convert_to_numpy(model(x, training=False))
+        assert np.sqrt(((run_onnx(path, x) - exact) ** 2).mean()) < 0.05 * exact.std()
+        return
+    with pytest.raises(ValueError, match=rf"float32.*Received: 'half', .* {dtype[6:]}\. Build"):
+        export_int8(compiled, path, x, form)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_another_backend_is_named(form, tmp_path, monkeypatch):
     monkeypatch.setitem(FORMATS, form, ("tensorflow",) if BACKEND != "tensorflow" else ("torch",))
-    path = tmp_path / {"litert": "model.tflite", "onnx": "model.onnx"}[form]
+    path = tmp_path / NAMES[form]
     with pytest.raises(ValueError, match="KERAS_BACKEND=t"):
         export_int8(one_site(), path, numbers(8, 5), form)
 

@@ -20,6 +20,7 @@ from keras import ops
 
 from ..constraints import anchored_unit_norm
 from ..layers import PWL
+from ..models import _keras
 from ..models.layer_inputs import Batches, LayerInputs, find_layers, label_names
 from ..models.moving_averages import renew_moving_averages
 from ..theory import ClassStatistics
@@ -78,6 +79,8 @@ def freeze(model: keras.Model, variables: Iterable) -> None:
         # `fit` builds the optimiser before callbacks see the model. It has made no step, so
         # a copy built on the remaining variables loses nothing.
         model.optimizer = type(optimizer).from_config(optimizer.get_config())
+        same = [(variable, variable) for variable in model.variables]
+        _keras.copy_exclusions(optimizer, model.optimizer, same)
         model.optimizer.build(model.trainable_variables)
     model.train_function = None
 

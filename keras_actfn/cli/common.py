@@ -74,7 +74,7 @@ SubsetOption = Annotated[
         "--subset",
         min=1,
         max=1_000_000_000,
-        help="Train on this many examples, classes in balance. Default: all.",
+        help="Train on this many examples, of each class the same share. Default: all.",
     ),
 ]
 WorkersOption = Annotated[

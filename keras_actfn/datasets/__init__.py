@@ -17,7 +17,13 @@ from typing import Any
 
 from .._names import nearest
 from . import sources
-from .base import Dataset, balanced_indices, resize_images, train_validation_split
+from .base import (
+    Dataset,
+    balanced_indices,
+    resize_images,
+    stratified_indices,
+    train_validation_split,
+)
 from .cifar import cifar10, cifar100
 from .class_folders import read_images
 from .fashion import fashion_mnist, find_fashion_mnist
@@ -45,6 +51,7 @@ __all__ = [
     "read_table",
     "register_dataset",
     "resize_images",
+    "stratified_indices",
     "train_validation_split",
 ]
 

@@ -140,8 +140,11 @@ class Dataset:
         )
 
     def subset(self, n: int, seed: int = 0) -> "Dataset":
-        """This dataset with `n` of its training examples, classes in balance; all test examples."""
-        keep = np.sort(balanced_indices(self.y_train, n, seed))
+        """This dataset with `n` of its training examples and all test examples.
+
+        The shares of classes stay; see `stratified_indices`.
+        """
+        keep = np.sort(stratified_indices(self.y_train, n, seed))
         return dataclasses.replace(
             self,
             x_train=self.x_train[keep],
@@ -168,6 +171,42 @@ def balanced_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     Raises:
         ValueError: If `n` is not from 1 to N.
     """
+    return _dealt(labels, n, seed, lambda rank, size: rank)
+
+
+def stratified_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
+    """`n` distinct positions of `labels`, of each class the same share.
+
+    From a class of N_c examples are drawn n · N_c / N, give or take a few where classes are small:
+    at least one of each class that has two, before a second one of any, and the last one of a class
+    only when no others are left. Where all classes have one size, these are the positions of
+    `balanced_indices`. Targets of a regression, which are floating-point numbers, have no classes;
+    any positions are drawn.
+
+    Args:
+        labels: Integer labels, `(N,)`, or targets, `(N, …)`.
+        n: How many positions, from 1 to N.
+        seed: Seed of the draw.
+
+    Returns:
+        int64 positions, `(n,)`, in random order.
+
+    Raises:
+        ValueError: If `n` is not from 1 to N.
+
+    Example:
+    ```python
+    rare = np.array([0] * 90 + [1] * 10)
+    rare[datasets.stratified_indices(rare, 20)].sum()  # 2
+    ```
+    """
+    return _dealt(
+        labels, n, seed, lambda rank, size: np.where(rank < size - 1, rank / size, np.inf)
+    )
+
+
+def _dealt(labels, n, seed, turn):
+    """The first `n` positions by `turn(rank in the class, the class's size)`, drawn at random."""
     labels = np.asarray(labels)
     if not 1 <= n <= len(labels):
         raise ValueError(
@@ -178,19 +217,18 @@ def balanced_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     order = rng.permutation(len(labels))
     if not np.issubdtype(labels.dtype, np.integer):
         return order[:n]
-    # The round in which an image is dealt is its rank among the images of its class.
-    rounds = np.empty(len(labels), dtype=np.int64)
+    turns = np.empty(len(labels))
     for label in np.unique(labels):
         members = labels[order] == label
-        rounds[members] = np.arange(members.sum())
-    chosen = order[np.argsort(rounds, kind="stable")[:n]]
+        turns[members] = turn(np.arange(members.sum()), members.sum())
+    chosen = order[np.argsort(turns, kind="stable")[:n]]
     return rng.permutation(chosen)
 
 
 def train_validation_split(
     x: np.ndarray, y: np.ndarray, validation: int, seed: int = 0
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Hold out a balanced part of the training data.
+    """Hold out a part of the training data, of each class the same share.
 
     Args:
         x: Training examples, `(N, …)`.
@@ -217,7 +255,7 @@ def train_validation_split(
             f"are. Received: {validation}."
         )
     held_out = np.zeros(len(y), dtype=bool)
-    held_out[balanced_indices(y, validation, seed)] = True
+    held_out[stratified_indices(y, validation, seed)] = True
     return (x[~held_out], y[~held_out]), (x[held_out], y[held_out])
 
 

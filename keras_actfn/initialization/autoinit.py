@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from ..models import graph
-from .kernels import kernels
+from .kernels import fixed, kernels
 from .rules import Unknown, propagate
 from .signal_moments import Signal
 
@@ -81,7 +81,7 @@ def autoinit(
     signal is followed through activations of any kind (by quadrature), pooling, dropout,
     addition, multiplication, concatenation and layers that only move values, all as in
     training: normalisation layers normalise. Of a layer that is used several times, the
-    first use counts.
+    first use counts. Quantized layers and those with low-rank adapters (LoRA) are left alone.
 
     Args:
         model: A built `keras.Sequential` or functional model; nested models are entered.
@@ -141,6 +141,9 @@ class _Walk:
                 return self.model(operation, signals)
             except ValueError as error:
                 return self._leave(operation, signals, str(error))
+        reason = fixed(operation)
+        if reason is not None:
+            return self._leave(operation, signals, reason)
         try:
             for kernel in kernels(operation, tensors[0].shape):
                 signals = [self._scale(operation, kernel, signals[0])]

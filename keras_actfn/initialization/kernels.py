@@ -121,6 +121,15 @@ def kernels(layer: keras.Layer, input_shape: tuple[int | None, ...]) -> list[Ker
     return []
 
 
+def fixed(layer: keras.Operation) -> str | None:
+    """Why the kernel of a layer is not one to scale; None where it is."""
+    if getattr(layer, "lora_enabled", False):
+        return "low-rank adapters (LoRA) are enabled, so that its kernel is fixed"
+    if isinstance(layer, keras.Layer) and layer.weights and layer.quantization_mode is not None:
+        return f"its weights are quantized ({layer.quantization_mode})"
+    return None
+
+
 def windows(layer: keras.Layer, input_shape: tuple) -> list[tuple[np.ndarray, int]] | None:
     """Which inputs each output of a convolution or pooling layer sees.
 

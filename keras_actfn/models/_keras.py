@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ from keras.src.utils.naming import to_snake_case
 __all__ = [
     "Functional",
     "build_late",
+    "copy_exclusions",
     "compile_arguments",
     "decides_training",
     "default_seeds_from",
@@ -43,6 +44,7 @@ __all__ = [
     "replace_held",
     "reported_metrics",
     "serializing",
+    "stored_by",
     "takes_the_arguments_of",
     "to_snake_case",
 ]
@@ -178,8 +180,8 @@ def own_attributes(model: keras.Model, fresh: keras.Model) -> dict[str, object]:
         fresh: A model of the same class that only Keras's constructor has seen.
     """
     own = own_classes(model)
-    stored = _stored(own)
-    by_keras = _stored([kind for kind in type(model).__mro__ if kind not in own])
+    stored = stored_by(own)
+    by_keras = stored_by([kind for kind in type(model).__mro__ if kind not in own])
     by_keras |= _SET_FROM_OUTSIDE | set(held_attributes(fresh))
     return {
         name: value
@@ -223,6 +225,31 @@ def build_late(model: keras.Model) -> None:
 def compile_arguments(model: keras.Model) -> dict[str, object]:
     """The arguments that a model was compiled with, as they were given."""
     return dict(model._compile_config.config)
+
+
+def copy_exclusions(
+    old: keras.optimizers.Optimizer, new: keras.optimizers.Optimizer, variables: Iterable[tuple]
+) -> None:
+    """Exclude from a new optimizer's weight decay what an old one excludes from its own.
+
+    `get_config` leaves it out.
+
+    Args:
+        old: The old optimizer.
+        new: A new one of the same configuration, not built.
+        variables: Pairs of a variable of the old one and that of the new one in its place.
+    """
+    variables = list(variables)
+    inner = getattr(old, "inner_optimizer", None)
+    if inner is not None:
+        copy_exclusions(inner, new.inner_optimizer, variables)
+    keys = getattr(old, "_exclude_from_weight_decay", None) or ()
+    pattern = getattr(old, "_exclude_from_weight_decay_pattern", None)
+    if keys or pattern is not None:
+        new.exclude_from_weight_decay(
+            [other for one, other in variables if old._var_key(one) in keys],
+            None if pattern is None else [pattern.pattern],
+        )
 
 
 def loss_arguments(loss: keras.losses.Loss) -> dict[str, object]:
@@ -292,9 +319,9 @@ def mask_of(tensor: object) -> object:
     return get_keras_mask(tensor)
 
 
-def _stored(classes):
+def stored_by(classes: Iterable[type]) -> set[str]:
     """Names of attributes that methods of some classes set."""
-    names = set()
+    names: set[str] = set()
     for kind in classes:
         for value in vars(kind).values():
             parts = (value.fget, value.fset) if isinstance(value, property) else (value,)

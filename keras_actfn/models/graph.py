@@ -67,6 +67,12 @@ def open_alone(layer: keras.layers.Layer) -> None:
     layer._trainable = True
 
 
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Variables that a layer holds itself, without those of the layers that it holds."""
+    variables = layer._trainable_variables + layer._non_trainable_variables
+    return list({id(variable): variable for variable in variables}.values())
+
+
 def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
     """Seed generators that a layer holds directly."""
     return list(layer._seed_generators)

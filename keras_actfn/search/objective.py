@@ -166,7 +166,7 @@ class FunctionObjective:
         return {
             "objective": self.task.data_name,
             "mode": self.criterion.mode,
-            "code": key_of({"function": described(self.function, depth=2)}),
+            "code": key_of({"function": described(self.function, depth=3)}),
         }
 
 

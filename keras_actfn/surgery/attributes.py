@@ -28,6 +28,7 @@ class Attributes:
         self._tensors = tensors
         self._copy_layer = copy_layer
         self._others: dict[int, Any] = {}  # id of a variable, metric or optimizer: its copy
+        self._made: list[tuple] = []  # pairs of a variable or optimizer and its copy
 
     def copy(self, old: keras.Model, new: keras.Model) -> None:
         """Set the attributes of `old` that Keras did not set on `new`.
@@ -43,6 +44,17 @@ class Attributes:
                     f"The model '{old.name}' keeps its class {type(old).__name__} and its "
                     f"attributes, but the attribute '{name}' can't be copied: {error}"
                 ) from error
+
+    def copy_exclusions(self, variables: list[tuple]) -> None:
+        """Let optimizers exclude from their weight decay what the old ones exclude.
+
+        Args:
+            variables: Pairs of the variables of the old layers and the new ones.
+        """
+        own = [pair for pair in self._made if isinstance(pair[0], keras.Variable)]
+        for old, new in self._made:
+            if isinstance(old, keras.optimizers.Optimizer):
+                _keras.copy_exclusions(old, new, [*variables, *own])
 
     def _copy(self, value):
         if isinstance(value, int) and not isinstance(value, bool):
@@ -67,7 +79,9 @@ class Attributes:
                 )
             return self._tensors[id(value)]
         if id(value) not in self._others:
-            self._others[id(value)] = self._copy_other(value)
+            made = self._others[id(value)] = self._copy_other(value)
+            if isinstance(value, (keras.Variable, keras.optimizers.Optimizer)):
+                self._made.append((value, made))
         return self._others[id(value)]
 
     def _copy_other(self, value):

@@ -1,19 +1,23 @@
 """The compile configuration of a copied model: optimizer and metrics start afresh."""
 
 import warnings
+from collections.abc import Iterable
 
 import keras
 
 from ..models import _keras
 
 
-def copy_compilation(old: keras.Model, new: keras.Model, renamed: dict[str, str]) -> None:
+def copy_compilation(
+    old: keras.Model, new: keras.Model, renamed: dict[str, str], variables: Iterable[tuple]
+) -> None:
     """Compile a copy as the old model is, or warn and say why not.
 
     Args:
         old: A compiled model.
         new: Its copy.
         renamed: New name of each output whose name is another one in the copy.
+        variables: Pairs of the variables of both.
     """
     try:
         if "compile" in _keras.decides_training(new):
@@ -23,6 +27,8 @@ def copy_compilation(old: keras.Model, new: keras.Model, renamed: dict[str, str]
             given[key] = _renamed(keras.tree.map_structure(_afresh, given.get(key)), renamed)
         optimizer = getattr(old, "optimizer", None)
         given["optimizer"] = None if optimizer is None else _afresh(optimizer)
+        if optimizer is not None:
+            _keras.copy_exclusions(optimizer, given["optimizer"], variables)
         new.compile(**given)
         if given["optimizer"] is not None and new.built:
             new.optimizer.build(new.trainable_variables)

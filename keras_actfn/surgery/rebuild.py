@@ -1,18 +1,16 @@
 """A new model from an old one, some of its operations exchanged."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from ..models import _keras, activations, graph
 from ..models.learned import build_learned
 from .attributes import Attributes
 from .compiling import copy_compilation
 from .copying import copy_operation
+from .state import copy_layer, variable_pairs
 
 #: Makes the layer for the place of an operation: a function of (operation, name).
 Maker = Callable[[keras.Operation, str], keras.layers.Layer]
@@ -47,8 +45,10 @@ def rebuild(model: keras.Model, exchange: dict[int, Maker], compile: bool = True
     builder.copy_state()
     builder.copy_flags(model)
     builder.check_sharing()
+    variables = builder.variables()
+    builder.attributes.copy_exclusions(variables)
     if compile and model.compiled:
-        copy_compilation(model, new, builder.output_names(model))
+        copy_compilation(model, new, builder.output_names(model), variables)
     return new
 
 
@@ -57,12 +57,12 @@ class _Builder:
 
     def __init__(self, exchange, containers):
         self._exchange = exchange
-        self._copies = {}  # id of an old operation: its copy, or the layer in its place
+        self._copies: dict[int, Any] = {}  # id of an old operation: what is in its place
         self._followers = {}  # id of an old layer with a fused activation: the layer behind it
         self._given = {}  # id of an old layer: the layer that its copy has as its activation
         self._names = {}  # id of an old operation: name of the layer that follows it
         self._olds = []  # every old operation, kept alive so that ids stay its own
-        self._tensors = {}  # id of an old symbolic tensor: the new one in its place
+        self._tensors: dict[int, Any] = {}  # id of an old symbolic tensor: the new one in its place
         self._kept = []  # pairs of old and new containers whose class is the user's
         operations = [o for container, _ in containers for o in graph.operations(container)]
         self._in_graph = {id(operation) for operation in operations}
@@ -74,6 +74,7 @@ class _Builder:
             for part in graph.nested(leaf)[1:]
         }
         self._left_out: tuple[set, set] = set(), set()
+        self.attributes = Attributes(self._copies, self._tensors, self._operation)
         self._keep_all = any(_keras.decides_training(container) for container, _ in containers)
 
     def container(self, old):
@@ -87,19 +88,15 @@ class _Builder:
 
     def finish(self):
         """Give containers of a class of the user's the attributes of the old ones."""
-        attributes = Attributes(self._copies, self._tensors, self._operation)
         for old, new in self._kept:
-            attributes.copy(old, new)
+            self.attributes.copy(old, new)
         self._left_out = self._exchanged()
 
     def copy_state(self):
         """Copy weights, random states and whatever else layers save."""
-        for old, new, pairs in self._leaves():
-            if id(old) in self._followers:
-                _copy_layer(old, new)
-            else:
-                for one, other in pairs:
-                    _copy_layer(one, other)
+        for old, new in self._leaves():
+            for one, other in self._pairs(old, new):
+                copy_layer(one, other)
 
     def copy_flags(self, old):
         """Copy the trainable flags of a model and all below it, outermost first."""
@@ -113,7 +110,7 @@ class _Builder:
         if graph.is_container(old):
             for operation in graph.operations(old):
                 self.copy_flags(operation)
-        elif id(old) in self._given or id(old) not in self._exchange:
+        elif self._is_copied(old):
             for one, other in self._pairs(old, new)[1:]:
                 other.trainable = one.trainable
             for one, other in self._variables(old, new):
@@ -128,9 +125,7 @@ class _Builder:
         """
         copies: dict[int, Any] = {}
         originals: dict[int, Any] = {}
-        for old, new, _ in self._leaves():
-            if id(old) in self._exchange and id(old) not in self._given:
-                continue
+        for old, new in self._leaves():
             for one, other in self._variables(old, new):
                 if (
                     copies.setdefault(id(one), other) is not other
@@ -143,6 +138,10 @@ class _Builder:
                         "describe that layer in its get_config."
                     )
 
+    def variables(self):
+        """Pairs of the variables of all layers that are copied."""
+        return [pair for old, new in self._leaves() for pair in self._variables(old, new)]
+
     def output_names(self, old):
         """New name of each output of a model whose name is another one now."""
         if isinstance(old, graph.Sequential):
@@ -150,21 +149,23 @@ class _Builder:
         new = self._copies[id(old)]
         return {a: b for a, b in zip(old.output_names, new.output_names, strict=True) if a != b}
 
+    def _is_copied(self, old):
+        """Whether what has become of an operation is its copy, and not a layer in its place."""
+        number = id(old)
+        return number not in self._exchange or number in self._followers or number in self._given
+
     def _leaves(self):
-        """Old leaves with their copies and the pairs of what both hold."""
+        """Pairs of an old leaf and its copy."""
         for old in self._olds:
-            new = self._copies[id(old)]
-            if not isinstance(old, keras.layers.Layer) or graph.is_container(old):
-                continue
-            if id(old) in self._exchange and not (
-                id(old) in self._followers or id(old) in self._given
-            ):
-                continue
-            yield old, new, [] if id(old) in self._followers else self._pairs(old, new)
+            is_leaf = isinstance(old, keras.layers.Layer) and not graph.is_container(old)
+            if is_leaf and self._is_copied(old):
+                yield old, self._copies[id(old)]
 
     def _pairs(self, old, new):
         """Pairs of all layers within two of equal configuration, exchanged ones left out."""
         before, after = self._left_out
+        if id(old) in self._followers:
+            before = before | _ids(old.activation)
         olds = [layer for layer in graph.nested(old) if id(layer) not in before]
         news = [layer for layer in graph.nested(new) if id(layer) not in after]
         if [type(layer) for layer in olds] != [type(layer) for layer in news]:
@@ -177,18 +178,11 @@ class _Builder:
         return list(zip(olds, news, strict=True))
 
     def _variables(self, old, new):
-        """Pairs of the variables of two layers, exchanged and late-built activations left out."""
-        before, after = self._left_out
-        left_out = set()
-        for layers, exchanged in ((graph.nested(old), before), (graph.nested(new), after)):
-            for layer in layers:
-                if id(layer) in exchanged:
-                    left_out |= {id(v) for v in layer.variables}
+        """Pairs of the variables of two layers, those of exchanged ones left out."""
         for one, other in self._pairs(old, new):
-            if not one.built:
-                left_out |= {id(v) for v in other.variables}
-        olds, news = ([v for v in one.variables if id(v) not in left_out] for one in (old, new))
-        return list(zip(olds, news, strict=True))
+            yield from variable_pairs(one, other)
+            states = zip(graph.seed_generators(one), graph.seed_generators(other), strict=False)
+            yield from ((a.state, b.state) for a, b in states)
 
     def _exchanged(self):
         """The `id` of each old activation layer that is exchanged, and of each that came for it."""
@@ -281,13 +275,13 @@ class _Builder:
             return self._copy(old)
         make = self._exchange[id(old)]
         if not activations.takes_activation(old):
-            return self._remember(old, make(old, old.name))
+            return self._remember(old, _regularized(make(old, old.name), old))
         name = self._names.get(id(old), f"{old.name}_activation")
         if activations.splits(old) and id(old) not in self._held:
-            self._followers[id(old)] = make(old, name)
+            self._followers[id(old)] = _regularized(make(old, name), old)
             return self._copy(old, activation="linear", activity_regularizer=None)
-        given = self._given[id(old)] = make(old, name)
-        given.activity_regularizer = None  # the layer itself keeps it
+        # The layer itself keeps its own activity regularizer.
+        given = self._given[id(old)] = _regularized(make(old, name), old.activation)
         new = self._copy(old, activation=given)
         if new.activation is not given:
             raise ValueError(
@@ -323,6 +317,26 @@ def _ids(layer):
     return {id(part) for part in graph.nested(layer)} if isinstance(layer, keras.Layer) else set()
 
 
+def _regularized(new, old):
+    """The layer in the place of an activation, with the activity regularizer that was there."""
+    while True:
+        found = getattr(old, "activity_regularizer", None)
+        old = getattr(old, "activation", None)
+        if found is not None:
+            break
+        if not isinstance(old, keras.layers.Layer):
+            return new
+    if getattr(old, "activity_regularizer", None) is not None:
+        raise ValueError(
+            "One activity regularizer goes with an activation. Received: "
+            f"{found!r} of a layer and {old.activity_regularizer!r} of the activation that it "
+            "holds. Set one of them that is the sum of both."
+        )
+    plain = not isinstance(found, keras.regularizers.Regularizer)
+    new.activity_regularizer = found if plain else type(found).from_config(found.get_config())
+    return new
+
+
 def _refuse_to_be_saved(model):
     """Let a model whose constructor would build another network say so when it is saved."""
     name = type(model).__name__
@@ -336,32 +350,6 @@ def _refuse_to_be_saved(model):
         )
 
     object.__setattr__(model, "get_config", get_config)
-
-
-def _copy_layer(old, new):
-    """Copy what a layer holds itself: weights, random states, vocabularies."""
-    if old.built and not new.built:
-        new.build_from_config(old.get_build_config())
-    weights: dict[str, Any] = {}
-    old.save_own_variables(weights)
-    # NumPy copies: the JAX trainer may donate, and so delete, a buffer that two models share.
-    weights = {key: np.array(keras.ops.convert_to_numpy(value)) for key, value in weights.items()}
-    if weights:
-        try:
-            new.load_own_variables(weights)
-        except ValueError as error:
-            raise ValueError(
-                f"The weights of the layer '{old.name}' of class {type(old).__name__} do not fit "
-                f"its copy through get_config and from_config: {error}"
-            ) from error
-    generators = zip(graph.seed_generators(old), graph.seed_generators(new), strict=False)
-    for one, other in generators:
-        other.state.assign(np.array(keras.ops.convert_to_numpy(one.state)))
-    if hasattr(old, "save_assets"):
-        with tempfile.TemporaryDirectory() as folder:
-            old.save_assets(folder)
-            if os.listdir(folder):
-                new.load_assets(folder)
 
 
 def _only_tensor(operation, args, kwargs):

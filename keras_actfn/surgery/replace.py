@@ -138,16 +138,10 @@ def select(
 
 
 def new_layer(spec: Any, old: keras.Operation, name: str) -> keras.layers.Layer:
-    """The layer for the place of `old`, with its dtype policy and activity regularizer."""
+    """The layer for the place of `old`, with its dtype policy."""
     if not isinstance(old, keras.layers.Layer):
         return new_activation(spec, name=name, dtype=graph.tensor_policy(old.output))
-    layer = new_activation(spec, name=name, dtype=graph.plain_policy(old))
-    takes_over = activations.splits(old) or not activations.takes_activation(old)
-    if takes_over and old.activity_regularizer is not None:
-        layer.activity_regularizer = keras.regularizers.get(
-            keras.regularizers.serialize(old.activity_regularizer)
-        )
-    return layer
+    return new_activation(spec, name=name, dtype=graph.plain_policy(old))
 
 
 def _chosen(found, sites, match):

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from ..layers import LearnableActivation
+from ..models import activations
 from ..models.graph import plain_policy
 from ..models.layer_inputs import LayerInputs
 from .rebuild import rebuild
@@ -59,24 +60,29 @@ def checked(x: Any, batch_size: Any, model: keras.Model) -> Any:
 
 def function_of(owner: keras.Operation) -> tuple[Any, str | None]:
     """The activation of a site as a function of tensors, and the reason why there is none."""
-    if isinstance(owner, LearnableActivation):
-        if owner.axis is not None:
-            return None, "it has a function for each channel"
-        return owner, None
-    if isinstance(owner, keras.layers.PReLU):
-        alpha = ops.convert_to_numpy(owner.alpha)
+    if not isinstance(owner, keras.layers.Layer):
+        return activations.applied_by(owner), None
+    return _function(owner.activation if activations.takes_activation(owner) else owner)
+
+
+def _function(activation):
+    """`function_of` for an activation layer or a function."""
+    kind = type(activation)
+    if isinstance(activation, keras.layers.Activation) and (
+        kind.call is keras.layers.Activation.call
+    ):
+        return _function(activation.activation)
+    if isinstance(activation, LearnableActivation) and activation.axis is not None:
+        return None, "it has a function for each channel"
+    if activations.is_learned(activation) and not activation.built:
+        return None, "it has no parameters before its first batch: call the model once"
+    if isinstance(activation, keras.layers.PReLU):
+        alpha = ops.convert_to_numpy(activation.alpha)
         if alpha.size > 1:
             return None, "it has a slope for each channel"
         slope = float(alpha.reshape(-1)[0])
         return (lambda x: ops.where(x > 0, x, slope * x)), None
-    fused = getattr(owner, "activation", None)
-    if isinstance(owner, keras.layers.Activation) or not isinstance(owner, keras.layers.Layer):
-        return (fused or owner), None
-    if fused is not None and not isinstance(fused, keras.layers.Layer):
-        return fused, None
-    if isinstance(fused, LearnableActivation):
-        return function_of(fused)
-    return owner, None
+    return activation, None
 
 
 def batches(arrays: Any, batch_size: int) -> Iterator[Any]:
@@ -143,6 +149,12 @@ def _check_inputs(path, inputs):
 
 
 def evaluate(function: Callable, points: np.ndarray) -> np.ndarray:
-    """A function of tensors on a row of points, float64."""
-    values = function(ops.convert_to_tensor(points[None], "float32"))
+    """A function of tensors on a row of points, float64; a layer's policy rounds nothing."""
+    dtype = "float32"
+    if isinstance(function, keras.layers.Layer):
+        if not function.built:
+            function.build(points[None].shape)
+        dtype = "float64" if function.variable_dtype == "float64" else dtype
+        function = function.call  # a layer itself casts what it is given
+    values = function(ops.convert_to_tensor(points[None], dtype))
     return ops.convert_to_numpy(values)[0].astype(np.float64)

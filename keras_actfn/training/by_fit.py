@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras.callbacks import LambdaCallback
 
 from ..models import _keras
 from ..models.seeds import (
@@ -21,7 +22,7 @@ from ..models.seeds import (
 )
 from . import fingerprints
 from .data import Arrays, Opened, Part, first_examples
-from .fit_monitor import FitMonitor
+from .fit_monitor import FitMonitor, numbers_of
 from .network import Network, Reference, Routine, Starts, Training
 from .run_callbacks import RunCallbacks, sees_steps
 from .task import Task
@@ -119,6 +120,7 @@ class FitNetwork(Network):
         self._starts = Starts(routine, activation)
         self._optimizer_start: Any = None
         self._flags: list[bool] = []
+        self._changed = False
         self._seed = 0
         self._names: list[str] = []
 
@@ -144,7 +146,7 @@ class FitNetwork(Network):
 
     def _can_be_set_back(self):
         """Whether there is a model whose every state is in its variables and its optimiser's."""
-        if self._optimizer_start is None:
+        if self._optimizer_start is None or self._changed:
             return False
         return [variable.trainable for variable in self.model.variables] == self._flags
 
@@ -224,6 +226,8 @@ class FitNetwork(Network):
                 "callbacks is a function that returns a list of Keras callbacks. Received: "
                 f"{made!r}."
             )
+        # A callback of the user's may change what is in no variable: the rate of a Dropout.
+        self._changed = any(not _is_library(type(callback)) for callback in made)
         return list(made)
 
     def _threads(self):
@@ -231,9 +235,8 @@ class FitNetwork(Network):
 
     def measure(self, part: Part) -> dict[str, float]:
         """What `evaluate` reports on a part of the data."""
-        steps = None if isinstance(part, Arrays) else self._task.fit.get("validation_steps")
         with all_seeds_from(self._seed):
-            return self._evaluate(part.open(), steps)
+            return self._evaluate(part.open(), self._task.fit.get("validation_steps"))
 
     def _evaluate(self, opened, steps=None):
         batch_size = self._task.fit.get("validation_batch_size") or self._task.batch_size
@@ -245,7 +248,7 @@ class FitNetwork(Network):
                 verbose=0,
                 return_dict=True,
             )
-        return {self._renamed(name): float(value) for name, value in found.items()}
+        return {self._renamed(name): value for name, value in numbers_of(found).items()}
 
     def reported(self, seed: int, reference: Reference) -> list[str]:
         """The names that `evaluate` reports, from a first batch of the training data.
@@ -274,10 +277,19 @@ class FitNetwork(Network):
 
     def default_metric(self) -> str:
         """The first metric given to `compile`, else the loss."""
+        own = getattr(self.model, "output_names", None) or ()
+        outputs = [self._outputs().get(name, name) for name in own]
         for metric in _keras.reported_metrics(self.model, compiled=True):
-            for name in self._names:
-                if name == metric.name or name.endswith(f"_{metric.name}"):
+            for name in (metric.name, *(f"{output}_{metric.name}" for output in outputs)):
+                if name in self._names:
                     return name
+            if not numbers_of({metric.name: metric.result()}):
+                raise ValueError(
+                    "Runs are ordered by a metric of one number, the first one given to compile "
+                    f"if none is named. Received: '{metric.name}', which gives several. Pass "
+                    f"metric=… to the task, one of {', '.join(sorted(self._names))}, or let it "
+                    "average."
+                )
         return "loss" if "loss" in self._names else self._names[0]
 
     def direction(self, metric: str) -> str | None:
@@ -329,6 +341,12 @@ def _is_plain(model):
     if optimizer is None or getattr(inner, "use_ema", False):
         return False
     return not _keras.decides_training(model)
+
+
+def _is_library(kind):
+    """Whether a class of callbacks is known to change variables and `trainable` flags alone."""
+    libraries = ("keras", "keras_actfn")
+    return kind.__module__.partition(".")[0] in libraries and kind is not LambdaCallback
 
 
 def _trimmed(part):

@@ -105,10 +105,10 @@ def compare(
         built = trainer.build(activation, seeds[0])
         settings = settings or trainer.settings(built)
         model = fingerprints.model_fingerprint(built)
+        code = fingerprints.described(activation)
         for seed in seeds:
-            run = {**settings, "model": model, "activation": label, "seed": seed}
-            # The model's structure tells activations apart; their label is for people.
-            key = fingerprints.key_of({k: v for k, v in run.items() if k != "activation"})
+            run = {**settings, "model": model, "activation": label, "code": code, "seed": seed}
+            key = fingerprints.key_of(run)
             plan.append((label, seed, key, run))
             finished[label, seed] = store.load(key, label)
     missing = [entry for entry in plan if finished[entry[:2]] is None]

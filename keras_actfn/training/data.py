@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..datasets import Dataset, balanced_indices
+from ..datasets import Dataset, balanced_indices, stratified_indices
 
 _RULE = (
     "is what fit takes: a tuple (x, y) or (x, y, sample_weight) of arrays or of nested dicts, "
@@ -54,20 +54,26 @@ class Arrays:
 
     def draw(self, count: int, seed: int = 0) -> np.ndarray:
         """Positions of `count` examples, classes in balance; see `balanced_indices`."""
+        return balanced_indices(self._classes(), count, seed)
+
+    def _classes(self):
+        # Without labels there is one class for all examples: a plain draw.
         labels = self.labels
-        # One class for all examples: a plain draw.
-        labels = np.zeros(len(self), int) if labels is None else labels
-        return balanced_indices(labels, count, seed)
+        return np.zeros(len(self), int) if labels is None else labels
+
+    def thinned(self, count: int) -> "Arrays":
+        """`count` examples in order, of each class the same share; see `stratified_indices`."""
+        return self.take(np.sort(stratified_indices(self._classes(), count)))
 
     def held_out(self, count: int) -> tuple["Arrays", "Arrays"]:
-        """What is left, in order, and `count` examples, classes in balance."""
+        """What is left, and `count` examples, of each class the same share; both in order."""
         if not 1 <= count < len(self):
             raise ValueError(
                 f"The number of validation examples is from 1 to {len(self) - 1}, one less than "
                 f"the training examples there are. Received: validation={count}."
             )
         rows = np.zeros(len(self), bool)
-        rows[self.draw(count)] = True
+        rows[stratified_indices(self._classes(), count)] = True
         return self.take(~rows), self.take(rows)
 
     def open(self) -> "Arrays":
@@ -184,7 +190,7 @@ class TaskData:
                     "data smaller instead."
                 )
             check_positive("subset", subset)
-            whole = whole.take(np.sort(whole.draw(subset)))
+            whole = whole.thinned(subset)
         for one, other in ((whole, held_out), (whole, tested)):
             _check_same_structure(one, other)
         return cls(whole, held_out, tested)

@@ -1,9 +1,11 @@
 """Keys of runs: two runs share a key only if nothing that decides their result differs."""
 
+import dis
 import functools
 import hashlib
 import inspect
 import json
+import math
 import re
 import types
 from typing import Any
@@ -16,6 +18,18 @@ from ..models import _keras
 
 #: The entries of a configuration in which Keras refers to layers by name.
 _NAMING = ("name", "keras_history", "input_layers", "output_layers")
+#: Packages whose code has a version, not a user's.
+_LIBRARIES = {
+    *("abc", "builtins", "collections", "functools", "typing"),
+    *("jax", "jaxlib", "keras", "keras_actfn", "numpy", "scipy", "tensorflow", "torch"),
+}
+#: Methods that change a list, a set or a dictionary.
+_CHANGES = {
+    *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
+    *("reverse", "setdefault", "sort", "update"),
+}
+#: Names of attributes in which callbacks keep where they write to.
+_PLACE = re.compile(r"(^|_)(file|log)?(path|dir|directory|file|filename|folder)s?$")
 
 
 def key_of(settings: dict) -> str:
@@ -59,23 +73,27 @@ def part_fingerprint(part: Any) -> Any:
 def described(value: Any, depth: int = 4) -> Any:
     """What decides how an object works, as far as it can be known, for JSON.
 
-    Functions and classes by name and code, Keras objects by their configuration without names
-    that are counted up, others by their class and attributes.
+    Functions and classes by name and code, with the values and functions that the code refers to;
+    Keras objects by their configuration without names that are counted up; objects of classes that
+    are not a library's by their attributes and code as well. A list, set or dictionary that a
+    function itself changes holds what the function notes, which does not count.
 
     Args:
         value: Any object.
         depth: How deep attributes of attributes are looked at.
     """
     if value is None or isinstance(value, bool | int | float | str):
-        return value
+        return _plain(value)
     if isinstance(value, np.generic | np.ndarray):
-        return value.item() if value.ndim == 0 else data_fingerprint(np.asarray(value))
+        return _plain(value.item()) if value.ndim == 0 else data_fingerprint(_dense(value))
     if depth == 0:
         return _by_type(value)
     deeper = functools.partial(described, depth=depth - 1)
     if isinstance(value, dict):
         return {str(key): deeper(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted((deeper(entry) for entry in value), key=str)
+    if isinstance(value, list | tuple):
         return [deeper(entry) for entry in value]
     if isinstance(value, functools.partial):
         return [deeper(part) for part in (value.func, value.args, value.keywords)]
@@ -84,27 +102,47 @@ def described(value: Any, depth: int = 4) -> Any:
     if inspect.isfunction(value):
         return _described_function(value, deeper)
     if isinstance(value, type):
-        functions = {n: f.__code__ for n, f in vars(value).items() if inspect.isfunction(f)}
-        return [_qualified(value), {name: _code(code) for name, code in functions.items()}]
+        return [_qualified(value), _own_members(value)]
     if isinstance(value, Expression):
         return str(value)
     if isinstance(value, keras.Model):
         return model_fingerprint(value)
-    if hasattr(value, "get_config") and not isinstance(value, keras.Layer):
+    if isinstance(value, keras.Layer):
+        return described_layer(value)
+    if isinstance(value, keras.Variable | keras.KerasTensor):
+        return [list(value.shape), str(value.dtype)]
+    if hasattr(value, "get_config"):
         try:
             config = _without_counted_names(keras.saving.serialize_keras_object(value))
-            return [config, deeper(_keras.loss_arguments(value))]  # which Huber's config lacks
+            known = [config, deeper(_keras.loss_arguments(value))]  # which Huber's config lacks
         except Exception:  # of any kind: the configuration is the user's code
-            pass
+            known = [_qualified(type(value))]
+        return [*known, *_own_part(value, deeper)]
     if hasattr(value, "detach"):
         return data_fingerprint(value.detach().cpu().numpy())
-    return [_qualified(type(value)), _attributes(value, deeper)]
+    if hasattr(value, "__array__"):
+        return data_fingerprint(_dense(np.asarray(value)))
+    return [_qualified(type(value)), _attributes(value, deeper), *_own_part(value, deeper)]
+
+
+def _plain(value):
+    """A plain value that JSON has: infinities and NaN as words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _described_function(function, deeper):
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    known = [deeper(part) for part in (cells, function.__defaults__, function.__kwdefaults__)]
-    return [_qualified(function), _code(function.__code__), known]
+    """Name, code, defaults, and what the code refers to outside of it."""
+    code = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    held = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+    names = [n for part in _codes(code) for n in part.co_names if n in function.__globals__]
+    held |= {n: v for n in names if _is_known(v := function.__globals__[n])}
+    for name in set().union(*map(_changed_names, _codes(code))) & set(held):
+        if isinstance(held[name], list | set | dict):
+            held[name] = type(held[name])
+    known = [deeper(part) for part in (function.__defaults__, function.__kwdefaults__)]
+    known.append({name: deeper(held[name]) for name in sorted(held)})
+    return [_qualified(function), _code(code), known]
 
 
 def _is_filled(cell):
@@ -114,16 +152,134 @@ def _is_filled(cell):
         return False
 
 
+def _is_known(value):
+    """Whether a global name stands for what decides a result: no module, no library's function."""
+    if inspect.isfunction(value) or isinstance(value, type):
+        return _is_own(value)
+    return not inspect.ismodule(value) and not inspect.isbuiltin(value)
+
+
+def _codes(code):
+    """A function's code and that of the functions made inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _changed_names(code):
+    """Names whose entries code changes: by `name.append(…)`, or on the line of a `name[…] = …`."""
+    found: set[str | None] = set()
+    line: set[str | None] = set()
+    loaded = None
+    for each in dis.get_instructions(code):
+        if each.starts_line is not None:
+            line = set()
+        if each.opname in ("LOAD_METHOD", "LOAD_ATTR") and each.argval in _CHANGES:
+            found.add(loaded)
+        elif each.opname == "STORE_SUBSCR":
+            found |= line
+        loaded = each.argval if each.opname in ("LOAD_GLOBAL", "LOAD_DEREF") else None
+        line.add(loaded)
+    return found
+
+
+def _is_own(kind):
+    """Whether a class or function is not one of the libraries that compute."""
+    return kind.__module__.partition(".")[0] not in _LIBRARIES
+
+
+def _own_members(kind):
+    """Code and plain values of a class and of its bases that are no library's, by name."""
+    found = {}
+    for each in filter(_is_own, kind.__mro__):
+        for name, value in vars(each).items():
+            parts = (value.fget, value.fset) if isinstance(value, property) else (value,)
+            for number, part in enumerate(parts):
+                function = getattr(part, "__func__", part)
+                function = inspect.unwrap(function) if inspect.isfunction(function) else None
+                if inspect.isfunction(function):
+                    found[f"{each.__qualname__}.{name}.{number}"] = _code(function.__code__)
+            if isinstance(value, bool | int | float | str) and not name.startswith("__"):
+                found[f"{each.__qualname__}.{name}"] = _plain(value)
+    return found
+
+
+def _own_part(value, deeper):
+    """Of an object whose class is not a library's: the class's code and what its methods set."""
+    kinds = list(filter(_is_own, type(value).__mro__))
+    if not kinds:
+        return []
+    stored = _keras.stored_by(kinds)
+    held = _keras.held_attributes(value)
+    known = {
+        name: deeper(held[name])
+        for name in sorted(stored & set(held))
+        if _counts(value, name) and not _is_counted_name(value, name, held[name])
+    }
+    return [deeper(type(value)), known]
+
+
+def _is_counted_name(value, name, entry):
+    """Whether an attribute is a name that Keras counts up."""
+    return name in ("name", "_name") and hasattr(value, "get_config") and isinstance(entry, str)
+
+
 def _attributes(value, deeper):
-    """An object's own public attributes; not what it computed, nor where it writes to."""
+    """An object's public attributes."""
     found = getattr(value, "__dict__", {})
     return {
         name: deeper(entry)
         for name, entry in sorted(found.items())
-        if not name.startswith("_")
-        and not re.search("path|dir|file|^model$|params", name)
-        and not isinstance(getattr(type(value), name, None), functools.cached_property)
+        if not name.startswith("_") and _counts(value, name)
     }
+
+
+def _counts(value, name):
+    """Whether an attribute is no computed one, nor, of a callback, what `fit` sets or a place."""
+    if isinstance(getattr(type(value), name, None), functools.cached_property):
+        return False
+    if not isinstance(value, keras.callbacks.Callback):
+        return True
+    return name not in ("model", "params") and not _PLACE.search(name)
+
+
+def described_layer(layer: keras.Layer, seen: frozenset = frozenset()) -> Any:
+    """What decides how a layer works: its configuration, its layers, its class's own code.
+
+    A configuration is not always the whole of it: it may be missing, and a subclassed model's or a
+    layer's of one's own may leave out what the layer holds.
+
+    Args:
+        layer: A layer or model.
+        seen: The `id`s of the layers that hold it.
+    """
+    try:
+        config = layer.get_config()
+    except Exception:  # of any kind: the configuration is the user's code
+        config = None
+    found = [type(layer).__name__, config]
+    if id(layer) in seen:
+        return found
+    seen |= {id(layer)}
+    whole = type(layer) in (keras.Sequential, keras.Model) or isinstance(layer, _keras.Functional)
+    own = not whole and any(map(_is_own, type(layer).__mro__))
+    functions = [f for f in vars(layer).values() if inspect.isfunction(f) and _is_own(f)]
+    found += [described(function, depth=3) for function in functions]
+
+    def deeper(entry):
+        if isinstance(entry, keras.Layer):
+            return type(entry).__name__  # described below
+        if isinstance(entry, dict):
+            return {str(key): deeper(value) for key, value in entry.items()}
+        if isinstance(entry, list | tuple):
+            return [deeper(value) for value in entry]
+        return described(entry, depth=2)
+
+    if own:
+        found += _own_part(layer, deeper)
+    inner = layer._flatten_layers(include_self=False, recursive=False)
+    return [*found, *(described_layer(each, seen) for each in inner)]
 
 
 def _code(code):
@@ -151,7 +307,7 @@ def _without_counted_names(config):
         return {k: _without_counted_names(v) for k, v in found.items()}
     if isinstance(config, list | tuple):
         return [_without_counted_names(entry) for entry in config]
-    return config if isinstance(config, str | int | float | bool | None) else described(config)
+    return described(config)
 
 
 def _dense(array):
@@ -166,15 +322,10 @@ def model_fingerprint(model: keras.Model) -> str:
 
     It covers all layers with their configurations and wiring, and the shapes and dtypes of
     the weights. Names that Keras counts up from build to build are replaced by their order.
-    Functions inside are known by their names, subclassed models by their layers: a change of
-    their code alone does not show.
+    Layers and functions of the user's are known by their code as well.
     """
-    try:
-        config = model.get_config()
-    except (NotImplementedError, TypeError, ValueError):
-        config = [layer.get_config() for layer in model.layers]
     weights = [(list(weight.shape), str(weight.dtype)) for weight in model.weights]
-    structure = [type(model).__name__, _without_names(config), weights]
+    structure = [_without_names(described_layer(model)), weights]
     return hashlib.sha256(
         json.dumps(structure, sort_keys=True, default=_by_type).encode()
     ).hexdigest()

@@ -124,7 +124,7 @@ class FitMonitor(keras.callbacks.Callback):
         short = self._generator and self._epoch_steps < expected
         if (short and not stopped) or not self._epoch_steps:
             raise _ended_early("train", self._epoch_steps, expected)
-        found = {name: float(value) for name, value in (logs or {}).items()}
+        found = numbers_of(logs or {})
         self.epochs.append((self.steps, found))
         measured = {n[4:]: value for n, value in found.items() if n.startswith("val_")}
         losses = (found.get("loss", 0.0), measured.get("loss", 0.0))
@@ -154,6 +154,16 @@ class FitMonitor(keras.callbacks.Callback):
             else:
                 found[name] = values
         return found
+
+
+def numbers_of(logs: dict[str, Any]) -> dict[str, float]:
+    """What `fit` or `evaluate` reports, without metrics that are not one number."""
+    shapes = {name: getattr(value, "shape", ()) for name, value in logs.items()}
+    return {
+        name: float(value)
+        for name, value in logs.items()
+        if not isinstance(value, dict | list | tuple) and math.prod(shapes[name]) == 1
+    }
 
 
 def _ended_early(name, steps, expected):

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -126,12 +127,30 @@ class Reference:
     def __init__(self, routine: Routine):
         self._routine = routine
         self._starts: dict[int, tuple[list, tuple]] = {}
+        self._weights: Any = weakref.WeakValueDictionary()  # by identity
+
+    def build(self, activation: Any) -> tuple[keras.Model, keras.Model]:
+        """A new model as the routine builds it, with weights of its own.
+
+        Raises:
+            ValueError: If a weight that is trained is another model's too.
+        """
+        built = self._routine.build(activation)
+        for weight in built[1].trainable_weights:
+            if id(weight) in self._weights:  # and so the very object
+                raise ValueError(
+                    "build_model makes a new model with new layers at each call, so that every run "
+                    f"starts from its seed. Received: a model with the weight '{weight.path}' of "
+                    "another one. Make or load the layer inside build_model, or freeze it."
+                )
+            self._weights[id(weight)] = weight
+        return built
 
     def start(self, seed: int) -> tuple[list, tuple]:
         """The start of `seed`, as `models.seeds.state_of` gives it, and what was drawn for it."""
         if seed not in self._starts:
             with seeds_drawn_from(seed) as position:
-                built = self._routine.build(REFERENCE)[1]
+                built = self.build(REFERENCE)[1]
                 drawn = position()
             self._starts[seed] = state_of(built), drawn
         return self._starts[seed]
@@ -168,7 +187,7 @@ class Starts:
         if kept and self._fixed is not None:
             return with_shared_start(self._fixed, shared), None
         with seeds_drawn_from(seed) as position:
-            built = self._routine.build(self._activation)
+            built = reference.build(self._activation)
             nothing_drawn = position() == drawn
         own = state_of(built[1])
         start = with_shared_start(own, shared)

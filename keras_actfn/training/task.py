@@ -43,8 +43,8 @@ class Task:
             each run with the run's seeds set. Or a `keras_actfn.datasets.Dataset`, whose other
             parts are then `test`, and `validation` where it has such a part.
         validation: The same; or how many examples of `train` to hold out, or which share of them,
-            where it is arrays, classes in balance; 0 for none. None: the `Dataset`'s own part where
-            it has one; else a tenth of arrays; else none.
+            where it is arrays, of each class the same share; 0 for none. None: the `Dataset`'s own
+            part where it has one; else a tenth of arrays; else none.
         test: The same as `train`; None for none.
         metric: What runs are ordered by, a name that `evaluate` reports. None: the first metric
             that the model is compiled with, else the loss; the accuracy for a recipe. With an
@@ -55,8 +55,8 @@ class Task:
         batch_size: Examples per step, where the data is arrays. None: Keras's 32; 128 for a recipe.
         recipe: How an uncompiled model is trained: a name of `RECIPES` or a `Recipe`; None for
             `"adam"`. An error with a compiled one.
-        subset: Train on this many examples of `train`, where it is arrays, classes in balance,
-            after the validation part was held out. None for all.
+        subset: Train on this many examples of `train`, where it is arrays, of each class the same
+            share, after the validation part was held out. None for all.
         callbacks: Function that returns a list of new callbacks for a run, for a compiled model.
         fit: Further arguments of `fit`, for a compiled model: `class_weight`, `shuffle`,
             `steps_per_epoch`, `validation_steps` (for the test part too),

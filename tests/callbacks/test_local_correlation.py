@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_actfn.callbacks import LocalCorrelation
+from keras_actfn.callbacks.local_correlation import freeze
 from keras_actfn.layers import PWL, Spline
 from keras_actfn.theory import CorrelationObjective
 
@@ -303,6 +304,24 @@ def test_loss_scaling_and_models_without_a_training_argument(policy):
     assert not model.act.values.trainable
     assert np.isfinite(ops.convert_to_numpy(model.act.values)).all()
     assert int(model.optimizer.iterations) == 2
+
+
+def test_what_the_optimizer_excludes_from_weight_decay_stays_excluded():
+    for by in ("names", "variables"):
+        pwl = PWL(name="pwl")
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="a"), pwl])
+        dense = model.get_layer("a")
+        optimizer = keras.optimizers.AdamW(weight_decay=0.1)
+        if by == "names":
+            optimizer.exclude_from_weight_decay(var_names=["bias"])
+        else:
+            optimizer.exclude_from_weight_decay(var_list=[dense.bias])
+        model.compile(optimizer, "mse")
+        optimizer.build(model.trainable_variables)
+        freeze(model, pwl.trainable_variables)
+        assert model.optimizer is not optimizer
+        assert not model.optimizer._use_weight_decay(dense.bias)
+        assert model.optimizer._use_weight_decay(dense.kernel)
 
 
 def test_an_optimizer_that_has_trained_the_knots_is_refused():

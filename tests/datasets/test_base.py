@@ -97,3 +97,21 @@ def test_dataset_refuses_unpaired_labels():
     x, y = np.zeros((4, 8, 8, 1)), np.zeros(3, int)
     with pytest.raises(ValueError, match="N labels"):
         Dataset(x, y, x, y, name="mine", classes=2, source="here")
+
+
+@pytest.mark.parametrize("n", [1, 9, 10, 25, 60, 99, 100])
+def test_stratified_indices_of_classes_of_one_size_are_the_balanced_ones(n):
+    labels = np.arange(100) % 10
+    chosen = datasets.stratified_indices(labels, n, seed=3)
+    np.testing.assert_array_equal(chosen, datasets.balanced_indices(labels, n, seed=3))
+
+
+def test_stratified_indices_keep_the_shares_of_classes():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [900, 90, 2, 1]))
+    for n, counts in {100: [90, 9, 1, 0], 4: [2, 1, 1, 0], 989: [899, 89, 1, 0]}.items():
+        drawn = np.bincount(labels[datasets.stratified_indices(labels, n)], minlength=4)
+        assert np.abs(drawn - counts).max() <= 1 and drawn.sum() == n
+        assert drawn[2] == 1 and drawn[3] == 0
+    # Of the last one of each class, only when there are no others.
+    left = np.setdiff1d(np.arange(993), datasets.stratified_indices(labels, 989))
+    np.testing.assert_array_equal(np.bincount(labels[left]), [1, 1, 1, 1])

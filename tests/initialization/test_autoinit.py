@@ -104,6 +104,34 @@ def test_nested_and_shared_layers_are_scaled_once():
     assert not report.unknown
 
 
+@pytest.mark.parametrize("change", ["int8", "lora"])
+def test_quantized_and_adapted_layers_are_listed_and_left_alone(change):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 3)),
+            layers.Conv1D(4, 2, activation="relu", name="conv"),
+            layers.Dense(8, activation="relu", name="dense"),
+            layers.Dense(2, name="out"),
+        ]
+    )
+    changed = ["dense"] if change == "int8" else ["conv", "dense"]
+    for name in changed:
+        layer = model.get_layer(name)
+        layer.quantize("int8") if change == "int8" else layer.enable_lora(2)
+    before = {
+        name: [keras.ops.convert_to_numpy(v) for v in model.get_layer(name).variables]
+        for name in changed
+    }
+    report = autoinit(model)
+    reason = "its weights are quantized (int8)" if change == "int8" else "adapters (LoRA)"
+    assert [path.split("/")[-1] for path, _ in report.unknown] == changed
+    assert all(reason in text for _, text in report.unknown)
+    for name, values in before.items():
+        for old, now in zip(values, model.get_layer(name).variables, strict=True):
+            np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(now))
+    assert "out" in [row.layer.split("/")[-1] for row in report.layers]
+
+
 def test_unknown_layers_are_listed_and_left_alone():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 8))

@@ -63,6 +63,11 @@ def test_layers_held_by_a_layer():
     assert names[0] == "outer" and {"inner", "act", "each", "dense"} < set(names)
     assert len(set(names)) == len(names)
     assert len(graph.seed_generators(layers.Dropout(0.5))) == 1
+    dense = layers.Dense(3, activation=layers.PReLU())
+    dense(np.zeros((1, 2), "float32"))
+    dense.kernel.trainable = False
+    assert [variable.name for variable in graph.own_variables(dense)] == ["kernel", "bias"]
+    assert len(dense.variables) == 3
 
 
 @pytest.mark.once
@@ -285,3 +290,13 @@ def test_keras_says_the_same_of_a_direction():
         model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=[stop])
         mode = "max" if stop.monitor_op is ops.greater else "min"
         assert _keras.metric_direction(model, name) == mode
+
+
+@pytest.mark.once
+def test_exclusions_from_weight_decay():
+    one, other, third = (keras.Variable([1.0], name=name) for name in ("a", "b", "bias"))
+    old, new = (keras.optimizers.AdamW(weight_decay=0.1) for _ in range(2))
+    old.exclude_from_weight_decay([one], ["bias"])
+    _keras.copy_exclusions(old, new, [(one, other)])
+    new.build([one, other, third])
+    assert [new._use_weight_decay(v) for v in (one, other, third)] == [True, False, False]

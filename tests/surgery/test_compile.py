@@ -118,6 +118,110 @@ def test_a_function_for_each_channel_stays_and_is_told():
         compile_activations(model, numbers(32, 4), sites="own")
 
 
+def slopes(x, negative):
+    return np.where(x > 0, x, negative * x)
+
+
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        (
+            lambda: keras_actfn.activation("elu(swish(x))"),
+            lambda x: np.where(x > 0, swish(x), np.expm1(swish(x))),
+        ),
+        (lambda: layers.LeakyReLU(0.1), lambda x: slopes(x, 0.1)),
+        (lambda: layers.PReLU("ones", shared_axes=[1]), lambda x: x),
+        (lambda: layers.ReLU(1.0), lambda x: np.clip(x, 0, 1)),
+        (lambda: layers.Activation("swish"), swish),
+        (lambda: layers.Activation(keras_actfn.activation("pwl(initial=relu)")), None),
+    ],
+)
+def test_a_layer_given_as_activation_is_compiled_as_what_it_is(activation, function):
+    layer = activation()
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(16, activation=layer, name="a"), layers.Dense(2)]
+    )
+    x = numbers(200, 4)
+    outputs(model, x)
+    site = compile_activations(model, x, segments=8).sites[0]
+    dense = model.get_layer("a")
+    seen = x @ ops.convert_to_numpy(dense.kernel) + ops.convert_to_numpy(dense.bias)
+    np.testing.assert_allclose(site.edges[[0, -1]], [seen.min(), seen.max()], rtol=1e-5)
+    expected = layer.activation.evaluate if function is None else function
+    np.testing.assert_allclose(site.values, expected(site.middles), atol=2e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        (
+            lambda policy: keras_actfn.layers.CRReLU(0.3, dtype=policy),
+            lambda x: np.maximum(x, 0) + 0.3 * x * np.exp(-x * x / 2),
+        ),
+        (lambda policy: layers.LeakyReLU(0.1, dtype=policy), lambda x: slopes(x, 0.1)),
+        (lambda policy: keras_actfn.activation("swish(x)", dtype=policy), swish),
+    ],
+)
+def test_functions_are_computed_in_float32_under_every_policy(activation, function, fused, policy):
+    layer = activation(policy)
+    first = (
+        [layers.Dense(16, activation=layer, dtype=policy)]
+        if fused
+        else [layers.Dense(16, dtype=policy), layer]
+    )
+    model = keras.Sequential([keras.Input((4,)), *first, layers.Dense(2, dtype=policy)])
+    site = compile_activations(model, numbers(200, 4), segments=32).sites[0]
+    np.testing.assert_allclose(site.values, function(site.middles), atol=1e-6)
+
+
+def test_a_bare_maximum_is_compiled():
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(16, name="a")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(ops.maximum(hidden, 0.0)))
+    compiled = compile_activations(model, numbers(200, 4), segments=8)
+    (site,) = compiled.sites
+    np.testing.assert_allclose(site.values, np.maximum(site.middles, 0), atol=1e-6)
+    assert compiled.output_largest < 0.05 * compiled.output_scale
+
+
+@pytest.mark.parametrize(
+    ("activation", "reason"),
+    [
+        (lambda: keras_actfn.activation("pwl(axis=-1)"), "function for each channel"),
+        (layers.PReLU, "slope for each channel"),
+    ],
+)
+def test_a_function_for_each_channel_is_seen_inside_other_layers(activation, reason):
+    for first in (
+        [layers.Dense(3), layers.Activation(activation(), name="own")],
+        [layers.Dense(3, activation=activation(), name="own")],
+    ):
+        model = keras.Sequential([keras.Input((4,)), *first, layers.ReLU(), layers.Dense(2)])
+        outputs(model, numbers(2, 4))
+        with pytest.warns(UserWarning, match=f"'own' stays as it is: it has a {reason}"):
+            compiled = compile_activations(model, numbers(64, 4), segments=4)
+        assert [site.path for site, _ in compiled.kept] == ["own"] and len(compiled.sites) == 1
+
+
+def test_an_activation_without_parameters_yet_stays():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(3, activation=layers.PReLU(shared_axes=[1]), name="own"),
+            layers.Dense(3, activation="relu"),
+        ]
+    )
+    with pytest.warns(UserWarning, match="before its first batch: call the model once"):
+        compiled = compile_activations(model, numbers(64, 4), segments=4)
+    assert [site.path for site, _ in compiled.kept] == ["own"]
+
+
 @pytest.mark.once
 def test_parametric_relus_with_one_slope():
     model = keras.Sequential([keras.Input((4, 4)), layers.PReLU("ones", shared_axes=[1, 2])])

@@ -81,6 +81,20 @@ def test_a_given_formula_is_judged_by_what_reaches_the_site(model, data):
     assert report.after["loss"] != pytest.approx(report.before["loss"], rel=1e-5)
 
 
+def test_a_layer_given_as_activation_is_replaced_as_what_it_is(data):
+    x, y = data
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(8, activation=keras_actfn.activation("swish(x)"), name="a"),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    (site,) = replacement_report(model, x, y, space=SPACE).sites
+    assert "swish" in site.spec and site.rms < 1e-3 and site.r2 > 0.9999
+
+
 def without_variation():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="relu", name="a")])
     model.compile("sgd", "mse")

@@ -8,7 +8,13 @@ import pytest
 from keras import layers, ops
 
 import keras_actfn
-from keras_actfn.surgery import find_activations, replace_activations
+from keras_actfn.surgery import (
+    compile_activations,
+    find_activations,
+    freeze_activations,
+    replace_activations,
+)
+from keras_actfn.surgery.int8 import with_dense_segments
 
 
 def numbers(shape, seed=0):
@@ -118,6 +124,72 @@ def test_trainable_flags():
     assert len(new.trainable_variables) == expected
 
 
+def test_trainable_flags_of_variables_where_the_activation_is_split_off():
+    model = small()
+    model.get_layer("dense").kernel.trainable = False
+    dense = replace_activations(model, "gelu").get_layer("dense")
+    assert not dense.kernel.trainable and dense.bias.trainable
+
+
+def adapted(quantized=False):
+    """Every layer that Keras has adapters for, alone and in a block, the adapters not at zero."""
+    ids = keras.Input((6,), dtype="int32")
+    table = layers.Embedding(20, 8, name="table")
+    attention = layers.MultiHeadAttention(2, 4, name="attention")
+    einsum = layers.EinsumDense("abc,cd->abd", (None, 8), activation="relu", name="einsum")
+    dense = layers.Dense(5, activation="relu", name="dense")
+    conv = layers.Conv1D(4, 2, activation="relu", name="conv")
+    x = table(ids)
+    model = keras.Model(ids, conv(dense(einsum(x if quantized else attention(x, x)))))
+    layers_ = [table, einsum, dense, *([] if quantized else [conv, attention.query_dense])]
+    for layer in layers_[:2]:
+        layer.enable_lora(2, lora_alpha=7)
+    if quantized:
+        for layer in layers_:
+            layer.quantize("int8")
+    for layer in layers_[2:]:
+        layer.enable_lora(3)
+    for variable in model.variables:
+        if "lora" in variable.name:
+            variable.assign(numbers(variable.shape, len(variable.shape)))
+    return model
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_low_rank_adapters_are_copied(quantized):
+    model = adapted(quantized)
+    new = replace_activations(model, "relu")
+    assert len(new.variables) == len(model.variables)
+    compared = 0
+    for name in ("table", "attention", "einsum", "dense", "conv"):
+        if quantized and name == "attention":
+            continue
+        old, now = model.get_layer(name), new.get_layer(name)
+        assert getattr(now, "lora_alpha", None) == getattr(old, "lora_alpha", None)
+        by_name = {variable.path.split(name, 1)[1]: variable for variable in now.variables}
+        for variable in old.variables:
+            copy = by_name[variable.path.split(name, 1)[1]]
+            assert copy.trainable == variable.trainable and copy.dtype == variable.dtype
+            np.testing.assert_array_equal(*arrays([variable, copy]))
+            compared += "lora" in variable.name and bool(np.any(arrays([copy])[0]))
+    assert compared == (6 if quantized else 10)
+    x = np.random.default_rng(0).integers(0, 20, (3, 6))
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(m(x)) for m in (model, new)))
+
+
+def test_adapters_learn_in_the_copy():
+    model = small()
+    model.get_layer("dense").enable_lora(2)
+    model.compile("sgd", "mse")
+    new = replace_activations(model, "gelu")
+    dense = new.get_layer("dense")
+    before = arrays([dense.lora_kernel_b, dense._kernel])
+    new.fit(numbers((8, 4)), numbers((8, 2)), verbose=0)
+    after = arrays([dense.lora_kernel_b, dense._kernel])
+    assert np.any(before[0] != after[0])  # its gradient is lora_kernel_a's, which is not zero
+    np.testing.assert_array_equal(before[1], after[1])
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64", "bfloat16"])
 def test_dtype_policies(policy):
     inputs = keras.Input((4,))
@@ -145,6 +217,80 @@ def test_activity_regularizer_follows_the_activation():
     np.testing.assert_allclose(*(float(each.losses[0]) for each in (model, new)), rtol=1e-6)
     again = keras.models.Sequential.from_config(new.get_config())
     assert again.get_layer("dense_activation").activity_regularizer.l2 == 0.5
+
+
+@pytest.mark.parametrize("place", ["fused", "layer", "inside", "activation"])
+def test_every_copy_keeps_activity_regularizers(place):
+    spec = {"activation": keras_actfn.activation("crrelu"), "activity_regularizer": "l2"}
+    if place == "activation":
+        given = keras_actfn.layers.CRReLU(activity_regularizer="l2")
+        first = [layers.Dense(4, activation=given, name="a")]
+    elif place == "fused":
+        first = [layers.Dense(4, name="a", **spec)]
+    elif place == "layer":
+        first = [layers.Dense(4), keras_actfn.layers.CRReLU(activity_regularizer="l2", name="a")]
+    else:
+        first = [layers.Dense(4), layers.Activation(name="a", **spec)]
+    model = keras.Sequential([keras.Input((4,)), *first, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = numbers((32, 4)), numbers((32, 1))
+    z = ops.convert_to_numpy(keras.Model(model.inputs, model.layers[-2].output)(x))
+    expected = np.mean((ops.convert_to_numpy(model(x)) - y) ** 2) + 0.01 * np.sum(z**2) / 32
+    assert model.evaluate(x, y, batch_size=32, verbose=0) == pytest.approx(expected, rel=1e-4)
+    compiled = compile_activations(model, x, 64)
+    compiled.model.compile("sgd", "mse")
+    dense = with_dense_segments(compiled)
+    dense.compile("sgd", "mse")
+    for new, rel in (
+        (replace_activations(model, "crrelu"), 1e-5),
+        (freeze_activations(model), 1e-5),
+        (compiled.model, 1e-2),
+        (dense, 1e-2),
+    ):
+        again = new.evaluate(x, y, batch_size=32, verbose=0)
+        assert again == pytest.approx(expected, rel=rel)
+
+
+def test_two_activity_regularizers_of_one_activation_are_refused():
+    given = keras_actfn.layers.CRReLU(activity_regularizer="l2")
+    dense = layers.Dense(3, activation=given, activity_regularizer="l1")
+    model = keras.Sequential([keras.Input((4,)), dense])
+    with pytest.raises(ValueError, match="One activity regularizer goes with an activation"):
+        freeze_activations(model)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_the_optimizer_excludes_from_weight_decay(wrapped):
+    for excluded in ({"var_names": ["bias"]}, "variables"):
+        model = small()
+        if excluded == "variables":
+            excluded = {"var_list": [model.get_layer(n).bias for n in ("dense", "out")]}
+        optimizer = keras.optimizers.AdamW(weight_decay=0.1)
+        optimizer.exclude_from_weight_decay(**excluded)
+        if wrapped:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        model.compile(optimizer, "mse")
+        new = replace_activations(model, "pwl")
+        copy = new.optimizer.inner_optimizer if wrapped else new.optimizer
+        assert copy is not optimizer
+        for name in ("dense", "out"):
+            assert not copy._use_weight_decay(new.get_layer(name).bias)
+            assert copy._use_weight_decay(new.get_layer(name).kernel)
+
+
+def test_optimizers_among_the_attributes_exclude_the_same():
+    class Own(keras.Model):
+        pass
+
+    inputs = keras.Input((2,))
+    dense = layers.Dense(3, activation="relu", name="dense")
+    model = Own(inputs, dense(inputs))
+    model.second = keras.optimizers.AdamW(weight_decay=0.1)
+    model.second.exclude_from_weight_decay(var_list=[dense.bias])
+    new = replace_activations(model, "gelu")
+    assert new.second is not model.second
+    assert not new.second._use_weight_decay(new.get_layer("dense").bias)
+    assert new.second._use_weight_decay(new.get_layer("dense").kernel)
 
 
 def test_constraints_regularizers_and_initializers_of_the_layer_stay():

@@ -340,7 +340,7 @@ def test_parts_of_the_data():
         tiny, (X, labels), validation=12, test=(Z @ np.ones((2, 4)), labels), subset=12
     ).data
     assert data.sizes() == {"train": 12, "validation": 12, "test": 48}
-    assert data.train.y.mean() == data.validation.y.mean() == 0.5  # classes in balance
+    assert data.train.y.mean() == data.validation.y.mean() == 0.25  # the shares of the classes
     rows = {row.tobytes() for part in (data.train, data.validation) for row in part.x}
     assert len(rows) == 24
     assert Task(tiny, (X, Y)).data.sizes() == {"train": 44, "validation": 4, "test": 0}
@@ -390,3 +390,67 @@ def test_keys_cover_what_decides_a_result():
     keys = [key(**change) for change in changes]
     assert len(set(keys)) == len(keys)
     assert keys == [key(**change) for change in changes]
+
+
+def two_outputs(spec, **options):
+    inputs = keras.Input((4,))
+    x = activation(spec)(layers.Dense(6)(inputs))
+    model = keras.Model(inputs, [layers.Dense(1, name="z")(x), layers.Dense(1, name="a")(x)])
+    model.compile("sgd", "mse", **options)
+    return model
+
+
+def test_the_first_metric_given_to_compile_leads():
+    def leads(build, y):
+        return Trainer(Task(build, (X, y), validation=8)).criterion().metric
+
+    lists, names = [["mae"], ["mae"]], {"a": ["mae"]}
+    assert leads(lambda spec: two_outputs(spec, metrics=lists), (Y, Y)) == "z_mae"
+    assert leads(lambda spec: two_outputs(spec, metrics=names), (Y, Y)) == "a_mae"
+
+    def recalls(spec):
+        model = keras.Sequential([keras.Input((4,)), activation(spec), layers.Dense(1, "sigmoid")])
+        metrics = [keras.metrics.Recall(name="recall"), keras.metrics.Recall(0.9, name="a_recall")]
+        model.compile("sgd", "binary_crossentropy", metrics=metrics)
+        return model
+
+    assert leads(recalls, Y) == "recall"
+
+
+def test_a_metric_of_several_numbers_is_left_out_and_never_leads():
+    def build(spec, first):
+        model = keras.Sequential([keras.Input((4,)), activation(spec), layers.Dense(3, "softmax")])
+        metrics = [keras.metrics.F1Score(name="f1"), "accuracy"]
+        model.compile("sgd", "categorical_crossentropy", metrics=metrics[:: 1 if first else -1])
+        return model
+
+    y = np.eye(3, dtype="float32")[np.arange(48) % 3]
+    found = compare(Task(lambda spec: build(spec, False), (X, y)), ["relu"], seeds=1)
+    assert found.criterion.metric == "accuracy" and set(found.runs[0].validation) == {
+        "loss",
+        "accuracy",
+    }
+    with pytest.raises(ValueError, match=r"metric of one number.*'f1'.*accuracy, loss"):
+        compare(Task(lambda spec: build(spec, True), (X, y)), ["relu"], seeds=1)
+
+
+def test_validation_steps_hold_whoever_measures():
+    values = []
+    for callbacks in (None, lambda: [keras.callbacks.TerminateOnNaN()]):
+        task = Task(
+            regression,
+            (RNG.normal(size=(40, 10)).astype("float32") * 0 + 1, np.arange(40.0)),
+            validation=(np.ones((20, 10), "float32"), np.arange(20.0)),
+            batch_size=5,
+            fit={"validation_steps": 1},
+            callbacks=callbacks,
+        )
+        values.append(compare(task, ["relu"], seeds=1).runs[0].validation["loss"])
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def test_the_validation_part_has_the_shares_of_the_classes():
+    y = np.random.default_rng(1).permutation(np.repeat([0, 1], [950, 50]))
+    task = Task(regression, (np.zeros((1000, 10)), y))
+    np.testing.assert_array_equal(np.bincount(task.data.train.y), [855, 45])
+    np.testing.assert_array_equal(np.bincount(task.data.validation.y), [95, 5])

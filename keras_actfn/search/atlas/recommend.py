@@ -146,7 +146,8 @@ def recommend(
         A `Recommendation`: `print` shows it.
 
     Raises:
-        ValueError: If data is missing or given twice, or there is no such task.
+        ValueError: If data is missing or given twice, there is no such task, or no function has
+            finite outputs.
 
     Example:
     ```python
@@ -175,6 +176,12 @@ def recommend(
             else:
                 left_out[text] = result.reason
             bar.advance()
+    if not functions:
+        raise ValueError(
+            "A function is recommended if its outputs on the data are finite. Received: a model "
+            f"and data with which none is; 'relu(x)': {left_out.get('relu(x)', 'left out')}. Look "
+            "for NaN in the data, and scale it."
+        )
     functions.sort(key=_place)
     return Recommendation(
         tuple(functions), left_out, atlas.tasks, "none" if probe.mode == WITHOUT else probe.mode

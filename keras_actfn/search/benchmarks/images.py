@@ -97,8 +97,10 @@ def _fashion(training, validation, test):
 def digits(recipe: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """scikit-learn's digits as 64 values of mean 0 and variance 1 over all training values."""
     data = load("digits")
-    (x, y), (x_validation, y_validation) = train_validation_split(
-        data.x_train, data.y_train, recipe.validation
+    held_out = np.zeros(len(data.y_train), dtype=bool)
+    held_out[balanced_indices(data.y_train, recipe.validation)] = True
+    x, y, x_validation, y_validation = (
+        part[rows] for rows in (~held_out, held_out) for part in (data.x_train, data.y_train)
     )
     keep = np.sort(balanced_indices(y, recipe.training))
     x, y = x[keep], y[keep]

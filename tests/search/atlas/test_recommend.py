@@ -115,6 +115,12 @@ def test_what_cannot_be_trained_is_left_out():
     assert f"Left out: relu(x): {found.left_out['relu(x)']}\n" in f"{found}\n"
 
 
+def test_nothing_is_recommended_on_data_that_is_not_finite():
+    x, y = DATA
+    with pytest.raises(ValueError, match=r"outputs on the data are finite.*'relu\(x\)': .*not fin"):
+        search.recommend(build, (x * np.nan, y), size=1)
+
+
 def test_bad_arguments():
     task = Task(build, DATA, validation=0)
     with pytest.raises(ValueError, match="A task has its data"):

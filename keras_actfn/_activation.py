@@ -132,8 +132,7 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     Raises:
         SpecError: If a text is unknown or malformed, or a word that means two functions
             (`"hard_sigmoid"`, `"leakyrelu"`); a `ValueError` that shows the place.
-        ValueError: If a layer does not accept the arguments or can't be copied, or a factory
-            gives no Layer.
+        ValueError: If a layer does not accept the arguments, or a factory gives no Layer.
         TypeError: If `spec` is none of the above.
 
     Example:
@@ -150,9 +149,7 @@ def activation(spec: Any, *, name: str | None = None, dtype: Any = None) -> kera
     if isinstance(spec, expressions.Expression):
         return ExpressionActivation(spec, **options)
     if isinstance(spec, keras.layers.Layer):
-        from .surgery.copying import copy_operation  # which imports this module
-
-        return copy_operation(spec, {}, **{"name": None, **options})[0]
+        return _copy_of(spec, options)
     if inspect.isclass(spec) and issubclass(spec, keras.layers.Layer):
         return spec(**options)
     if callable(spec):
@@ -172,6 +169,22 @@ def names() -> list[str]:
     ]
     known = {*LAYERS, *keras_names(), *operators, *expressions.DISCOVERED}
     return sorted(known - set(AMBIGUOUS))
+
+
+def _copy_of(layer, options):
+    """A layer of the same configuration; what no configuration can name is handed over."""
+    kind, given = type(layer), {"dtype": layer.dtype_policy, **options}
+    if kind is keras.layers.Lambda:
+        return kind(layer.function, mask=layer.mask, arguments=layer.arguments, **given)
+    if kind is keras.layers.TorchModuleWrapper:
+        return kind(copy.deepcopy(layer.module), **given)
+    if kind is keras.layers.Activation:
+        held = layer.activation
+        return kind(activation(held) if isinstance(held, keras.layers.Layer) else held, **given)
+    config = {**layer.get_config(), **options}
+    if "name" not in options:
+        config.pop("name", None)
+    return kind.from_config(config)
 
 
 def _from_callable(function, options):

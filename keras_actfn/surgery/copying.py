@@ -28,7 +28,7 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes:
         old: The layer or operation.
         known: Copies of layers by the `id` of the old ones. Where `old` holds one of those,
             its copy holds the copy.
-        **changes: Arguments of the constructor that are others in the copy; None as a `name` or
+        **changes: Arguments of the constructor that are others in the copy; None as an
             `activity_regularizer` leaves it out.
 
     Returns:
@@ -52,8 +52,7 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes:
             f"'{old.name}' of class {type(old).__name__} does not allow it: {error} "
             "Define get_config in that class."
         ) from error
-    if "name" not in changes:
-        new.name = old.name
+    new.name = old.name
     return new, made
 
 
@@ -83,7 +82,7 @@ def _copy(old, known, changes):
             _hand_over(owner, values, configs, custom, made)
     config.update(changes)
     for name, value in changes.items():
-        if name in ("activity_regularizer", "name") and value is None:
+        if name == "activity_regularizer" and value is None:
             del config[name]
     with keras.saving.custom_object_scope(custom), _keras.deserializing(made) as objects:
         new = type(old).from_config(config)

@@ -27,8 +27,8 @@ from keras.src.utils.naming import to_snake_case
 __all__ = [
     "Functional",
     "build_late",
-    "copy_exclusions",
     "compile_arguments",
+    "copy_exclusions",
     "decides_training",
     "default_seeds_from",
     "deserializing",

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.callbacks import LambdaCallback
 
 from ..models import _keras
 from ..models.seeds import (
@@ -161,6 +160,11 @@ class FitNetwork(Network):
         """Train by one `fit`; see `Trainer.train_once`."""
         task = self._task
         callbacks = self._callbacks()
+        # A callback of the user's may change what is in no variable: the rate of a Dropout.
+        self._changed = any(
+            fingerprints.is_own(type(each)) or isinstance(each, keras.callbacks.LambdaCallback)
+            for each in callbacks
+        )
         with all_seeds_from(seed), self._threads():
             train = task.data.train.open()
             arguments = train.arguments()
@@ -226,8 +230,6 @@ class FitNetwork(Network):
                 "callbacks is a function that returns a list of Keras callbacks. Received: "
                 f"{made!r}."
             )
-        # A callback of the user's may change what is in no variable: the rate of a Dropout.
-        self._changed = any(not _is_library(type(callback)) for callback in made)
         return list(made)
 
     def _threads(self):
@@ -341,12 +343,6 @@ def _is_plain(model):
     if optimizer is None or getattr(inner, "use_ema", False):
         return False
     return not _keras.decides_training(model)
-
-
-def _is_library(kind):
-    """Whether a class of callbacks is known to change variables and `trainable` flags alone."""
-    libraries = ("keras", "keras_actfn")
-    return kind.__module__.partition(".")[0] in libraries and kind is not LambdaCallback
 
 
 def _trimmed(part):

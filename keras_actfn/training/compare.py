@@ -107,8 +107,9 @@ def compare(
         model = fingerprints.model_fingerprint(built)
         code = fingerprints.described(activation)
         for seed in seeds:
-            run = {**settings, "model": model, "activation": label, "code": code, "seed": seed}
-            key = fingerprints.key_of(run)
+            run = {**settings, "model": model, "code": code, "seed": seed}
+            key = fingerprints.key_of(run)  # without the label, which is for people
+            run["activation"] = label
             plan.append((label, seed, key, run))
             finished[label, seed] = store.load(key, label)
     missing = [entry for entry in plan if finished[entry[:2]] is None]

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ..expressions import Expression
-from ..models import _keras
+from ..models import _keras, graph
 
 #: The entries of a configuration in which Keras refers to layers by name.
 _NAMING = ("name", "keras_history", "input_layers", "output_layers")
@@ -23,6 +23,8 @@ _LIBRARIES = {
     *("abc", "builtins", "collections", "functools", "typing"),
     *("jax", "jaxlib", "keras", "keras_actfn", "numpy", "scipy", "tensorflow", "torch"),
 }
+#: What a function may keep notes in.
+_NOTES = (int, float, str, list, set, dict)
 #: Methods that change a list, a set or a dictionary.
 _CHANGES = {
     *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
@@ -75,8 +77,8 @@ def described(value: Any, depth: int = 4) -> Any:
 
     Functions and classes by name and code, with the values and functions that the code refers to;
     Keras objects by their configuration without names that are counted up; objects of classes that
-    are not a library's by their attributes and code as well. A list, set or dictionary that a
-    function itself changes holds what the function notes, which does not count.
+    are not a library's by their attributes and code as well. What a function notes itself, in a
+    number, text, list, set or dictionary outside of it, does not count.
 
     Args:
         value: Any object.
@@ -108,7 +110,7 @@ def described(value: Any, depth: int = 4) -> Any:
     if isinstance(value, keras.Model):
         return model_fingerprint(value)
     if isinstance(value, keras.Layer):
-        return described_layer(value)
+        return _without_names(_described_layer(value))
     if isinstance(value, keras.Variable | keras.KerasTensor):
         return [list(value.shape), str(value.dtype)]
     if hasattr(value, "get_config"):
@@ -137,9 +139,8 @@ def _described_function(function, deeper):
     held = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
     names = [n for part in _codes(code) for n in part.co_names if n in function.__globals__]
     held |= {n: v for n in names if _is_known(v := function.__globals__[n])}
-    for name in set().union(*map(_changed_names, _codes(code))) & set(held):
-        if isinstance(held[name], list | set | dict):
-            held[name] = type(held[name])
+    noted = set().union(*map(_changed_names, _codes(code)))
+    held = {n: type(v) if n in noted and isinstance(v, _NOTES) else v for n, v in held.items()}
     known = [deeper(part) for part in (function.__defaults__, function.__kwdefaults__)]
     known.append({name: deeper(held[name]) for name in sorted(held)})
     return [_qualified(function), _code(code), known]
@@ -155,7 +156,7 @@ def _is_filled(cell):
 def _is_known(value):
     """Whether a global name stands for what decides a result: no module, no library's function."""
     if inspect.isfunction(value) or isinstance(value, type):
-        return _is_own(value)
+        return is_own(value)
     return not inspect.ismodule(value) and not inspect.isbuiltin(value)
 
 
@@ -168,14 +169,15 @@ def _codes(code):
 
 
 def _changed_names(code):
-    """Names whose entries code changes: by `name.append(…)`, or on the line of a `name[…] = …`."""
+    """Names that code changes: `name = …`, `name.append(…)`, and all in a line `name[…] = …`."""
     found: set[str | None] = set()
-    line: set[str | None] = set()
+    lines: dict[int | None, set] = {}
     loaded = None
     for each in dis.get_instructions(code):
-        if each.starts_line is not None:
-            line = set()
-        if each.opname in ("LOAD_METHOD", "LOAD_ATTR") and each.argval in _CHANGES:
+        line = lines.setdefault(each.positions and each.positions.lineno, set())
+        if each.opname in ("STORE_GLOBAL", "STORE_DEREF"):
+            found.add(each.argval)
+        elif each.opname in ("LOAD_METHOD", "LOAD_ATTR") and each.argval in _CHANGES:
             found.add(loaded)
         elif each.opname == "STORE_SUBSCR":
             found |= line
@@ -184,7 +186,7 @@ def _changed_names(code):
     return found
 
 
-def _is_own(kind):
+def is_own(kind: Any) -> bool:
     """Whether a class or function is not one of the libraries that compute."""
     return kind.__module__.partition(".")[0] not in _LIBRARIES
 
@@ -192,7 +194,7 @@ def _is_own(kind):
 def _own_members(kind):
     """Code and plain values of a class and of its bases that are no library's, by name."""
     found = {}
-    for each in filter(_is_own, kind.__mro__):
+    for each in filter(is_own, kind.__mro__):
         for name, value in vars(each).items():
             parts = (value.fget, value.fset) if isinstance(value, property) else (value,)
             for number, part in enumerate(parts):
@@ -207,7 +209,7 @@ def _own_members(kind):
 
 def _own_part(value, deeper):
     """Of an object whose class is not a library's: the class's code and what its methods set."""
-    kinds = list(filter(_is_own, type(value).__mro__))
+    kinds = list(filter(is_own, type(value).__mro__))
     if not kinds:
         return []
     stored = _keras.stored_by(kinds)
@@ -244,42 +246,33 @@ def _counts(value, name):
     return name not in ("model", "params") and not _PLACE.search(name)
 
 
-def described_layer(layer: keras.Layer, seen: frozenset = frozenset()) -> Any:
-    """What decides how a layer works: its configuration, its layers, its class's own code.
+def _described_layer(layer):
+    """Of a layer and of all within it: configuration, own code, and what own classes hold.
 
     A configuration is not always the whole of it: it may be missing, and a subclassed model's or a
     layer's of one's own may leave out what the layer holds.
-
-    Args:
-        layer: A layer or model.
-        seen: The `id`s of the layers that hold it.
     """
-    try:
-        config = layer.get_config()
-    except Exception:  # of any kind: the configuration is the user's code
-        config = None
-    found = [type(layer).__name__, config]
-    if id(layer) in seen:
-        return found
-    seen |= {id(layer)}
-    whole = type(layer) in (keras.Sequential, keras.Model) or isinstance(layer, _keras.Functional)
-    own = not whole and any(map(_is_own, type(layer).__mro__))
-    functions = [f for f in vars(layer).values() if inspect.isfunction(f) and _is_own(f)]
-    found += [described(function, depth=3) for function in functions]
+    found = []
+    for each in graph.nested(layer):
+        try:
+            config = each.get_config()
+        except Exception:  # of any kind: the configuration is the user's code
+            config = None
+        functions = [f for f in vars(each).values() if inspect.isfunction(f) and is_own(f)]
+        code = [described(function, depth=3) for function in functions]
+        found.append([type(each).__name__, config, code, _own_part(each, _described_part)])
+    return found
 
-    def deeper(entry):
-        if isinstance(entry, keras.Layer):
-            return type(entry).__name__  # described below
-        if isinstance(entry, dict):
-            return {str(key): deeper(value) for key, value in entry.items()}
-        if isinstance(entry, list | tuple):
-            return [deeper(value) for value in entry]
-        return described(entry, depth=2)
 
-    if own:
-        found += _own_part(layer, deeper)
-    inner = layer._flatten_layers(include_self=False, recursive=False)
-    return [*found, *(described_layer(each, seen) for each in inner)]
+def _described_part(entry):
+    """What a layer of one's own holds; the layers among it are described beside it."""
+    if isinstance(entry, keras.Layer):
+        return type(entry).__name__
+    if isinstance(entry, dict):
+        return {str(key): _described_part(value) for key, value in entry.items()}
+    if isinstance(entry, list | tuple):
+        return [_described_part(value) for value in entry]
+    return described(entry, depth=2)
 
 
 def _code(code):
@@ -325,7 +318,7 @@ def model_fingerprint(model: keras.Model) -> str:
     Layers and functions of the user's are known by their code as well.
     """
     weights = [(list(weight.shape), str(weight.dtype)) for weight in model.weights]
-    structure = [_without_names(described_layer(model)), weights]
+    structure = [_without_names(_described_layer(model)), weights]
     return hashlib.sha256(
         json.dumps(structure, sort_keys=True, default=_by_type).encode()
     ).hexdigest()

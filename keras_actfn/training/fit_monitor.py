@@ -158,12 +158,12 @@ class FitMonitor(keras.callbacks.Callback):
 
 def numbers_of(logs: dict[str, Any]) -> dict[str, float]:
     """What `fit` or `evaluate` reports, without metrics that are not one number."""
-    shapes = {name: getattr(value, "shape", ()) for name, value in logs.items()}
-    return {
-        name: float(value)
+    arrays = {
+        name: value if np.isscalar(value) else np.asarray(keras.ops.convert_to_numpy(value))
         for name, value in logs.items()
-        if not isinstance(value, dict | list | tuple) and math.prod(shapes[name]) == 1
+        if not isinstance(value, dict | list | tuple)
     }
+    return {name: float(np.reshape(a, ())) for name, a in arrays.items() if np.size(a) == 1}
 
 
 def _ended_early(name, steps, expected):

@@ -131,6 +131,18 @@ def test_what_a_function_refers_to_tells_it_apart(monkeypatch):
     monkeypatch.setitem(globals(), "SCALE", 2.0)
     assert described(with_helper, depth=3) != before
 
+    def counting(start):
+        count = start
+
+        def counts(x):
+            nonlocal count
+            count += 1
+            return x
+
+        return counts
+
+    assert described(counting(0), 3) == described(counting(1), 3)
+
     def closing(over):
         return lambda x: over["scale"] * x
 
@@ -149,6 +161,12 @@ def test_private_attributes_of_data_tell_it_apart():
 
     assert key(X, 1) == key(X.copy(), 1)
     assert len({key(X, 1), key(2 * X, 1), key(X, 2)}) == 3
+
+
+@pytest.mark.once
+def test_layers_are_described_without_the_names_that_keras_counts_up():
+    assert described(keras_actfn.layers.PWL(5)) == described(keras_actfn.layers.PWL(5))
+    assert described(keras_actfn.layers.PWL(5)) != described(keras_actfn.layers.PWL(7))
 
 
 def test_a_changed_activation_of_ones_own_is_trained(tmp_path):

@@ -434,6 +434,17 @@ def test_a_metric_of_several_numbers_is_left_out_and_never_leads():
         compare(Task(lambda spec: build(spec, True), (X, y)), ["relu"], seeds=1)
 
 
+def test_a_metric_that_is_an_array_of_one_number_is_that_number():
+    def build(spec):
+        model = keras.Sequential([keras.Input((4,)), activation(spec), layers.Dense(1, "sigmoid")])
+        f1 = keras.metrics.F1Score(threshold=0.5, name="f1")  # of shape (1,)
+        model.compile("sgd", "binary_crossentropy", metrics=[f1])
+        return model
+
+    found = compare(Task(build, (X, Y[:, None])), ["relu"], seeds=1)
+    assert found.criterion.metric == "f1" and 0 <= found.runs[0].validation["f1"] <= 1
+
+
 def test_validation_steps_hold_whoever_measures():
     values = []
     for callbacks in (None, lambda: [keras.callbacks.TerminateOnNaN()]):

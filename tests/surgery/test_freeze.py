@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from own_layers import Block
 
 from keras_actfn import activation
 from keras_actfn.layers import PWL, CRReLU, ExpressionActivation, LearnableActivation, Spline
@@ -33,23 +34,6 @@ def model_with(spec, dtype=None):
         for weight in layer.weights:
             weight.assign(numbers(weight.shape, index))
     return model
-
-
-class Block(layers.Layer):
-    """Applies its activation in the middle."""
-
-    def __init__(self, units, activation=None, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.activation = keras.activations.get(activation)
-        self.dense = layers.Dense(units)
-
-    def call(self, x):
-        return self.dense(self.activation(x))
-
-    def get_config(self):
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "units": self.units, "activation": activation}
 
 
 def inner_act(model):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from own_layers import Block
 
 import keras_actfn
 from keras_actfn.layers import SegmentedLinear
@@ -110,23 +111,6 @@ def test_dense_segments_are_equal_on_the_range():
     x = np.linspace(-4, 6, 500, dtype="float32").reshape(-1, 5)
     values = [ops.convert_to_numpy(m(x)) for m in (dense, compiled.model)]
     np.testing.assert_allclose(*values, atol=2e-5)
-
-
-@keras.saving.register_keras_serializable("int8_tests")
-class Block(layers.Layer):
-    """Applies its activation in the middle."""
-
-    def __init__(self, units, activation=None, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.activation = units, keras.activations.get(activation)
-        self.dense = layers.Dense(units)
-
-    def call(self, x):
-        return self.dense(self.activation(x))
-
-    def get_config(self):
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "units": self.units, "activation": activation}
 
 
 @pytest.mark.filterwarnings("error:.*does not support masking")

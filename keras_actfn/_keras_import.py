@@ -23,7 +23,8 @@ CLASSES = {
     "applications.separable_attention": ("AttentionContext",),
     "applications.transformer_common": ("AddPositions", "PrependTokens", "SelfAttention"),
     "constraints": ("AnchoredUnitNorm", "Simplex", "UnitSum"),
-    "expressions.expression": ("_Evaluate",),
+    "expressions.expression": ("Expression", "_Evaluate"),
+    "expressions.resolve": ("NamedFunction",),
     "finetuning.distillation": ("Distillation",),
     "finetuning.preference": (
         "DirectPreferenceOptimization",

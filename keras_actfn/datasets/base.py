@@ -197,7 +197,7 @@ def stratified_indices(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     Example:
     ```python
     rare = np.array([0] * 90 + [1] * 10)
-    rare[datasets.stratified_indices(rare, 20)].sum()  # 2
+    rare[keras_actfn.datasets.stratified_indices(rare, 20)].sum()  # 2
     ```
     """
     return _dealt(

@@ -173,7 +173,9 @@ def names() -> list[str]:
 
 def _copy_of(layer, options):
     """A layer of the same configuration; what no configuration can name is handed over."""
-    kind, given = type(layer), {"dtype": layer.dtype_policy, **options}
+    kind, common = type(layer), ("trainable", "activity_regularizer")
+    given = {name: getattr(layer, name) for name in common}
+    given |= {"dtype": layer.dtype_policy, **options}
     if kind is keras.layers.Lambda:
         return kind(layer.function, mask=layer.mask, arguments=layer.arguments, **given)
     if kind is keras.layers.TorchModuleWrapper:

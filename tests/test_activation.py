@@ -98,6 +98,13 @@ def test_functions_in_memory(spec, expected):
     assert activation(spec).name != "own" and activation(spec, name="mine").name == "mine"
 
 
+@pytest.mark.parametrize("kind", [keras.layers.Activation, keras.layers.Lambda])
+def test_a_copy_of_functions_in_memory_keeps_every_layers_arguments(kind):
+    copied = activation(kind(relu, activity_regularizer="l2", trainable=False, dtype="float64"))
+    assert isinstance(copied.activity_regularizer, keras.regularizers.L2)
+    assert (copied.trainable, copied.dtype) == (False, "float64")
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="modules are PyTorch's")
 def test_modules_of_torch_are_copied():
     import torch

@@ -129,7 +129,8 @@ class ActivationSnapshots(keras.callbacks.Callback):
 
     Args:
         path: The npz file; read it back with `Snapshots.load`.
-        x: Inputs for the histograms; without them only curves are recorded.
+        x: Inputs for the histograms; without them only curves are recorded. Masked positions
+            do not count.
         y: Their labels.
         every: Epochs between snapshots; the state before training is always the first.
         points: Number of curve positions.
@@ -210,15 +211,15 @@ class ActivationSnapshots(keras.callbacks.Callback):
                 model, layers, self._reduce, self._max_positions, training=False
             )
 
-    def _reduce(self, layer, x, labels):
-        """Counts per class and bin."""
+    def _reduce(self, layer, x, valid, labels):
+        """Counts per class and bin of what is not masked."""
         bins = self._edges.size - 1
         low, high = self._edges[0], self._edges[-1]
         cell = ops.cast(
             ops.clip(ops.floor((x - low) * (bins / (high - low))), 0, bins - 1), "int32"
         )
         cell = cell + bins * ops.reshape(ops.cast(labels, "int32"), (-1, 1, 1))
-        ones = ops.ones_like(ops.reshape(x, (-1,)))
+        ones = ops.cast(ops.reshape(valid, (-1,)), "float32")
         counts = ops.segment_sum(ones, ops.reshape(cell, (-1,)), self._classes * bins)
         return ops.reshape(counts, (self._classes, bins))
 

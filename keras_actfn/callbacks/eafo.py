@@ -101,6 +101,7 @@ class EAFO(keras.callbacks.Callback):
 
     Args:
         x: Inputs for the density estimate: arrays or a re-iterable of batches; never trained on.
+            Masked positions, such as padding, do not count.
         every: Epochs between steps.
         step: Step size as a share of the largest monotone step, in (0, 1).
         schedule: `schedule(epoch)` giving that share instead; 0 skips the epoch.
@@ -180,7 +181,7 @@ class EAFO(keras.callbacks.Callback):
             return
         self.layers, self.labels = layers, label_names(layers)
         positions = -(-self.samples // self._batch_size)
-        self._inputs = LayerInputs(model, layers, lambda layer, x: x, positions)
+        self._inputs = LayerInputs(model, layers, lambda _, *both: both, positions)
         self._misses = [0] * len(layers)
         self._watched: float | None = None
         self._worse = 0
@@ -228,26 +229,29 @@ class EAFO(keras.callbacks.Callback):
         if self._worse >= self.patience:
             self._misses = [self.patience] * len(self.layers)
 
-    def _gather(self) -> list[np.ndarray]:
-        """Inputs of every layer, (samples, units), from as many batches as it takes."""
-        parts: list[list] = [[] for _ in self.layers]
+    def _gather(self) -> list[list[np.ndarray]]:
+        """Unmasked inputs of each unit of every layer, from as many batches as it takes."""
+        units: list[list] = [[] for _ in self.layers]
         # A layer after global pooling has one position a sample; others have many.
         for _ in range(max(1, -(-self.samples // self._batch_size))):
-            for part, x in zip(parts, self._inputs(next(self._batches)[0]), strict=True):
-                part.append(x.reshape(-1, x.shape[-1]))
-            if min(sum(len(x) for x in part) for part in parts) >= self.samples:
+            for own, (x, valid) in zip(units, self._inputs(next(self._batches)[0]), strict=True):
+                count = x.shape[-1]
+                x, valid = x.reshape(-1, count), valid.reshape(-1, count)
+                found = [x[valid[:, i], i].astype(np.float64) for i in range(count)]
+                own[:] = map(np.append, own, found) if own else found
+            if min(x.size for own in units for x in own) >= self.samples:
                 break
-        return [np.concatenate(part)[-self.samples :].astype(np.float64) for part in parts]
+        return [[x[-self.samples :] for x in own] for own in units]
 
     def _step_layer(
-        self, index: int, inputs: np.ndarray, share: float, epoch: int
+        self, index: int, inputs: list[np.ndarray], share: float, epoch: int
     ) -> list[EafoRecord]:
         layer, name = self.layers[index], self.labels[index]
         values = ops.convert_to_numpy(layer.values).astype(np.float64)
         columns = values.reshape(layer.knots, -1).copy()
         records = []
         for unit in range(columns.shape[1]):
-            outcome = self._step_unit(layer, columns[:, unit], inputs[:, unit], share)
+            outcome = self._step_unit(layer, columns[:, unit], inputs[unit], share)
             new, record = outcome
             if record["accepted"]:
                 columns[:, unit] = new
@@ -261,6 +265,8 @@ class EAFO(keras.callbacks.Callback):
         # Alternate samples estimate and check; both halves hold every batch alike.
         fitted, held = inputs[::2], inputs[1::2]
         slopes = np.diff(values) / np.diff(knots)
+        if len(held) == 0:
+            return None, {"accepted": False, "reason": "all inputs are masked"}
         if not np.isfinite(inputs).all():
             return None, {"accepted": False, "reason": "inputs are not finite"}
         region = None if not slopes.any() else steepest_region(knots, slopes, fitted)

@@ -30,12 +30,13 @@ from ..theory.sign_patterns import TWO_CLASSES, solve
 PROJECTIONS = (None, "anchored_unit_norm", "unit_variance")
 
 
-def segment_sums(layer: PWL, x: Any, labels: Any, classes: int) -> Any:
+def segment_sums(layer: PWL, x: Any, valid: Any, labels: Any, classes: int) -> Any:
     """Per-class sums of 1, t, t² on every segment, t the position within it.
 
     Args:
         layer: A `PWL` layer.
         x: Its inputs, (batch, positions, units).
+        valid: Booleans of that shape: the inputs that enter the sums.
         labels: Class index of each sample, (batch,).
         classes: K.
 
@@ -50,7 +51,8 @@ def segment_sums(layer: PWL, x: Any, labels: Any, classes: int) -> Any:
         t = ops.clip(t, 0.0, 1.0)
     group = ops.reshape(ops.cast(labels, "int32") * units, (-1, 1, 1)) + np.arange(units)
     cell = ops.cast(group, "int32") * segments + ops.cast(index, "int32")
-    powers = ops.reshape(ops.stack([ops.ones_like(t), t, t * t], axis=-1), (-1, 3))
+    ones = ops.cast(valid, t.dtype)
+    powers = ops.reshape(ops.stack([ones, ones * t, ones * t * t], axis=-1), (-1, 3))
     sums = ops.segment_sum(powers, ops.reshape(cell, (-1,)), classes * units * segments)
     return ops.reshape(sums, (classes, units, segments, 3))
 
@@ -99,7 +101,7 @@ class LocalCorrelation(keras.callbacks.Callback):
 
     Args:
         x: Inputs for the statistics, usually the training data: arrays, or an iterable of
-            (x, y) batches that can be gone through again.
+            (x, y) batches that can be gone through again. Masked positions do not count.
         y: Class labels of the arrays.
         classes: K; read off `y` when `None`. Needed for iterables.
         batch_size: Samples per update.
@@ -193,8 +195,8 @@ class LocalCorrelation(keras.callbacks.Callback):
         self._counts = [0.0] * len(layers)
         self._optimizers: list[Any] = [None] * len(layers)
 
-    def _reduce(self, layer, x, labels):
-        return segment_sums(layer, x, labels, self.classes)
+    def _reduce(self, layer, x, valid, labels):
+        return segment_sums(layer, x, valid, labels, self.classes)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update averages and knots."""

@@ -66,7 +66,7 @@ def compile_model(
     from .._files import replacing
     from ..surgery import compile_activations, export_int8, write_c
     from ..surgery.int8 import check_format
-    from ..surgery.tables import c_name
+    from ..surgery.tables import c_name, c_names
 
     loaded = keras.models.load_model(model)
     x, _ = model_samples(data, loaded, samples)
@@ -74,6 +74,7 @@ def compile_model(
     for form, path in files.items():
         check_format(loaded, path, form)
     compiled = compile_activations(loaded, x, segments, sites=sites or None, max_error=max_error)
+    c_names(compiled.sites)  # refused before anything is written
     make_folder(output)
     with replacing(output / "compiled.keras") as temporary:
         compiled.model.save(temporary)

@@ -319,6 +319,20 @@ def mask_of(tensor: object) -> object:
     return get_keras_mask(tensor)
 
 
+@contextlib.contextmanager
+def without_rematerialization(model: keras.Model) -> Iterator[None]:
+    """Within this context, layers that were made in a `keras.RematScope` are called as others."""
+    scoped = [layer for layer in model._flatten_layers() if layer._remat_mode is not None]
+    modes = [layer._remat_mode for layer in scoped]
+    try:
+        for layer in scoped:
+            object.__setattr__(layer, "_remat_mode", None)
+        yield
+    finally:
+        for layer, mode in zip(scoped, modes, strict=True):
+            object.__setattr__(layer, "_remat_mode", mode)
+
+
 def stored_by(classes: Iterable[type]) -> set[str]:
     """Names of attributes that methods of some classes set."""
     names: set[str] = set()

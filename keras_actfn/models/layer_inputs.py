@@ -18,6 +18,7 @@ from keras import ops
 
 from .. import backend
 from ..layers import LearnableActivation
+from ._keras import mask_of, without_rematerialization
 from .taps import intercepted
 
 
@@ -64,19 +65,71 @@ def label_names(layers: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def _recorded(layers):
-    """Within this context, the inputs of every call of each layer are kept in lists."""
+def _recorded(layers, owners):
+    """Within this context, the inputs of every call of each layer are kept, each with its mask.
+
+    Keras puts masks on what it passes from layer to layer, not on what a layer computes inside: an
+    activation in a `Dense` layer has the mask of that layer's inputs.
+    """
     records: list[list] = [[] for _ in layers]
+    outer: list[Any] = []  # masks of the layers that are being called
 
     def recording(record):
         def function(call, inputs, *args, **kwargs):
-            record.append(inputs)
+            masks = [mask_of(inputs), *reversed(outer)]
+            record.append((inputs, next((m for m in masks if _fits(m, inputs)), None)))
             return call(inputs, *args, **kwargs)
 
         return function
 
-    with intercepted((layer, recording(r)) for layer, r in zip(layers, records, strict=True)):
+    def holding(call, *args, **kwargs):
+        given = keras.tree.flatten((args, kwargs))
+        outer.append(mask_of(given[0]) if given else None)
+        try:
+            return call(*args, **kwargs)
+        finally:
+            outer.pop()
+
+    replacements = [(layer, recording(r)) for layer, r in zip(layers, records, strict=True)]
+    with intercepted([*((owner, holding) for owner in owners), *replacements]):
         yield records
+
+
+def _fits(mask, x):
+    """Whether a mask has one entry for each position of some inputs, such as tokens."""
+    rank = 0 if mask is None else len(mask.shape)
+    return 0 < rank < len(x.shape) and tuple(x.shape[:rank]) == tuple(mask.shape)
+
+
+def _owners(model, layers):
+    """The layers of a model that hold one of some layers, at any depth.
+
+    Raises:
+        ValueError: If one of them calls what it holds in a loop that backends compile.
+    """
+    owners = []
+    for owner in model._flatten_layers():
+        inside = {id(layer) for layer in owner._flatten_layers(include_self=False)}
+        held = [layer for layer in layers if id(layer) in inside]
+        if held and isinstance(owner, keras.layers.RNN):
+            raise ValueError(
+                "Inputs are read of layers that a model calls once a batch. Received: "
+                f"'{held[0].name}' in the recurrent layer '{owner.name}', whose loop over the "
+                "time steps calls it. Leave it out by naming the other layers."
+            )
+        if held and owner is not model:
+            owners.append(owner)
+    return owners
+
+
+def _valid(x, mask):
+    """Where the inputs of a layer are not masked, in the shape of the inputs."""
+    if mask is None:
+        return ops.ones(x.shape, "bool")
+    mask = ops.reshape(
+        ops.cast(mask, "bool"), (*mask.shape, *[1] * (len(x.shape) - len(mask.shape)))
+    )
+    return ops.broadcast_to(mask, x.shape)
 
 
 def unit_view(layer: keras.Layer, x: Any) -> Any:
@@ -91,7 +144,7 @@ def unit_view(layer: keras.Layer, x: Any) -> Any:
     rest = [axis for axis in range(1, rank) if axis not in own]
     x = ops.transpose(x, (0, *rest, *own))
     units = int(np.prod([x.shape[1 + len(rest) + i] for i in range(len(own))], initial=1))
-    return ops.reshape(ops.cast(x, "float32"), (x.shape[0], -1, units))
+    return ops.reshape(x, (x.shape[0], -1, units))
 
 
 def take_positions(x: Any, limit: int | None) -> Any:
@@ -118,11 +171,17 @@ class LayerInputs:
     Args:
         model: The model that is being trained.
         layers: Layers of it.
-        reduce: `reduce(layer, x, *extra)` on (batch, positions, units); returns a tensor or a
-            tuple of tensors. A layer called several times is reduced over all its calls.
+        reduce: `reduce(layer, x, valid, *extra)` on inputs of shape (batch, positions, units),
+            float32, and booleans of the same shape: where they are not masked. Masked inputs are
+            0. It returns a tensor or a tuple of tensors. A layer called several times is reduced
+            over all its calls.
         max_positions: Random subset of the positions per sample that is looked at.
         training: Whether the model runs as in training (batch statistics, dropout). As in
             `fit`, a subclassed model whose `call` has no such argument runs without it.
+
+    Raises:
+        ValueError: If a layer is called by the loop of a recurrent layer, or when the model runs,
+            if it is not called.
     """
 
     def __init__(
@@ -135,9 +194,11 @@ class LayerInputs:
     ):
         self.model = model
         options = training_option(model, training)
+        owners = _owners(model, layers)
 
         def run(trainable, non_trainable, x, *extra):
-            with _recorded(layers) as records:
+            # Nothing is differentiated here, so that nothing needs to be computed again.
+            with _recorded(layers, owners) as records, without_rematerialization(model):
                 model.stateless_call(trainable, non_trainable, x, **options)
             results = []
             for layer, record in zip(layers, records, strict=True):
@@ -146,9 +207,14 @@ class LayerInputs:
                         f"Layer '{layer.name}' belongs to the model but is not called by it; "
                         "leave it out with `layers`."
                     )
-                views = [take_positions(unit_view(layer, x), max_positions) for x in record]
-                joined = views[0] if len(views) == 1 else ops.concatenate(views, axis=1)
-                results.append(reduce(layer, joined, *extra))
+                both = [(x, _valid(x, mask)) for x, mask in record]
+                views = [
+                    [take_positions(unit_view(layer, each), max_positions) for each in pair]
+                    for pair in zip(*both, strict=True)
+                ]
+                seen, valid = (v[0] if len(v) == 1 else ops.concatenate(v, axis=1) for v in views)
+                seen = ops.where(valid, ops.cast(seen, "float32"), 0.0)
+                results.append(reduce(layer, seen, valid, *extra))
             return results
 
         self._run = backend.compiled(run)
@@ -174,8 +240,9 @@ class Batches:
     """An endless stream of (x, y) batches with integer labels.
 
     Args:
-        x: Inputs: an array or a structure of arrays; or an iterable of (x, y) batches that can
-            be gone through again, such as a `keras.utils.PyDataset` or a `tf.data.Dataset`.
+        x: Inputs: arrays, tensors or DataFrames, one or a structure of them; or an iterable of
+            (x, y) batches that can be gone through again, such as a `keras.utils.PyDataset` or a
+            `tf.data.Dataset`.
         y: Labels of the arrays: integers, or one row of class scores each. May be `None`
             where labels are not needed.
         batch_size: Size of the batches cut from arrays; the last, smaller one is left out
@@ -184,6 +251,7 @@ class Batches:
     """
 
     def __init__(self, x: Any, y: Any = None, batch_size: int = 128, seed: int = 0):
+        x = keras.tree.map_structure(_indexed_by_row, x)
         leaves = keras.tree.flatten(x)
         self._arrays = all(hasattr(leaf, "shape") for leaf in leaves)
         self._x, self._y = x, y
@@ -236,9 +304,16 @@ class Batches:
         raise ValueError("`x` gave no batch. It must hold data and be iterable more than once.")
 
 
+def _indexed_by_row(leaf):
+    """Tensors and DataFrames as arrays; anything else, such as an array in a file, as given."""
+    if ops.is_tensor(leaf):
+        return ops.convert_to_numpy(leaf)
+    return leaf.to_numpy() if hasattr(leaf, "iloc") else leaf
+
+
 def class_indices(y: Any) -> np.ndarray:
     """Labels as class indices: integers pass, rows of class scores give their argmax."""
-    y = np.asarray(ops.convert_to_numpy(y) if hasattr(y, "dtype") else y)
+    y = np.asarray(ops.convert_to_numpy(y) if ops.is_tensor(y) else y)
     if y.ndim == 2 and y.shape[1] > 1:
         return y.argmax(axis=1).astype("int32")
     flat = y.reshape(-1)

@@ -149,6 +149,7 @@ def compile_activations(
     Args:
         model: A built Sequential or functional model; it is not changed.
         x: Inputs as `predict` takes them: a NumPy array, or a dictionary or list of arrays.
+            Positions that the model masks, such as padding, do not count for the functions.
         segments: Largest number of segments for each site.
         sites: Which activations; as in `replace_activations`.
         match: Names of those to replace; as in `replace_activations`.

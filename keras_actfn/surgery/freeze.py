@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 
 from .. import expressions
 from ..layers import AffineHullActivation, ConvexHullActivation, CRReLU, ExpressionActivation
@@ -73,7 +74,8 @@ def freeze_activations(model: keras.Model) -> keras.Model:
         A new model. Activations inside the own code of other layers are frozen where they are.
 
     Raises:
-        ValueError: If the model has no learned activations or can't be copied.
+        ValueError: If the model has no learned activations or can't be copied, or a formula's
+            parameters are not finite.
 
     Example:
     ```python
@@ -128,5 +130,11 @@ def _formula(layer):
 
 
 def _numbers(layer, attribute):
-    values = keras.ops.convert_to_numpy(getattr(layer, attribute))
-    return [float(value) for value in values.reshape(-1)]
+    values = keras.ops.convert_to_numpy(getattr(layer, attribute)).reshape(-1)
+    if not np.isfinite(values).all():
+        bad = values[~np.isfinite(values)][0]
+        raise ValueError(
+            f"The {attribute} of a learned activation are finite where its formula is written out. "
+            f"Received: {bad} in '{layer.name}'. Its training has diverged; take earlier weights."
+        )
+    return [float(value) for value in values]

@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from ..layers.uniform_knots import UniformKnots
 from ..models import activations
@@ -30,7 +29,7 @@ def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: An
         Pairs (low, high) by path.
 
     Raises:
-        ValueError: If `data` has no examples, or the inputs of a site are not finite.
+        ValueError: If `data` has no examples, or the inputs of a site are all masked or not finite.
     """
     counts = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in keras.tree.flatten(data)}
     if len(counts) != 1 or counts == {0}:
@@ -52,10 +51,16 @@ def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: An
 
     exchange = {id(owner): maker(path) for path, owner in owners.items()}
     probed = rebuild(model, exchange, compile=False)
-    watched = LayerInputs(probed, list(probes.values()), _quantiles, _POSITIONS, training=False)
+    layers = list(probes.values())
+    watched = LayerInputs(probed, layers, lambda _, *both: both, _POSITIONS, training=False)
     ranges = {}
-    for path, found in zip(probes, watched(data), strict=True):
-        low, high = (float(value) for value in found)
+    for path, (found, valid) in zip(probes, watched(data), strict=True):
+        if not valid.any():
+            raise ValueError(
+                "Knots are placed by what reaches an activation. Received: only masked inputs at "
+                f"'{path}'. Give data that is not all masked."
+            )
+        low, high = (float(value) for value in np.quantile(found[valid], QUANTILES))
         if not np.isfinite([low, high]).all():
             raise ValueError(
                 f"The inputs of the activation at '{path}' are finite where knots are placed by "
@@ -94,7 +99,3 @@ def _function_of(old):
     if isinstance(old, keras.layers.Layer):
         return lambda x: old(x)
     return activations.applied_by(old)
-
-
-def _quantiles(layer, x):
-    return ops.quantile(ops.reshape(x, (-1,)), list(QUANTILES))

@@ -99,7 +99,7 @@ def inputs_of(
     arrays: Any,
     batch_size: int,
 ) -> dict[str, np.ndarray]:
-    """What reaches each site on the data, by path, float64.
+    """What reaches each site on the data, by path, float64. Masked inputs do not count.
 
     Args:
         model: A built Sequential or functional model.
@@ -109,7 +109,7 @@ def inputs_of(
         batch_size: Samples in a forward pass.
 
     Raises:
-        ValueError: If they are not finite, or all the same.
+        ValueError: If there are none, or they are not finite, or all the same.
     """
     probes = {}
 
@@ -123,11 +123,11 @@ def inputs_of(
     exchange = {id(owner): maker(site.path) for site, owner in pairs}
     probed = rebuild(model, exchange, compile=False)
     layers = [probes[site.path] for site, _ in pairs]
-    read = LayerInputs(probed, layers, lambda _, x: ops.reshape(x, (-1,)), _POSITIONS, False)
+    read = LayerInputs(probed, layers, lambda _, *both: both, _POSITIONS, training=False)
     seen: dict[str, list] = {site.path: [] for site, _ in pairs}
     for batch in batches(arrays, batch_size):
-        for (site, _), values in zip(pairs, read(batch), strict=True):
-            seen[site.path].append(values)
+        for (site, _), (values, valid) in zip(pairs, read(batch), strict=True):
+            seen[site.path].append(values[valid])
     found = {path: np.concatenate(parts).astype(np.float64) for path, parts in seen.items()}
     for path, inputs in found.items():
         _check_inputs(path, inputs)
@@ -135,6 +135,11 @@ def inputs_of(
 
 
 def _check_inputs(path, inputs):
+    if not len(inputs):
+        raise ValueError(
+            f"Something reaches an activation. Received: only masked inputs of '{path}'. Give data "
+            "that is not all masked, or leave the site out with `sites`."
+        )
     if not np.isfinite(inputs).all():
         bad = inputs[~np.isfinite(inputs)]
         raise ValueError(

@@ -85,20 +85,9 @@ def write_c(path: str | Path, sites: Sequence[CompiledSite]) -> None:
         sites: The sites of a `Compiled`.
 
     Raises:
-        ValueError: If two sites would have one name in C, or macros of one name: these are in
-            capital letters. Nothing is written then.
+        ValueError: As `c_names`. Nothing is written then.
     """
-    names = [c_name(site.site.path) for site in sites]
-    paths: dict[str, list[str]] = {}
-    for name, site in zip(names, sites, strict=True):
-        paths.setdefault(name.upper(), []).append(site.site.path)
-    for macro, double in paths.items():
-        if len(double) > 1:
-            raise ValueError(
-                "Every site has a name of its own in C, capital and small letters being alike. "
-                f"Received: the sites {', '.join(map(repr, double))}, whose macros begin with "
-                f"{macro}. Rename a layer, or write the sites into two files."
-            )
+    names = c_names(sites)
     guard = f"{c_name(Path(path).name).upper()}_INCLUDED"
     parts = [
         "/* Activations as tables of 8-bit outputs, made by keras_actfn. An input q gives",
@@ -118,6 +107,27 @@ def write_c(path: str | Path, sites: Sequence[CompiledSite]) -> None:
         parts.append(f"static const int8_t {name}[256] = {{\n    " + ",\n    ".join(rows) + "};")
     parts += ["", "#endif", ""]
     write_file(path, "\n".join(parts))
+
+
+def c_names(sites: Sequence[CompiledSite]) -> list[str]:
+    """Return the name in C of each site.
+
+    Raises:
+        ValueError: If two sites would have one name in C, or macros of one name: these are in
+            capital letters.
+    """
+    names = [c_name(site.site.path) for site in sites]
+    paths: dict[str, list[str]] = {}
+    for name, site in zip(names, sites, strict=True):
+        paths.setdefault(name.upper(), []).append(site.site.path)
+    for macro, double in paths.items():
+        if len(double) > 1:
+            raise ValueError(
+                "Every site has a name of its own in C, capital and small letters being alike. "
+                f"Received: the sites {', '.join(map(repr, double))}, whose macros begin with "
+                f"{macro}. Rename a layer, or write the sites into two files."
+            )
+    return names
 
 
 def c_name(text: str) -> str:

@@ -109,3 +109,12 @@ def test_a_table_is_read_as_for_a_training(files, capsys):
     assert json.loads(capsys.readouterr().out)["sites"][0]["path"] == "b"
     assert main(["compile", "model.keras", "--output", "none"]) == 1
     assert "Received: no --data" in capsys.readouterr().err
+
+
+def test_names_that_are_one_in_c_are_refused_before_anything_is_written(files, capsys):
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(3, "tanh", name="Act")(keras.layers.Dense(3, "tanh", name="act")(inputs))
+    keras.Model(inputs, keras.layers.Dense(2)(x)).save("twice.keras")
+    assert main(["compile", "twice.keras", "--data", "data.npz", "--output", "out"]) != 0
+    assert "whose macros begin with ACT" in capsys.readouterr().err
+    assert not (files / "out").exists()

@@ -96,6 +96,15 @@ def test_a_base_that_a_zero_coefficient_takes_out_leaves_the_formula():
     np.testing.assert_array_equal(ops.convert_to_numpy(freeze_activations(model)(x)), 0 * x)
 
 
+@pytest.mark.parametrize("spec", ["aff(identity,tanh)", "crrelu"])
+def test_parameters_of_a_diverged_training_are_refused(spec):
+    model = keras.Sequential([keras.Input((3,)), activation(spec, name="act")])
+    (parameter,) = model.trainable_variables
+    parameter.assign(parameter * np.nan)
+    with pytest.raises(ValueError, match=r"are finite .*Received: nan in 'act'"):
+        freeze_activations(model)
+
+
 @pytest.mark.parametrize("fused", [True, False])
 def test_learned_activations_that_are_an_argument_are_frozen(fused):
     kind = layers.Dense if fused else Block

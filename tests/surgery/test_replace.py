@@ -272,7 +272,26 @@ def test_a_factory_that_shares_its_layer_is_refused():
 def test_a_layer_that_cannot_be_copied_is_named():
     inputs = keras.Input((2,))
     model = keras.Model(inputs, layers.ReLU()(Scale(lambda x: 2 * x)(inputs)))
-    with pytest.raises(ValueError, match="'scale' of class Scale does not allow it"):
+    with pytest.raises(ValueError, match=r"(?s)'scale' of class Scale does not.* Define get_"):
+        replace_activations(model, "tanh")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch's modules")
+def test_a_module_that_cannot_be_copied_is_named():
+    import torch
+
+    class Scripted(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+        def __deepcopy__(self, memo):
+            raise TypeError("a script stays where it is")
+
+    module = layers.TorchModuleWrapper(Scripted(), name="script")
+    model = keras.Sequential([keras.Input((2,)), module, layers.ReLU()])
+    with pytest.raises(
+        ValueError, match=r"'script' of class .*where it is Give it what can be cop"
+    ):
         replace_activations(model, "tanh")
 
 

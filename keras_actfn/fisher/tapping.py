@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from ..models._keras import without_rematerialization
 from ..models.activations import elementwise_function
 from ..models.building import build_late_layers, unbuilt_layers
 from ..models.graph import nested
@@ -206,7 +207,8 @@ class TappedLayers:
         replacements = [
             (layer, _runner(treatment, recorder)) for layer, treatment in self.treatments
         ]
-        with keras.StatelessScope(state), intercepted(replacements):
+        taken = intercepted(replacements)
+        with keras.StatelessScope(state), taken, without_rematerialization(model):
             output = model(x, training=training)
         return output, recorder
 

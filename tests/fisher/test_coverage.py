@@ -223,6 +223,20 @@ def test_layers_inside_a_loop_are_those_of_the_unrolled_loop():
     np.testing.assert_allclose(*traces, rtol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rematerialized_layers_are_those_of_the_plain_model(engine):
+    if engine == "kfac_jax" and keras.backend.backend() != "jax":
+        pytest.skip("kfac-jax needs the Keras backend JAX")
+    x, found = draw(4, 6), []
+    for mode in (None, "full"):
+        with keras.RematScope(mode):
+            model = keras.Sequential([layers.Input((6,)), layers.Dense(5, "tanh"), layers.Dense(2)])
+        spectrum = fisher_spectrum(randomized(model), x, loss="mse", engine=engine)
+        assert not spectrum.uncovered
+        found.append([block.summary()["trace"] for block in spectrum.blocks])
+    np.testing.assert_allclose(*found, rtol=1e-6)
+
+
 def test_a_call_replaced_on_the_instance_is_not_covered():
     model = keras.Sequential([layers.Input((4,)), layers.Dense(3, name="odd"), layers.Dense(2)])
     dense = model.layers[0]

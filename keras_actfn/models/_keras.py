@@ -333,6 +333,11 @@ def without_rematerialization(model: keras.Model) -> Iterator[None]:
             object.__setattr__(layer, "_remat_mode", mode)
 
 
+def copy_rematerialization(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Call a layer as another one that may have been made in a `keras.RematScope`."""
+    object.__setattr__(new, "_remat_mode", old._remat_mode)
+
+
 def stored_by(classes: Iterable[type]) -> set[str]:
     """Names of attributes that methods of some classes set."""
     names: set[str] = set()

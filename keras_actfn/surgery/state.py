@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..models import graph
+from ..models import _keras, graph
 
 
 def copy_layer(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Copy what a layer holds itself, without the layers that it holds.
+    """Copy what a layer holds itself, without the layers that it holds, and how it is called.
 
     Keras saves a layer with low-rank adapters (LoRA) as if it had none, the adapters merged into
     the kernel, or not at all. So the variables themselves are copied, after what other layers save.
@@ -23,6 +23,7 @@ def copy_layer(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     Raises:
         ValueError: If what the old layer holds does not fit the new one.
     """
+    _keras.copy_rematerialization(old, new)
     if old.built and not new.built:
         new.build_from_config(old.get_build_config())
     adapted = getattr(old, "lora_enabled", False)

@@ -190,6 +190,15 @@ def test_adapters_learn_in_the_copy():
     np.testing.assert_array_equal(before[1], after[1])
 
 
+def test_rematerialization_stays():
+    with keras.RematScope("full"):
+        model = small()
+    copy = replace_activations(model, "tanh", sites="relu")
+    assert [layer._remat_mode.mode for layer in copy.layers[:2]] == ["full", "full"]
+    copy.compile("sgd", "mse")
+    copy.fit(numbers((8, 4)), numbers((8, 2)), verbose=0)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64", "bfloat16"])
 def test_dtype_policies(policy):
     inputs = keras.Input((4,))

@@ -14,6 +14,11 @@ if keras.backend.backend() == "torch":
     import torch
 
     torch.set_num_threads(1)
+elif keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # It rewrites every graph, for a tenth of all time, and graphs run here for a moment.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_ignore_collect(collection_path, config):

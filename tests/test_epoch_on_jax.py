@@ -5,8 +5,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from keras_actfn.applications import KerasNet
+from keras import layers
 
+from keras_actfn import activation
 from keras_actfn.datasets import Dataset
 from keras_actfn.training import Task
 from keras_actfn.training.by_recipe import ByRecipe
@@ -24,8 +25,18 @@ def test_an_epoch_as_one_loop_is_the_epoch_of_fit(monkeypatch):
     x, y = rng.uniform(size=(80, 16, 16, 1)).astype("float32"), np.arange(80) % 10
     data = Dataset(x, y, x, y, name="small", classes=10, source="random")
 
-    def build(activation):
-        return KerasNet(activation, input_shape=(16, 16, 1))
+    def build(spec):
+        return keras.Sequential(
+            [
+                keras.Input((16, 16, 1)),
+                layers.Conv2D(4, 3, strides=2),
+                layers.BatchNormalization(),
+                activation(spec),
+                layers.Dropout(0.25),
+                layers.Flatten(),
+                layers.Dense(10, "softmax"),
+            ]
+        )
 
     routine = ByRecipe(Setup.of(Task(build, data, epochs=2, batch_size=32, recipe="hull")))
     train = routine.setup.train

@@ -186,7 +186,7 @@ def run(args, rule, train_missing, table):
         train_missing(args)
     records = finished(args.results, rule(args))
     text = table(args, records)
-    print(text)
+    print(text, end="")
     if args.output:
         write_file(args.output, text)
     return records

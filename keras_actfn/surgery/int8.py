@@ -178,20 +178,36 @@ def check_format(model: keras.Model, path: Path, format: str) -> None:
 
 
 def _check_ids(model):
-    """Refuse floats as ids, of which an 8-bit input knows 256."""
-    for container, _ in graph.containers(model):
-        for node in graph.nodes(container):
-            if not isinstance(node.operation, keras.layers.Embedding):
+    """Refuse floats as ids, of which an 8-bit input knows 256.
+
+    What a layer with weights computes of the input, or a largest position, is as exact as 8 bits
+    make it anyway.
+    """
+    (given,) = model.inputs
+    if not keras.backend.is_float_dtype(given.dtype):
+        return
+    uses, reached = graph.Uses(model), {id(given): given}
+    waiting = [given]
+    while waiting:
+        for node, _ in uses.of(waiting.pop()):
+            if node == graph.Uses.OUTPUT:
                 continue
-            given = node.input_tensors[0]
-            is_input = isinstance(graph.operation_of(given), keras.layers.InputLayer)
-            if is_input and keras.backend.is_float_dtype(given.dtype):
+            operation, kind = node.operation, type(node.operation).__name__
+            if isinstance(operation, _TAKES_IDS) or kind == "OneHot":
                 raise ValueError(
                     "A LiteRT file holds float inputs in 8 bits, and ids as integers. Received: "
-                    f"{given.dtype} inputs for the Embedding '{node.operation.name}'. Build the "
-                    "model with keras.Input(shape, dtype='int32') and give it the weights of this "
-                    "one: new.set_weights(model.get_weights())."
+                    f"{given.dtype} inputs for the ids of '{operation.name}'. Build the model with "
+                    "keras.Input(shape, dtype='int32') and give it the weights of this one: "
+                    "new.set_weights(model.get_weights())."
                 )
+            if not getattr(operation, "weights", ()) and kind != "Argmax":
+                found = {id(output): output for output in node.outputs if id(output) not in reached}
+                reached.update(found)
+                waiting += found.values()
+
+
+#: Layers whose inputs are numbers of things.
+_TAKES_IDS = (keras.layers.Embedding, keras.layers.CategoryEncoding)
 
 
 def _signature(model, x, batch):

@@ -2,6 +2,7 @@
 
 import ctypes
 import subprocess
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ from keras_actfn.surgery import (
     with_dense_segments,
     write_c,
 )
-from keras_actfn.surgery.int8 import FORMATS, DenseSegments
+from keras_actfn.surgery.int8 import FORMATS, DenseSegments, check_format
 
 BACKEND = keras.backend.backend()
 NAMES = {"litert": "model.tflite", "onnx": "model.onnx"}
@@ -208,6 +209,45 @@ def test_ids_are_no_8_bit_numbers(form, tmp_path):
         with pytest.raises(ValueError, match=r"ids as integers.*float32 inputs.*'words'"):
             export_int8(compiled, path, x, form)
         assert not list(tmp_path.iterdir())
+
+
+def through_a_cast(x):
+    return layers.Embedding(9, 4, name="words")(ops.cast(x, "int32"))
+
+
+def through_a_model(x):
+    inner = keras.Input((6,))
+    words = layers.Embedding(9, 4, name="words")
+    return keras.Model(inner, words(ops.cast(inner, "int32")))(ops.reshape(x, (-1, 6)))
+
+
+def as_one_hot(x):
+    return ops.one_hot(ops.cast(x, "int32"), 9)
+
+
+def as_largest(x):
+    return layers.Embedding(9, 4)(ops.argmax(ops.reshape(x, (-1, 2, 3)), axis=-1))
+
+
+def as_classes(x):
+    return layers.Embedding(9, 4)(ops.cast(layers.Dense(6)(x), "int32"))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="LiteRT files are written on TensorFlow")
+@pytest.mark.parametrize("function", [through_a_cast, through_a_model, as_one_hot])
+def test_floats_that_become_ids_are_refused(function):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(function(inputs)))
+    with pytest.raises(ValueError, match=r"ids as integers.*float32 inputs.*'(words|one_hot)"):
+        check_format(model, Path("model.tflite"), "litert")
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="LiteRT files are written on TensorFlow")
+@pytest.mark.parametrize("function", [as_largest, as_classes])
+def test_ids_that_the_model_computes_are_not(function):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(function(inputs)))
+    check_format(model, Path("model.tflite"), "litert")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -82,16 +82,26 @@ def _recorded(layers, owners):
 
         return function
 
-    def holding(call, *args, **kwargs):
-        given = keras.tree.flatten((args, kwargs))
-        outer.append(mask_of(given[0]) if given else None)
-        try:
-            return call(*args, **kwargs)
-        finally:
-            outer.pop()
+    def holding(owner):
+        def function(call, *args, **kwargs):
+            given = keras.tree.flatten((args, kwargs))
+            mask = mask_of(given[0]) if given else None
+            if mask is not None and isinstance(owner, keras.layers.TimeDistributed):
+                raise ValueError(
+                    "Where inputs are masked, they are read of layers that see all time steps. "
+                    f"Received: '{owner.name}' of class TimeDistributed with masked inputs. "
+                    f"Replace it by the layer that it holds, if that takes sequences as Dense does."
+                )
+            outer.append(mask)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                outer.pop()
+
+        return function
 
     replacements = [(layer, recording(r)) for layer, r in zip(layers, records, strict=True)]
-    with intercepted([*((owner, holding) for owner in owners), *replacements]):
+    with intercepted([*((owner, holding(owner)) for owner in owners), *replacements]):
         yield records
 
 

@@ -149,6 +149,25 @@ def test_a_layer_in_the_loop_of_a_recurrent_layer_is_refused(wrap, tmp_path):
         callback.set_model(model)
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_steps_by_themselves_are_read_where_nothing_is_masked(masked):
+    keras.utils.set_random_seed(5)
+    steps = keras.layers.TimeDistributed(make_dense(make_pwl()), name="steps")
+    words = keras.layers.Embedding(WORDS, 4, mask_zero=masked)
+    model = keras.Sequential([keras.layers.Input((4,)), words, steps])
+    x, _ = unpadded_and_padded()
+    y = ops.convert_to_numpy(model(x))
+    read = LayerInputs(model, find_layers(model), lambda _, *both: both, None, training=False)
+    if masked:
+        with pytest.raises(ValueError, match="'steps' of class TimeDistributed with masked"):
+            read(x)
+        return
+    ((seen, valid),) = read(x)
+    assert valid.all() and seen.size == y.size
+    outputs = steps.layer.activation.evaluate(np.sort(seen, axis=None))
+    np.testing.assert_allclose(np.sort(outputs, axis=None), np.sort(y, axis=None), atol=1e-6)
+
+
 on_compilers = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="Keras's own layers fail in this mode on PyTorch"
 )

@@ -119,7 +119,7 @@ def test_the_table_pairs_by_seed_and_names_what_is_missing(paper, tmp_path, caps
         append_line(results, {**record, **measured, "coefficients": learned})
     paper.main([*words, "--seeds", "0", "1", "--output", str(output), "--plot", str(picture)])
     text = capsys.readouterr().out
-    assert output.read_text() + "\n" == text and "Missing" not in text
+    assert output.read_text() == text and "Missing" not in text
     assert picture.read_bytes().startswith(b"\x89PNG")
     # Differences of 1.5 and 2.5 points; Student's t with one degree of freedom is 12.706.
     half = 12.7062047 * math.sqrt(0.5) / math.sqrt(2)

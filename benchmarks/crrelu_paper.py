@@ -22,7 +22,7 @@ takes out the scale, which the next layer's weights can undo.
 
 Each finished run is at once a line of `--results`; the command can be stopped at any time and
 started again. A second table has the activations that decide the paper's claim with three times
-the epochs, `crrelu_paper_30.txt`; an epoch takes PyTorch about half of JAX's time on a core:
+the epochs, `crrelu_paper_30.txt`:
 
     export KERAS_BACKEND=torch
     python benchmarks/crrelu_paper.py --longest 30 --activations gelu crrelu prelu pwl

@@ -90,7 +90,7 @@ def _recorded(layers, owners):
                 raise ValueError(
                     "Where inputs are masked, they are read of layers that see all time steps. "
                     f"Received: '{owner.name}' of class TimeDistributed with masked inputs. "
-                    f"Replace it by the layer that it holds, if that takes sequences as Dense does."
+                    "Replace it by the layer that it holds, if that takes sequences as Dense does."
                 )
             outer.append(mask)
             try:

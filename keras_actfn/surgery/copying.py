@@ -48,10 +48,11 @@ def copy_operation(old: keras.Operation, known: Mapping[int, object], **changes:
             raise ValueError(f"its configuration does not keep {', '.join(lost)}.")
     except Exception as error:
         own = not type(old).__module__.startswith("keras.")
+        reason = str(error).rstrip(". \n")
         advice = "Define get_config in that class." if own else "Give it what can be copied."
         raise ValueError(
             f"Layers are copied one by one through get_config and from_config, and "
-            f"'{old.name}' of class {type(old).__name__} does not allow it: {error} {advice}"
+            f"'{old.name}' of class {type(old).__name__} does not allow it: {reason}. {advice}"
         ) from error
     new.name = old.name
     return new, made

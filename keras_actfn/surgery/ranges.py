@@ -7,9 +7,7 @@ import numpy as np
 
 from ..layers.uniform_knots import UniformKnots
 from ..models import activations
-from ..models.layer_inputs import LayerInputs
-from .rebuild import rebuild
-from .seen import Probe
+from .seen import probed_inputs
 
 #: Quantiles of a site's inputs where the first and the last knot are.
 QUANTILES = (0.001, 0.999)
@@ -40,27 +38,11 @@ def site_ranges(model: keras.Model, owners: dict[str, keras.Operation], data: An
     (count,) = counts
     chosen = np.linspace(0, count - 1, min(count, _EXAMPLES)).astype(int)
     data = keras.tree.map_structure(lambda leaf: np.asarray(leaf)[chosen], data)
-    probes = {}
-
-    def maker(path):
-        def make(old, name):
-            probes[path] = Probe(_function_of(old), name=name)
-            return probes[path]
-
-        return make
-
-    exchange = {id(owner): maker(path) for path, owner in owners.items()}
-    probed = rebuild(model, exchange, compile=False)
-    layers = list(probes.values())
-    watched = LayerInputs(probed, layers, lambda _, *both: both, _POSITIONS, training=False)
+    functions = {path: _function_of(owner) for path, owner in owners.items()}
+    seen = probed_inputs(model, owners, functions, data, _EXAMPLES, _POSITIONS)
     ranges = {}
-    for path, (found, valid) in zip(probes, watched(data), strict=True):
-        if not valid.any():
-            raise ValueError(
-                "Knots are placed by what reaches an activation. Received: only masked inputs at "
-                f"'{path}'. Give data that is not all masked."
-            )
-        low, high = (float(value) for value in np.quantile(found[valid], QUANTILES))
+    for path, found in seen.items():
+        low, high = (float(value) for value in np.quantile(found, QUANTILES))
         if not np.isfinite([low, high]).all():
             raise ValueError(
                 f"The inputs of the activation at '{path}' are finite where knots are placed by "

@@ -111,6 +111,34 @@ def inputs_of(
     Raises:
         ValueError: If there are none, or they are not finite, or all the same.
     """
+    owners = {site.path: owner for site, owner in pairs}
+    found = probed_inputs(model, owners, functions, arrays, batch_size, _POSITIONS)
+    for path, inputs in found.items():
+        _check_inputs(path, inputs)
+    return found
+
+
+def probed_inputs(
+    model: keras.Model,
+    owners: dict[str, keras.Operation],
+    functions: dict[str, Callable],
+    arrays: Any,
+    batch_size: int,
+    max_positions: int,
+) -> dict[str, np.ndarray]:
+    """What reaches each site on the data, by path, float64. Masked inputs do not count.
+
+    Args:
+        model: A built Sequential or functional model.
+        owners: The layer or operation of each site, by path.
+        functions: The function of each site, by path.
+        arrays: Inputs of the model.
+        batch_size: Samples in a forward pass.
+        max_positions: Inputs that are looked at for each sample; a fixed random part of more.
+
+    Raises:
+        ValueError: If all inputs of a site are masked.
+    """
     probes = {}
 
     def maker(path):
@@ -120,26 +148,25 @@ def inputs_of(
 
         return make
 
-    exchange = {id(owner): maker(site.path) for site, owner in pairs}
+    exchange = {id(owner): maker(path) for path, owner in owners.items()}
     probed = rebuild(model, exchange, compile=False)
-    layers = [probes[site.path] for site, _ in pairs]
-    read = LayerInputs(probed, layers, lambda _, *both: both, _POSITIONS, training=False)
-    seen: dict[str, list] = {site.path: [] for site, _ in pairs}
+    layers = [probes[path] for path in owners]
+    read = LayerInputs(probed, layers, lambda _, *both: both, max_positions, training=False)
+    seen: dict[str, list] = {path: [] for path in owners}
     for batch in batches(arrays, batch_size):
-        for (site, _), (values, valid) in zip(pairs, read(batch), strict=True):
-            seen[site.path].append(values[valid])
+        for path, (values, valid) in zip(owners, read(batch), strict=True):
+            seen[path].append(values[valid])
     found = {path: np.concatenate(parts).astype(np.float64) for path, parts in seen.items()}
     for path, inputs in found.items():
-        _check_inputs(path, inputs)
+        if not len(inputs):
+            raise ValueError(
+                f"Something reaches an activation. Received: only masked inputs of '{path}'. Give "
+                "data that is not all masked, or leave the site out with `sites`."
+            )
     return found
 
 
 def _check_inputs(path, inputs):
-    if not len(inputs):
-        raise ValueError(
-            f"Something reaches an activation. Received: only masked inputs of '{path}'. Give data "
-            "that is not all masked, or leave the site out with `sites`."
-        )
     if not np.isfinite(inputs).all():
         bad = inputs[~np.isfinite(inputs)]
         raise ValueError(

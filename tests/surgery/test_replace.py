@@ -289,7 +289,7 @@ def test_a_module_that_cannot_be_copied_is_named():
 
     module = layers.TorchModuleWrapper(Scripted(), name="script")
     model = keras.Sequential([keras.Input((2,)), module, layers.ReLU()])
-    with pytest.raises(ValueError, match=r"'script' of class .*it is Give it what can be copied"):
+    with pytest.raises(ValueError, match=r"'script' of class .*it is\. Give it what can be copied"):
         replace_activations(model, "tanh")
 
 
